@@ -1,0 +1,76 @@
+# Each target sets up what it needs. Settings:
+#   PYTHON=python3.12   the interpreter that makes the environment
+#   VENV=path           the environment; an existing one is used as it is, and completed
+#   TORCH=torch==2.12.0 the PyTorch to install there
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help env build demo test lint format bench dist clean
+
+# Quoted wherever it is used: both paths may hold spaces.
+PY = "$(VENV)/bin/python"
+PIP = $(PY) -m pip install --quiet --disable-pip-version-check
+ENV_STAMP = "$(VENV)/.relustat-env"
+BUILD_STAMP = "$(VENV)/.relustat-build"
+CXX_FILES = $$(git ls-files '*.cpp' '*.h')
+
+help:
+	@echo "make demo    train a small CNN and show what its ReLUs do"
+	@echo "make test    run the tests"
+	@echo "make lint    run the linters;  make format  applies them"
+	@echo "make bench   measure the overhead against nn.ReLU"
+	@echo "make build   compile the extension into $(VENV)"
+	@echo "make dist    build wheel and sdist, and install the wheel into an empty environment"
+	@echo "Settings: PYTHON=$(PYTHON) VENV=$(VENV) TORCH=$(TORCH)"
+
+env:
+	@[ -x $(PY) ] || "$(PYTHON)" -m venv "$(VENV)"
+	@if [ "$$(cat $(ENV_STAMP) 2>/dev/null)" != "$(TORCH)" ]; then \
+	  echo "Installing $(TORCH) into $(VENV) ..." && \
+	  $(PIP) "pip>=24" "setuptools>=77" ninja pybind11 numpy "$(TORCH)" && \
+	  printf '%s' "$(TORCH)" > $(ENV_STAMP); \
+	fi
+
+# Again when a source changes, or when the environment was built from another checkout.
+build: env
+	@if [ "$$(cat $(BUILD_STAMP) 2>/dev/null)" != "$(CURDIR)" ] \
+	    || [ $(ENV_STAMP) -nt $(BUILD_STAMP) ] || [ -z "$$(ls relustat/_C*.so 2>/dev/null)" ] \
+	    || [ -n "$$(find csrc setup.py pyproject.toml -newer $(BUILD_STAMP))" ]; then \
+	  echo "Compiling relustat into $(VENV) ..." && \
+	  $(PIP) --no-build-isolation --editable ".[test,lint]" "$(TORCH)" && \
+	  printf '%s' "$(CURDIR)" > $(BUILD_STAMP); \
+	fi
+
+demo: build
+	@$(PY) -m relustat demo
+
+test: build
+	@$(PY) -m pytest
+
+lint: build
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@"$(VENV)/bin/clang-format" --dry-run --Werror $(CXX_FILES)
+	@$(PY) -m mypy
+
+format: env
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+	@"$(VENV)/bin/clang-format" -i $(CXX_FILES)
+
+bench: build
+	@$(PY) -m pytest benchmarks --benchmark-only
+
+dist: build
+	@rm -rf dist build/dist-check
+	@$(PY) -m build --no-isolation --outdir dist
+	@"$(PYTHON)" -m venv build/dist-check
+	@build/dist-check/bin/python -m pip install --quiet --disable-pip-version-check \
+	  dist/*.whl "$(TORCH)"
+	@cd build/dist-check && bin/relustat info
+
+clean:
+	@rm -rf build dist relustat/_C*.so *.egg-info $(BUILD_STAMP)

@@ -1,0 +1,192 @@
+#include <ATen/MemoryOverlap.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/relu.h>
+#include <torch/csrc/autograd/graph_task.h>
+#include <torch/library.h>
+
+#include <array>
+#include <atomic>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "../checks.h"
+#include "denormals.h"
+#include "huge_pages.h"
+#include "kernels/counting_relu.h"
+#include "kernels/tiling.h"
+
+namespace relustat::cpu {
+namespace {
+
+// Below this many elements, waking a second thread costs more than it saves (torch's own figure).
+constexpr int64_t kGrain = 32768;
+
+CountingReluKernel kernel() {
+  static const CountingReluKernel chosen = [] {
+#if defined(__x86_64__)
+    const std::string capability = at::get_cpu_capability();
+    if (capability == "AVX512") return counting_relu_avx512;
+    if (capability == "AVX2") return counting_relu_avx2;
+#endif
+    return counting_relu_baseline;
+  }();
+  return chosen;
+}
+
+Dtype dtype_of(const at::Tensor& x) {
+  switch (x.scalar_type()) {
+    case at::kFloat:
+      return Dtype::kFloat32;
+    case at::kDouble:
+      return Dtype::kFloat64;
+    case at::kBFloat16:
+      return Dtype::kBFloat16;
+    case at::kHalf:
+      return Dtype::kFloat16;
+    default:
+      TORCH_CHECK_TYPE(false,
+                       "counting_relu: input must be float32, float64, bfloat16 or float16, got ",
+                       x.scalar_type());
+  }
+}
+
+// Calls from several threads may share counters; each adds its whole call under one of these.
+std::mutex& mutex_of(const int64_t* counters) {
+  static std::array<std::mutex, 64> mutexes;
+  return mutexes[reinterpret_cast<uintptr_t>(counters) / 64 % mutexes.size()];
+}
+
+// Whether this call is one of each `every`, and no recomputation inside a backward pass (activation
+// checkpointing): those elements were counted when they were first computed.
+bool takes_turn(int64_t* counters) {
+  const int64_t every = std::atomic_ref(counters[CounterLayout::kEvery]).load();
+  if (every <= 0 || torch::autograd::get_current_graph_task_id() != -1) return false;
+  return std::atomic_ref(counters[CounterLayout::kTicks]).fetch_add(1) % every == 0;
+}
+
+struct Counts {
+  std::vector<int64_t> zeros;
+  std::vector<int64_t> histogram;
+
+  explicit Counts(const CounterLayout& layout)
+      : zeros(layout.units), histogram(layout.rows * layout.slots) {}
+
+  void add(const Counts& other) {
+    for (size_t i = 0; i < zeros.size(); ++i) zeros[i] += other.zeros[i];
+    for (size_t i = 0; i < histogram.size(); ++i) histogram[i] += other.histogram[i];
+  }
+};
+
+void add_call(const Counts& call, const CounterLayout& layout, int64_t elements_per_unit,
+              int64_t* counters) {
+  const std::lock_guard lock(mutex_of(counters));
+  counters[CounterLayout::kCalls] += 1;
+  counters[CounterLayout::kElements] += elements_per_unit * layout.units;
+  for (int64_t unit = 0; unit < layout.units; ++unit) {
+    counters[layout.zeros() + unit] += call.zeros[unit];
+    counters[layout.dead_calls() + unit] += call.zeros[unit] == elements_per_unit ? 1 : 0;
+  }
+  for (int64_t i = 0; i < layout.rows * layout.slots; ++i) {
+    counters[layout.histogram() + i] += call.histogram[i];
+  }
+}
+
+// x and y are dense, with equal strides but for dimensions of size 1; y may be x.
+void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tensor& counters,
+                       const at::Tensor& edges, int64_t unit_dim, int64_t binning,
+                       const CounterLayout& layout) {
+  const UnitLayout units = dense_unit_layout(x, unit_dim);
+  CountingReluShare whole{};
+  whole.x = x.const_data_ptr();
+  whole.y = y.mutable_data_ptr();
+  whole.dtype = dtype_of(x);
+  whole.units = units.units;
+  whole.inner = units.inner;
+  whole.edges = edges.const_data_ptr<float>();
+  whole.bins = edges.numel() == 0 ? 0 : edges.numel() - 1;
+  whole.binning = binning;
+  whole.unit_histograms = layout.rows > 1;
+  const int64_t scratch_words = make_tiling(whole.units, whole.inner, whole.bins).words;
+
+  const auto count = [&](int64_t begin, int64_t end, Counts& counts) {
+    std::vector<uint32_t> scratch(scratch_words);
+    CountingReluShare share = whole;
+    share.begin = begin;
+    share.end = end;
+    share.zeros = counts.zeros.data();
+    share.histogram = counts.histogram.data();
+    share.scratch = scratch.data();
+    const KeepDenormals keep_denormals;
+    kernel()(share);
+  };
+  Counts call(layout);
+  const int64_t elements = units.elements();
+  if (elements <= kGrain || at::get_num_threads() == 1) {
+    count(0, elements, call);
+  } else {
+    std::mutex call_mutex;
+    at::parallel_for(0, elements, kGrain, [&](int64_t begin, int64_t end) {
+      Counts counts(layout);
+      count(begin, end, counts);
+      const std::lock_guard lock(call_mutex);
+      call.add(counts);
+    });
+  }
+  add_call(call, layout, units.elements_per_unit(), counters.mutable_data_ptr<int64_t>());
+}
+
+// Of the strides that F.relu's output has: TensorIterator keeps a dense input's, but strides of
+// dimensions of size 1 only where the input is in none of these formats.
+at::Tensor empty_output(const at::Tensor& dense) {
+  for (const auto format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
+    if (dense.is_contiguous(format)) return at::empty_like(dense, dense.options(), format);
+  }
+  return at::empty_like(dense);
+}
+
+at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
+                         int64_t unit_dim, int64_t binning) {
+  const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning);
+  dtype_of(x);
+  if (x.numel() == 0 || !takes_turn(counters.mutable_data_ptr<int64_t>())) return at::relu(x);
+  if (x.is_non_overlapping_and_dense()) {
+    at::Tensor y = empty_output(x);
+    prefer_huge_pages(y);
+    rectify_and_count(x, y, counters, edges, unit_dim, binning, layout);
+    return y;
+  }
+  // The copy's strides are those of F.relu's output, too.
+  at::Tensor y = x.clone();
+  rectify_and_count(y, y, counters, edges, unit_dim, binning, layout);
+  return y;
+}
+
+void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
+                    int64_t unit_dim, int64_t binning) {
+  const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning);
+  dtype_of(x);
+  at::assert_no_internal_overlap(x);
+  at::Tensor output = x;
+  if (x.numel() == 0 || !takes_turn(counters.mutable_data_ptr<int64_t>())) {
+    at::relu_(output);
+  } else if (x.is_non_overlapping_and_dense()) {
+    rectify_and_count(x, x, counters, edges, unit_dim, binning, layout);
+  } else {
+    const at::Tensor dense = x.clone();
+    rectify_and_count(dense, dense, counters, edges, unit_dim, binning, layout);
+    output.copy_(dense);
+  }
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(relustat, CPU, m) {
+  m.impl("counting_relu", counting_relu);
+  m.impl("counting_relu_", counting_relu_);
+}
+
+}  // namespace relustat::cpu

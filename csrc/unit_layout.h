@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+
+#include "host_device.h"
+
+namespace relustat {
+inline namespace RELUSTAT_ISA {
+
+// A dense tensor in memory order, as [outer, units, inner].
+struct UnitLayout {
+  int64_t outer;
+  int64_t units;
+  int64_t inner;
+
+  RELUSTAT_HOST_DEVICE int64_t elements() const { return outer * units * inner; }
+  RELUSTAT_HOST_DEVICE int64_t elements_per_unit() const { return outer * inner; }
+  RELUSTAT_HOST_DEVICE int64_t unit(int64_t offset) const { return offset / inner % units; }
+};
+
+}  // namespace RELUSTAT_ISA
+}  // namespace relustat
