@@ -1,0 +1,107 @@
+"""The command ``relustat``, also ``python -m relustat``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import __version__, _ops, demo
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except KeyboardInterrupt:
+        print("relustat: interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, ImportError, OSError) as error:
+        print(f"relustat: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="relustat", description="ReLUs that count their zeros and fill histograms."
+    )
+    parser.add_argument("--version", action="version", version=f"relustat {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    shown = commands.add_parser(
+        "demo",
+        help="train a small CNN and show what its ReLUs do",
+        description="Trains a small CNN on images, watching every ReLU; prints a table before and "
+        "after training and what changed; writes a figure, a JSON and a CSV file.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    shown.add_argument(
+        "--data",
+        type=Path,
+        help="a folder of images (one subfolder a class), or of MNIST's or Fashion-MNIST's IDX "
+        "files; scikit-learn's digits if not given",
+    )
+    shown.add_argument("--output", type=Path, default=Path("relustat-demo"), help="where to write")
+    shown.add_argument("--epochs", type=_positive, default=8, help="passes over the images")
+    shown.add_argument("--samples", type=_positive, default=10000, help="most images to train on")
+    shown.add_argument("--learning-rate", type=float, default=0.1, help="of SGD with momentum 0.9")
+    shown.add_argument("--seed", type=int, default=0, help="of weights and order")
+    shown.set_defaults(run=_demo)
+
+    info = commands.add_parser(
+        "info",
+        help="print versions, how the package was built, and what is available",
+        description="Prints versions, build options, CPU capability and what is available.",
+    )
+    info.set_defaults(run=_info)
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
+
+
+def _demo(options: argparse.Namespace) -> None:
+    demo.run(
+        options.data,
+        options.output,
+        epochs=options.epochs,
+        samples=options.samples,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+    )
+
+
+def _info(_: argparse.Namespace) -> None:
+    build = _ops.build_info()
+    lines = {
+        "relustat": __version__,
+        "PyTorch": f"{torch.__version__} (built with {build['torch']})",
+        "NumPy": np.__version__,
+        "Python": platform.python_version(),
+        "platform": platform.platform(),
+        "compiler": f"{build['compiler']}, C++ {build['cpp']}",
+        "kernels": "CPU, CUDA" if build["cuda"] else "CPU",
+        "CPU capability": _ops.cpu_capability(),
+        "threads": f"{torch.get_num_threads()}" + ("" if build["openmp"] else " (no OpenMP: 1)"),
+        "CUDA device": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+    }
+    for package in ("matplotlib", "pandas", "rich", "scikit-learn"):
+        try:
+            lines[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            lines[package] = "not installed"
+    width = max(map(len, lines))
+    for name, value in lines.items():
+        print(f"{name:<{width}}  {value}")

@@ -1,0 +1,119 @@
+"""The ops as functions: thin, checked, differentiable."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import _ops, reference
+from .bins import Bins, LogBins
+from .counters import _MOST_UNITS_IN_1D, Counters, UnitDim
+from .stats import ReLUStats
+
+_KERNEL_DTYPES = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.float16})
+_REFERENCE_DTYPES = frozenset({torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
+
+
+def counting_relu(
+    x: Tensor, counters: Counters, *, inplace: bool = False, unit_dim: int | None = None
+) -> Tensor:
+    """``relu(x)``, counted in the same pass over memory.
+
+    The output is bit for bit ``torch.nn.functional.relu``'s, and so are gradients of any order.
+    Under ``torch.func`` transforms, and on the meta device, it is that function, and nothing is
+    counted; nor is the recomputation of activation checkpointing.
+
+    Args:
+        x: any shape and memory layout; float32, float64, bfloat16 or float16, or an integer type
+            (counted by the slow reference).
+        counters: what is added to.
+        inplace: write the output over ``x``.
+        unit_dim: the unit dimension of this input, where it is not what ``counters`` says.
+
+    Returns:
+        The output, of x's shape, dtype and strides; ``x`` itself if ``inplace``.
+
+    Raises:
+        TypeError: if ``x`` is complex, boolean, sparse, quantised or nested, or no tensor.
+        IndexError: if ``unit_dim`` is no dimension of ``x``.
+
+    Example:
+        >>> import torch, relustat
+        >>> counters = relustat.Counters(bins=None)
+        >>> relustat.functional.counting_relu(torch.tensor([-1.0, 2.0]), counters)
+        tensor([0., 2.])
+        >>> counters.stats.zeros
+        1
+    """
+    if not is_countable(x):
+        raise TypeError(
+            "counting_relu: input must be a dense tensor of float32, float64, bfloat16, float16 "
+            f"or an integer type, got {describe(x)}"
+        )
+    if x.is_meta or (
+        not torch.compiler.is_compiling()
+        and torch._C._functorch.peek_interpreter_stack() is not None
+    ):
+        return F.relu(x, inplace=inplace)
+    if unit_dim is None:
+        unit_dim = counters.unit_dim_of(x)
+    dims = x.dim()
+    if dims == 1 and counters.unit_dim == "auto" and x.size(0) > _MOST_UNITS_IN_1D:
+        return counting_relu(x[:, None], counters, inplace=inplace, unit_dim=1).squeeze(1)
+    if dims == 0:
+        units = 1
+    elif -dims <= unit_dim < dims:
+        units = x.size(unit_dim)
+    else:
+        raise IndexError(
+            f"counting_relu: unit_dim must be in [{-dims}, {dims - 1}] for a {dims}-D input, "
+            f"got {unit_dim}"
+        )
+    device = x.device
+    words, edges = counters.words_for(units, device), counters.edges_on(device)
+    ops = _ops if x.dtype in _KERNEL_DTYPES else reference
+    if inplace:
+        ops.counting_relu_(x, words, edges, unit_dim, counters.binning)
+        return x
+    return ops.counting_relu(x, words, edges, unit_dim, counters.binning)
+
+
+def relu_stats(
+    x: Tensor,
+    bins: Bins | None = LogBins(),
+    unit_dim: UnitDim = "auto",
+    *,
+    unit_histograms: bool = False,
+) -> tuple[Tensor, ReLUStats]:
+    """``relu(x)`` and the statistics of this one call.
+
+    Args and errors are those of :class:`relustat.Counters` and :func:`counting_relu`.
+
+    Example:
+        >>> import torch, relustat
+        >>> y, stats = relustat.functional.relu_stats(torch.tensor([[-1.0, 2.0]]))
+        >>> stats.zeros, stats.dead_units.tolist()
+        (1, [0])
+    """
+    counters = Counters(bins, unit_dim=unit_dim, unit_histograms=unit_histograms)
+    return counting_relu(x, counters), counters.stats
+
+
+def is_countable(x: object) -> bool:
+    """Whether :func:`counting_relu` takes ``x``."""
+    return (
+        isinstance(x, Tensor)
+        and (x.dtype in _KERNEL_DTYPES or x.dtype in _REFERENCE_DTYPES)
+        and x.layout is torch.strided
+        and not x.is_nested
+    )
+
+
+def describe(x: object) -> str:
+    """What kind of input this is, for messages."""
+    if not isinstance(x, Tensor):
+        return type(x).__name__
+    if x.is_nested:
+        return f"a nested tensor of {x.dtype}"
+    return f"a {type(x).__name__} of {x.dtype}, {x.layout}"

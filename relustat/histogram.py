@@ -1,0 +1,270 @@
+"""A histogram: integer counts between edges, with what fell outside counted apart."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .bins import Bins, EdgeBins
+
+Counts = npt.NDArray[np.int64]
+
+
+class Axis:
+    """The one axis of a histogram, as UHI's plottable protocol wants it."""
+
+    def __init__(self, edges: npt.NDArray[np.float64]) -> None:
+        self.edges = edges
+        self.traits = _Traits()
+
+    def __len__(self) -> int:
+        return len(self.edges) - 1
+
+    def __getitem__(self, index: int) -> tuple[float, float]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"Axis: index must be in [0, {len(self) - 1}], got {index}")
+        return float(self.edges[index]), float(self.edges[index + 1])
+
+    def __iter__(self) -> Iterator[tuple[float, float]]:
+        return (self[index] for index in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Axis) and np.array_equal(self.edges, other.edges)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Traits:
+    circular: bool = False
+    discrete: bool = False
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Histogram:
+    """Exact counts of values between the edges of ``bins``.
+
+    Satisfies UHI's ``PlottableHistogram``, so mplhep, histoprint and boost-histogram take it as it
+    is (``boost_histogram.Histogram(h)``). Two histograms of equal edges add with ``+``.
+
+    Attributes:
+        bins: where the bins lie.
+        underflow: values below the first edge, -inf included.
+        overflow: values above the last edge, +inf included.
+        nan: NaNs.
+
+    Example:
+        >>> import torch, relustat
+        >>> x = torch.tensor([-1.0, 0.2, 0.3, 9.0])
+        >>> _, stats = relustat.functional.relu_stats(x, bins=relustat.LinearBins(0, 1, 2))
+        >>> stats.histogram.counts().tolist(), stats.histogram.underflow, stats.histogram.overflow
+        ([2, 0], 1, 1)
+    """
+
+    bins: Bins
+    _counts: Counts
+    underflow: int = 0
+    overflow: int = 0
+    nan: int = 0
+
+    def __post_init__(self) -> None:
+        if self._counts.shape != (len(self.bins),):
+            raise ValueError(
+                f"Histogram: counts must be [{len(self.bins)}], got {list(self._counts.shape)}"
+            )
+        self._counts.flags.writeable = False
+
+    kind = "COUNT"
+
+    @property
+    def edges(self) -> npt.NDArray[np.float64]:
+        """Bin boundaries, float64 [n + 1]."""
+        return self.bins.edges
+
+    @property
+    def axes(self) -> tuple[Axis]:
+        return (Axis(self.edges),)
+
+    def counts(self, flow: bool = False) -> Counts:
+        """Values per bin, int64 [n]; with ``flow`` underflow before and overflow after them."""
+        if not flow:
+            return self._counts
+        return np.concatenate([[self.underflow], self._counts, [self.overflow]]).astype(np.int64)
+
+    def values(self, flow: bool = False) -> npt.NDArray[np.float64]:
+        """The counts as float64, for plotting."""
+        return self.counts(flow).astype(np.float64)
+
+    def variances(self, flow: bool = False) -> npt.NDArray[np.float64]:
+        """The counts again: the variance of a Poisson count is the count."""
+        return self.values(flow)
+
+    def sum(self, flow: bool = True) -> int:
+        """How many values were binned, out-of-range ones included; NaNs never are."""
+        return int(self._counts.sum()) + (self.underflow + self.overflow if flow else 0)
+
+    def to_numpy(self) -> tuple[Counts, npt.NDArray[np.float64]]:
+        """``(counts, edges)``, as ``numpy.histogram`` returns them."""
+        return self._counts, self.edges
+
+    def density(self) -> npt.NDArray[np.float64]:
+        """Counts over bin width, normalised so that all values, also those out of range, make 1."""
+        total = self.sum()
+        return self._counts / np.diff(self.edges) / total if total else self.values()
+
+    def quantile(self, q: float) -> float:
+        """The value below which a share ``q`` of all values lies.
+
+        Interpolated within its bin, so wrong by the bin's width at most; -inf or inf where it lies
+        outside the edges; NaN if nothing was counted.
+
+        Raises:
+            ValueError: if ``q`` is not in [0, 1].
+        """
+        if not 0 <= q <= 1:
+            raise ValueError(f"quantile: q must be in [0, 1], got {q}")
+        total = self.sum()
+        if total == 0:
+            return math.nan
+        rank = q * total
+        below = self.underflow + np.concatenate([[0], np.cumsum(self._counts)])
+        if rank < self.underflow or (rank == 0 and self.underflow):
+            return -math.inf
+        if rank > below[-1] or (rank == total and self.overflow):
+            return math.inf
+        # The first bin that reaches the rank and is not empty.
+        reached = np.nonzero((below[1:] >= rank) & (self._counts > 0))[0]
+        if not len(reached):
+            return float(self.edges[-1])
+        bin_ = int(reached[0])
+        within = max(rank - below[bin_], 0) / self._counts[bin_]
+        left, right = self.edges[bin_], self.edges[bin_ + 1]
+        return float(left + within * (right - left))
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Bounds of all values: outer edges of the outermost bins that hold any.
+
+        -inf or inf where values lie outside the edges; NaNs if nothing was counted.
+        """
+        filled = np.nonzero(self._counts)[0]
+        if not len(filled) and not self.underflow and not self.overflow:
+            return math.nan, math.nan
+        low = float(self.edges[filled[0]]) if len(filled) else float(self.edges[-1])
+        high = float(self.edges[filled[-1] + 1]) if len(filled) else float(self.edges[0])
+        return -math.inf if self.underflow else low, math.inf if self.overflow else high
+
+    @property
+    def mean(self) -> float:
+        """Mean of the bins' middles; wrong by half a bin's width at most.
+
+        NaN if nothing was counted, or if values lie outside the edges: where, is not known.
+        """
+        total = self.sum()
+        if total == 0 or self.underflow or self.overflow:
+            return math.nan
+        return float(self._counts @ self._middles / total)
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the bins' middles; NaN where the mean is."""
+        mean = self.mean
+        if math.isnan(mean):
+            return math.nan
+        return float(math.sqrt(self._counts @ (self._middles - mean) ** 2 / self.sum()))
+
+    @property
+    def _middles(self) -> npt.NDArray[np.float64]:
+        return (self.edges[:-1] + self.edges[1:]) / 2
+
+    def rebin(self, edges: Bins | npt.ArrayLike) -> Histogram:
+        """The same values in coarser bins, exactly.
+
+        Args:
+            edges: some of this histogram's edges. What lies outside them becomes under- and
+                overflow; a value equal to a new last edge that is not the old one does too.
+
+        Raises:
+            ValueError: if an edge is none of this histogram's; see :meth:`interpolate_to`.
+        """
+        bins = edges if isinstance(edges, Bins) else EdgeBins(edges)
+        places = np.searchsorted(self.edges, bins.edges)
+        known = places < len(self.edges)
+        known[known] = self.edges[places[known]] == bins.edges[known]
+        if not known.all():
+            raise ValueError(
+                "rebin: every new edge must be one of the histogram's edges, "
+                f"got {bins.edges[~known][0]:g}; interpolate_to() takes any edges"
+            )
+        cumulated = np.concatenate([[0], np.cumsum(self._counts)])
+        at_edges = cumulated[places]
+        return Histogram(
+            bins,
+            np.diff(at_edges),
+            underflow=self.underflow + int(at_edges[0]),
+            overflow=self.overflow + int(cumulated[-1] - at_edges[-1]),
+            nan=self.nan,
+        )
+
+    def interpolate_to(self, edges: Bins | npt.ArrayLike) -> Histogram:
+        """The same values in any bins, *estimated*: values are taken as spread evenly in each bin.
+
+        The total is kept; single counts are not exact.
+        """
+        bins = edges if isinstance(edges, Bins) else EdgeBins(edges)
+        cumulated = np.concatenate([[0], np.cumsum(self._counts)])
+        at_edges = np.rint(np.interp(bins.edges, self.edges, cumulated)).astype(np.int64)
+        return Histogram(
+            bins,
+            np.diff(at_edges),
+            underflow=self.underflow + int(at_edges[0]),
+            overflow=self.overflow + int(cumulated[-1] - at_edges[-1]),
+            nan=self.nan,
+        )
+
+    def __add__(self, other: Histogram) -> Histogram:
+        if not isinstance(other, Histogram):
+            return NotImplemented
+        if self.bins != other.bins:
+            raise ValueError(
+                f"Histogram: only histograms of equal bins add, got {self.bins} and {other.bins}"
+            )
+        return Histogram(
+            self.bins,
+            self._counts + other._counts,
+            self.underflow + other.underflow,
+            self.overflow + other.overflow,
+            self.nan + other.nan,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Histogram):
+            return NotImplemented
+        return (
+            self.bins == other.bins
+            and np.array_equal(self.counts(flow=True), other.counts(flow=True))
+            and self.nan == other.nan
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return (
+            f"Histogram({self.bins}, {self.sum(flow=False)} in range, "
+            f"underflow={self.underflow}, overflow={self.overflow}, nan={self.nan})"
+        )
+
+    def _to_boost_histogram_(self) -> Any:
+        """For ``boost_histogram.Histogram(h)``. boost has no place for NaNs: they are left out."""
+        import boost_histogram
+
+        result = boost_histogram.Histogram(
+            boost_histogram.axis.Variable(self.edges), storage=boost_histogram.storage.Int64()
+        )
+        result.view(flow=True)[...] = self.counts(flow=True)
+        return result

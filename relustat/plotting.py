@@ -1,0 +1,85 @@
+"""Pictures of statistics, with matplotlib."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import extras
+from .bins import EdgeBins, LinearBins
+from .histogram import Histogram
+from .sparkline import central_range
+from .stats import ReLUStats
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_PASSED, _ZEROED = "#1f77b4", "#c7c7c7"
+_SLICES = 100
+
+
+def histogram_grid(stats: Mapping[str, ReLUStats], columns: int = 4) -> Figure:
+    """One panel for each call site: its inputs' histogram, normalised to unit area.
+
+    Inputs that the ReLU sets to zero are grey. The x-range holds the central 99.8 %; counts that
+    were kept in other bins (logarithmic ones) are interpolated to 100 equal slices of it, while
+    the share of zeros in the title is exact.
+
+    Args:
+        stats: statistics by call-site name.
+        columns: panels in a row.
+
+    Raises:
+        ImportError: if matplotlib is missing.
+    """
+    figure_module = extras.need("matplotlib.figure", "plot", "plotting")
+    columns = max(1, min(columns, len(stats)))
+    rows = max(1, math.ceil(len(stats) / columns))
+    # Not pyplot's: nothing to close, and no screen needed.
+    figure: Figure = figure_module.Figure(figsize=(3.1 * columns, 2.2 * rows), layout="constrained")
+    for index, (name, site) in enumerate(stats.items()):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        axes.set_title(f"{name}: {100 * site.zero_fraction:.1f} % zero", fontsize=9)
+        _draw(axes, site.histogram if site.bins is not None else None)
+    figure.supxlabel("input of the ReLU; grey: set to zero", fontsize=8)
+    return figure
+
+
+def _draw(axes: Axes, histogram: Histogram | None) -> None:
+    axes.tick_params(labelsize=7)
+    axes.set_yticks([])
+    for side in ("left", "right", "top"):
+        axes.spines[side].set_visible(False)
+    within = central_range(histogram, 0.001) if histogram is not None else None
+    if histogram is None or within is None:
+        text = "no histogram kept" if histogram is None else "all inputs in one bin"
+        axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, fontsize=8)
+        axes.set_xticks([])
+        return
+    low, high = within
+    if isinstance(histogram.bins, LinearBins):
+        inside = (histogram.edges >= low) & (histogram.edges <= high)
+        first = max(int(np.argmax(inside)) - 1, 0)
+        last = min(len(inside) - int(np.argmax(inside[::-1])) + 1, len(inside))
+        shown = histogram.rebin(histogram.edges[first:last])
+    else:
+        shown = histogram.interpolate_to(_slices(low, high))
+    density, edges = shown.density(), shown.edges
+    axes.stairs(density, edges, fill=True, color=_PASSED)
+    below = edges <= 0
+    if below.sum() > 1:
+        axes.stairs(density[: below.sum() - 1], edges[below], fill=True, color=_ZEROED)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(0, None)
+    if edges[0] < 0 < edges[-1]:
+        axes.axvline(0, color="black", linewidth=0.6)
+
+
+def _slices(low: float, high: float) -> EdgeBins:
+    """Some hundred equal slices, 0 among their edges, lest one hold both zeroed and passed."""
+    step = (high - low) / _SLICES
+    return EdgeBins(step * np.arange(math.floor(low / step), math.ceil(high / step) + 1))

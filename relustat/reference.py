@@ -1,0 +1,167 @@
+"""What counting means, in plain torch and NumPy: slow, obvious, and nothing compiled.
+
+The tests hold every kernel to this module. It also counts for integer dtypes and for devices that
+have no kernel; it copies the input to the host to do so.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from .bins import BINNING_LOG, BINNING_NONE, MAX_BINS
+
+# The counters of one width, int64 [4 + 2 * units + rows * slots]; as csrc/counters.h has them.
+EVERY, TICKS, CALLS, ELEMENTS = range(4)
+HEADER = 4
+
+# Calls from several threads may share counters.
+_one_at_a_time = threading.Lock()
+
+
+def slot_count(bins: int) -> int:
+    """Words of one histogram: underflow, the bins, overflow, NaN; only NaN without bins."""
+    return 1 if bins == 0 else bins + 3
+
+
+def find_slots(
+    values: npt.NDArray[np.generic], edges: npt.NDArray[np.float64]
+) -> npt.NDArray[np.int64]:
+    """The slot of each value: 0 underflow, 1 to n the bins, n + 1 overflow, n + 2 NaN."""
+    bins = len(edges) - 1
+    with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
+        last = values == edges[-1]
+        slots = np.searchsorted(edges, values, side="right")
+    slots[last] = bins
+    slots[np.isnan(values)] = bins + 2
+    return slots
+
+
+def is_recomputation() -> bool:
+    """Whether a backward pass runs: a forward inside one repeats a forward counted before."""
+    return torch._C._current_graph_task_id() != -1
+
+
+def counting_relu(
+    x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int
+) -> Tensor:
+    """``torch.relu(x)``, and what it counted added to ``counters``.
+
+    Args:
+        x: any real dtype, any shape.
+        counters: int64 [4 + 2 * units + rows * slots], on the input's device.
+        edges: float32 [bins + 1], or empty.
+        unit_dim: the dimension of ``x`` whose indices are the units.
+        binning: how a kernel would look for the bins; here only whether there are any.
+    """
+    check(x, counters, edges, unit_dim, binning)
+    output = torch.relu(x)
+    _count(x.detach(), output.detach(), counters, edges, unit_dim)
+    return output
+
+
+def counting_relu_(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int) -> None:
+    """:func:`counting_relu` written over its input."""
+    check(x, counters, edges, unit_dim, binning)
+    before = x.detach().clone()
+    torch.relu_(x)
+    _count(before, x.detach(), counters, edges, unit_dim)
+
+
+def _count(x: Tensor, output: Tensor, counters: Tensor, edges: Tensor, unit_dim: int) -> None:
+    if x.numel() == 0 or is_recomputation():
+        return
+    with _one_at_a_time:
+        words = counters.cpu().numpy().copy()
+        if words[EVERY] <= 0:
+            return
+        words[TICKS] += 1
+        if (words[TICKS] - 1) % words[EVERY] == 0:
+            _add_call(words, _by_unit(x, unit_dim), _by_unit(output, unit_dim), edges)
+        counters.copy_(torch.from_numpy(words))
+
+
+def _add_call(
+    words: npt.NDArray[np.int64],
+    x: npt.NDArray[np.generic],  # [units, elements per unit]
+    output: npt.NDArray[np.generic],
+    edges: Tensor,
+) -> None:
+    units, elements_per_unit = x.shape
+    zeros = (output == 0).sum(axis=1)
+    words[CALLS] += 1
+    words[ELEMENTS] += x.size
+    words[HEADER : HEADER + units] += zeros
+    words[HEADER + units : HEADER + 2 * units] += zeros == elements_per_unit
+
+    histogram = words[HEADER + 2 * units :]
+    if edges.numel() == 0:
+        histogram[0] += np.isnan(x).sum()
+        return
+    slots = slot_count(edges.numel() - 1)
+    places = find_slots(x, edges.double().cpu().numpy())
+    if len(histogram) != slots:
+        places = places + slots * np.arange(units)[:, None]
+    histogram += np.bincount(places.ravel(), minlength=len(histogram))
+
+
+def _by_unit(x: Tensor, unit_dim: int) -> npt.NDArray[np.generic]:
+    # NumPy has no bfloat16; float32 holds its values, and float16's, exactly.
+    x = x.cpu().float() if x.dtype in (torch.bfloat16, torch.float16) else x.cpu()
+    if x.dim() == 0:
+        return x.numpy().reshape(1, 1)
+    return np.moveaxis(x.numpy(), unit_dim, 0).reshape(x.size(unit_dim), -1)
+
+
+def check(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int) -> None:
+    """Raises what csrc/checks.h raises, in the same words."""
+    if x.dim() and not -x.dim() <= unit_dim < x.dim():
+        raise IndexError(
+            f"counting_relu: unit_dim must be in [{-x.dim()}, {x.dim() - 1}] "
+            f"for a {x.dim()}-D input, got {unit_dim}"
+        )
+    if counters.dtype != torch.int64 or counters.dim() != 1 or not counters.is_contiguous():
+        raise ValueError(
+            "counting_relu: counters must be a contiguous 1-D int64 tensor, "
+            f"got {counters.dim()}-D {counters.dtype}"
+        )
+    if edges.dtype != torch.float32 or edges.dim() != 1 or not edges.is_contiguous():
+        raise ValueError(
+            "counting_relu: edges must be a contiguous 1-D float32 tensor, "
+            f"got {edges.dim()}-D {edges.dtype}"
+        )
+    if counters.device != x.device or edges.device != x.device:
+        raise ValueError(
+            "counting_relu: counters and edges must be on the input's device, "
+            f"got input={x.device}, counters={counters.device}, edges={edges.device}"
+        )
+    if not BINNING_NONE <= binning <= BINNING_LOG:
+        raise ValueError(
+            "counting_relu: binning must be 0 (none), 1 (search), 2 (linear) or 3 (log), "
+            f"got {binning}"
+        )
+    has_bins = binning != BINNING_NONE
+    if (edges.numel() < 2) if has_bins else (edges.numel() > 0):
+        raise ValueError(
+            "counting_relu: edges must hold at least 2 values, or none without binning, "
+            f"got {edges.numel()} with binning={binning}"
+        )
+    bins = edges.numel() - 1 if has_bins else 0
+    if bins > MAX_BINS:
+        raise ValueError(f"counting_relu: there can be at most {MAX_BINS} bins, got {bins}")
+    if binning == BINNING_LOG and (bins < 4 or bins % 2):
+        raise ValueError(
+            f"counting_relu: log bins must be even in number and at least 4, got {bins}"
+        )
+    units = x.size(unit_dim) if x.dim() else 1
+    slots = bins + 3 if has_bins else 1
+    shared, apart = (HEADER + 2 * units + rows * slots for rows in (1, units))
+    if counters.numel() != shared and counters.numel() != apart:
+        raise ValueError(
+            f"counting_relu: counters of {units} units and {bins} bins must hold {shared} words, "
+            f"or with a histogram per unit {apart}, got {counters.numel()}"
+        )

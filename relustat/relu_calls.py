@@ -1,0 +1,120 @@
+"""Which torch calls compute a ReLU, however they are spelt."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import _ops
+
+
+@dataclasses.dataclass(frozen=True)
+class ReLUCall:
+    """A call that computes ``relu(x)``.
+
+    Attributes:
+        x: the input.
+        inplace: whether the output is written over it.
+        replaceable: whether ``counting_relu`` gives the same output *and gradient*. ``clamp`` and
+            ``threshold`` differ from ReLU in the gradient at 0 or in the sign of a zero.
+    """
+
+    x: Any
+    inplace: bool
+    replaceable: bool
+
+
+def find_relu_call(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> ReLUCall | None:
+    """The ReLU that ``function(*args, **kwargs)`` computes, if it does.
+
+    Example:
+        >>> import torch
+        >>> x = torch.ones(2)
+        >>> find_relu_call(torch.clamp, (x,), {"min": 0}) is None
+        False
+        >>> find_relu_call(torch.clamp, (x,), {"min": 0, "max": 6}) is None
+        True
+    """
+    bind = _BINDERS.get(function)
+    if bind is None:
+        return None
+    try:
+        return bind(*args, **kwargs)
+    except TypeError:
+        # Wrong arguments: the function itself will say so.
+        return None
+
+
+def _relu(input: Any, inplace: bool = False) -> ReLUCall:
+    return ReLUCall(input, inplace, replaceable=True)
+
+
+def _relu_(input: Any) -> ReLUCall:
+    return ReLUCall(input, inplace=True, replaceable=True)
+
+
+def _own(x: Any, *_: Any, inplace: bool) -> ReLUCall:
+    # A counting ReLU of the model: it goes on counting for itself.
+    return ReLUCall(x, inplace, replaceable=False)
+
+
+def _clamp(
+    input: Any, min: Any = None, max: Any = None, *, out: Any = None, inplace: bool
+) -> ReLUCall | None:
+    if max is not None or out is not None or not _is_zero(min):
+        return None
+    return ReLUCall(input, inplace, replaceable=False)
+
+
+def _threshold(input: Any, threshold: Any, value: Any, inplace: bool = False) -> ReLUCall | None:
+    if not (_is_zero(threshold) and _is_zero(value)):
+        return None
+    return ReLUCall(input, inplace, replaceable=False)
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0
+
+
+def _with_inplace(
+    bind: Callable[..., ReLUCall | None], inplace: bool
+) -> Callable[..., ReLUCall | None]:
+    return lambda *args, **kwargs: bind(*args, **kwargs, inplace=inplace)
+
+
+_BINDERS: dict[Any, Callable[..., ReLUCall | None]] = {
+    F.relu: _relu,
+    torch.relu: _with_inplace(_relu, False),
+    Tensor.relu: _with_inplace(_relu, False),
+    torch.relu_: _relu_,
+    Tensor.relu_: _relu_,
+    F.relu_: _relu_,
+    F.threshold: _threshold,
+    torch.threshold: _with_inplace(_threshold, False),
+    torch.threshold_: _with_inplace(_threshold, True),
+    F.threshold_: _with_inplace(_threshold, True),
+    **dict.fromkeys(
+        (torch.clamp, Tensor.clamp, torch.clip, Tensor.clip, torch.clamp_min, Tensor.clamp_min),
+        _with_inplace(_clamp, False),
+    ),
+    **dict.fromkeys(
+        (
+            torch.clamp_,
+            Tensor.clamp_,
+            torch.clip_,
+            Tensor.clip_,
+            torch.clamp_min_,
+            Tensor.clamp_min_,
+        ),
+        _with_inplace(_clamp, True),
+    ),
+    _ops.counting_relu: _with_inplace(_own, False),
+    _ops.counting_relu_: _with_inplace(_own, True),
+}

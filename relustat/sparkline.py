@@ -1,0 +1,42 @@
+"""A histogram as a line of text."""
+
+from __future__ import annotations
+
+import math
+
+from .bins import LinearBins
+from .histogram import Histogram
+
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+
+
+def central_range(histogram: Histogram, tail: float) -> tuple[float, float] | None:
+    """The quantiles ``tail`` and ``1 - tail``, within the bins; None if they do not differ."""
+    if not histogram.sum(flow=False):
+        return None
+    edges = histogram.edges
+    low = max(histogram.quantile(tail), float(edges[0]))
+    high = min(histogram.quantile(1 - tail), float(edges[-1]))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return None
+    try:
+        LinearBins(low, high, 1)
+    except ValueError:
+        return None
+    return low, high
+
+
+def sparkline(histogram: Histogram, width: int = 12) -> str:
+    """``width`` blocks whose heights are the counts of equal slices of the central 99 %.
+
+    Any slice that holds a value has at least the lowest block.
+    """
+    within = central_range(histogram, 0.005)
+    if within is None:
+        return "█" if histogram.sum(flow=False) else ""
+    counts = histogram.interpolate_to(LinearBins(*within, width)).counts()
+    top = int(counts.max())
+    if not top:
+        return ""
+    levels = len(_BLOCKS) - 1
+    return "".join(_BLOCKS[math.ceil(int(count) * levels / top)] for count in counts)

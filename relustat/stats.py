@@ -1,0 +1,363 @@
+"""What ReLUs counted: immutable integers, and the rates derived from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from . import storage
+from .bins import Bins, bins_from_dict
+from .histogram import Counts, Histogram
+from .reference import CALLS, ELEMENTS, HEADER, slot_count
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class WidthCounts:
+    """The counts of all calls that had one number of units.
+
+    Attributes:
+        calls: calls counted.
+        elements: elements counted.
+        zeros: outputs equal to 0, int64 [units].
+        dead_calls: calls in which all outputs of the unit were 0, int64 [units].
+        slots: int64 [1 or units, n + 3]: underflow, n bins, overflow, NaN; or only NaN.
+    """
+
+    calls: int
+    elements: int
+    zeros: Counts
+    dead_calls: Counts
+    slots: Counts
+
+    def __post_init__(self) -> None:
+        units = len(self.zeros)
+        if self.dead_calls.shape != (units,) or self.slots.shape[0] not in (1, units):
+            raise ValueError(
+                f"ReLUStats: dead_calls must be [{units}] and histograms [1 or {units}, slots], "
+                f"got {list(self.dead_calls.shape)} and {list(self.slots.shape)}"
+            )
+        for counts in (self.zeros, self.dead_calls, self.slots):
+            if counts.dtype != np.int64 or (counts < 0).any():
+                raise ValueError("ReLUStats: counts must be int64 and not negative")
+            counts.flags.writeable = False
+
+    @classmethod
+    def from_counters(cls, words: Counts, units: int, bins: int) -> WidthCounts:
+        """Reads counters as csrc/counters.h lays them out."""
+        return cls(
+            calls=int(words[CALLS]),
+            elements=int(words[ELEMENTS]),
+            zeros=words[HEADER : HEADER + units].copy(),
+            dead_calls=words[HEADER + units : HEADER + 2 * units].copy(),
+            slots=words[HEADER + 2 * units :].reshape(-1, slot_count(bins)).copy(),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, WidthCounts):
+            return NotImplemented
+        return (self.calls, self.elements) == (other.calls, other.elements) and all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("zeros", "dead_calls", "slots")
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __add__(self, other: WidthCounts) -> WidthCounts:
+        mine, theirs = self.slots, other.slots
+        if mine.shape[0] != theirs.shape[0]:
+            # One of the two has no histograms per unit, so neither has the sum.
+            mine = mine.sum(axis=0, keepdims=True)
+            theirs = theirs.sum(axis=0, keepdims=True)
+        return WidthCounts(
+            self.calls + other.calls,
+            self.elements + other.elements,
+            self.zeros + other.zeros,
+            self.dead_calls + other.dead_calls,
+            mine + theirs,
+        )
+
+
+class ReLUStats:
+    """What one ReLU counted, up to the moment it was asked.
+
+    All counts are exact integers, so ``a + b`` merges batches, ranks, machines and files in any
+    order with the same result. Rates, quantiles and moments are derived from them.
+
+    A ReLU that is used at several places of a model sees inputs of several widths (numbers of
+    units). Totals cover them all; what is said of single units is kept apart by width, and asked
+    for with :meth:`of_width`.
+
+    Attributes:
+        bins: where the histogram's bins lie; None if only zeros were counted.
+        by_width: the counts by number of units, read-only.
+
+    Example:
+        >>> import torch, relustat
+        >>> relu = relustat.CountingReLU()
+        >>> _ = relu(torch.tensor([[-1.0, 2.0], [-3.0, -4.0]]))
+        >>> relu.stats.zeros, relu.stats.unit_zeros.tolist(), relu.stats.dead_units.tolist()
+        (3, [2, 1], [0])
+    """
+
+    __slots__ = ("bins", "by_width")
+
+    bins: Bins | None
+    by_width: Mapping[int, WidthCounts]
+
+    def __init__(self, bins: Bins | None, by_width: Mapping[int, WidthCounts]) -> None:
+        slots = slot_count(len(bins) if bins is not None else 0)
+        for width, counts in by_width.items():
+            if len(counts.zeros) != width or counts.slots.shape[1] != slots:
+                raise ValueError(
+                    f"ReLUStats: width {width} with {slots} histogram slots must have counts of "
+                    f"that size, got {len(counts.zeros)} units and {counts.slots.shape[1]} slots"
+                )
+        object.__setattr__(self, "bins", bins)
+        object.__setattr__(self, "by_width", MappingProxyType(dict(by_width)))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"ReLUStats is immutable: cannot set {name!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.bins, dict(self.by_width))
+
+    # Totals
+
+    @property
+    def calls(self) -> int:
+        """Calls counted; calls with an empty input are not."""
+        return sum(counts.calls for counts in self.by_width.values())
+
+    @property
+    def elements(self) -> int:
+        """Elements counted, NaNs included."""
+        return sum(counts.elements for counts in self.by_width.values())
+
+    @property
+    def zeros(self) -> int:
+        """Outputs equal to 0: inputs <= 0, -0.0 included, NaN not."""
+        return sum(int(counts.zeros.sum()) for counts in self.by_width.values())
+
+    @property
+    def nans(self) -> int:
+        """NaN inputs."""
+        return sum(int(counts.slots[:, -1].sum()) for counts in self.by_width.values())
+
+    @property
+    def zero_fraction(self) -> float:
+        """``zeros / elements``; NaN if nothing was counted."""
+        return self.zeros / self.elements if self.elements else math.nan
+
+    @property
+    def activation_rate(self) -> float:
+        """Share of outputs above 0, NaNs counted as neither: ``1 - zero_fraction`` without NaNs."""
+        if not self.elements:
+            return math.nan
+        return (self.elements - self.zeros - self.nans) / self.elements
+
+    @property
+    def death_rate(self) -> float:
+        """Mean over units of the share of calls in which all outputs of the unit were 0."""
+        rates = [counts.dead_calls / counts.calls for counts in self.by_width.values()]
+        return float(np.concatenate(rates).mean()) if rates else math.nan
+
+    @property
+    def histogram(self) -> Histogram:
+        """Histogram of all inputs.
+
+        Raises:
+            ValueError: if only zeros were counted (``bins=None``).
+        """
+        bins = self._bins_for("histogram")
+        slots = np.zeros(slot_count(len(bins)), dtype=np.int64)
+        for counts in self.by_width.values():
+            slots += counts.slots.sum(axis=0)
+        return Histogram(
+            bins,
+            slots[1:-2].copy(),
+            underflow=int(slots[0]),
+            overflow=int(slots[-2]),
+            nan=int(slots[-1]),
+        )
+
+    def quantile(self, q: float) -> float:
+        """See :meth:`Histogram.quantile`."""
+        return self.histogram.quantile(q)
+
+    @property
+    def mean(self) -> float:
+        """See :attr:`Histogram.mean`."""
+        return self.histogram.mean
+
+    @property
+    def std(self) -> float:
+        """See :attr:`Histogram.std`."""
+        return self.histogram.std
+
+    # Units
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The numbers of units that inputs had, in the order in which they came."""
+        return tuple(self.by_width)
+
+    def of_width(self, width: int) -> ReLUStats:
+        """The statistics of the inputs with ``width`` units alone.
+
+        Raises:
+            KeyError: if no input had that many units.
+        """
+        if width not in self.by_width:
+            raise KeyError(f"of_width: width must be one of {self.widths}, got {width}")
+        return ReLUStats(self.bins, {width: self.by_width[width]})
+
+    @property
+    def unit_zeros(self) -> Counts:
+        """Zeros of each unit, int64 [units]."""
+        return self._only_width("unit_zeros").zeros
+
+    @property
+    def unit_elements(self) -> Counts:
+        """Elements of each unit, int64 [units]."""
+        counts = self._only_width("unit_elements")
+        units = len(counts.zeros)
+        return np.full(units, counts.elements // units if units else 0, dtype=np.int64)
+
+    @property
+    def unit_dead_calls(self) -> Counts:
+        """Calls in which all outputs of the unit were 0, int64 [units]."""
+        return self._only_width("unit_dead_calls").dead_calls
+
+    @property
+    def dead_units(self) -> Counts:
+        """Indices of the units whose outputs were all 0 since the last reset, int64 [dead]."""
+        return np.nonzero(self.unit_zeros == self.unit_elements)[0].astype(np.int64)
+
+    @property
+    def always_on_units(self) -> Counts:
+        """Indices of the units that gave no 0 since the last reset, int64 [always on]."""
+        return np.nonzero(self.unit_zeros == 0)[0].astype(np.int64)
+
+    @property
+    def unit_histograms(self) -> Counts | None:
+        """Counts of each unit's inputs per bin, int64 [units, n]; None if they were not asked for.
+
+        Flow and NaN are in ``by_width[width].slots``.
+        """
+        counts = self._only_width("unit_histograms")
+        if self.bins is None or counts.slots.shape[0] != len(counts.zeros):
+            return None
+        return counts.slots[:, 1:-2]
+
+    def _only_width(self, name: str) -> WidthCounts:
+        if not self.by_width:
+            return WidthCounts(0, 0, _no_units(), _no_units(), np.zeros((1, 1), dtype=np.int64))
+        if len(self.by_width) > 1:
+            raise ValueError(
+                f"{name}: units are told apart only within one width, got inputs of widths "
+                f"{', '.join(map(str, self.widths))}; ask of_width({self.widths[0]}).{name}"
+            )
+        return next(iter(self.by_width.values()))
+
+    def _bins_for(self, name: str) -> Bins:
+        if self.bins is None:
+            raise ValueError(f"{name}: needs bins, got bins=None, which counts zeros only")
+        return self.bins
+
+    # Merging and storing
+
+    def __add__(self, other: ReLUStats) -> ReLUStats:
+        if not isinstance(other, ReLUStats):
+            return NotImplemented
+        if self.bins != other.bins:
+            raise ValueError(
+                f"ReLUStats: only statistics of equal bins add, got {self.bins} and {other.bins}"
+            )
+        merged = dict(self.by_width)
+        for width, counts in other.by_width.items():
+            merged[width] = merged[width] + counts if width in merged else counts
+        return ReLUStats(self.bins, merged)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ReLUStats):
+            return NotImplemented
+        return self.bins == other.bins and dict(self.by_width) == dict(other.by_width)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All counts as plain numbers and lists, for JSON."""
+        return {
+            "version": storage.VERSION,
+            "bins": self.bins.to_dict() if self.bins is not None else None,
+            "widths": {
+                str(width): {
+                    "calls": counts.calls,
+                    "elements": counts.elements,
+                    "zeros": counts.zeros.tolist(),
+                    "dead_calls": counts.dead_calls.tolist(),
+                    "slots": counts.slots.tolist(),
+                }
+                for width, counts in sorted(self.by_width.items())
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> ReLUStats:
+        """The statistics whose :meth:`to_dict` this is.
+
+        Raises:
+            ValueError: if it describes none, or a newer relustat wrote it.
+        """
+        storage.check_version("from_dict", state)
+        try:
+            by_width = {
+                int(width): WidthCounts(
+                    calls=int(counts["calls"]),
+                    elements=int(counts["elements"]),
+                    zeros=np.array(counts["zeros"], dtype=np.int64),
+                    dead_calls=np.array(counts["dead_calls"], dtype=np.int64),
+                    slots=np.array(counts["slots"], dtype=np.int64),
+                )
+                for width, counts in state["widths"].items()
+            }
+            return cls(bins_from_dict(state["bins"]), by_width)
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ValueError(f"from_dict: must be what to_dict() returns, got {error!r}") from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the counts to an ``.npz`` file, whole or not at all."""
+        storage.save(path, {"": self.to_dict()})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ReLUStats:
+        """Reads a file that :meth:`save` wrote.
+
+        Raises:
+            ValueError: if it is none, or a newer relustat wrote it.
+        """
+        states = storage.load(path)
+        if list(states) != [""]:
+            raise ValueError(
+                f"load: {path} must hold the statistics of one ReLU, got a report of "
+                f"{len(states)} call sites; Report.load reads it"
+            )
+        return cls.from_dict(states[""])
+
+    def __repr__(self) -> str:
+        if not self.elements:
+            return "ReLUStats(nothing counted)"
+        return (
+            f"ReLUStats(calls={self.calls}, elements={self.elements}, zeros={self.zeros} "
+            f"({self.zero_fraction:.1%}), nans={self.nans}, widths={self.widths})"
+        )
+
+
+def _no_units() -> Counts:
+    return np.zeros(0, dtype=np.int64)

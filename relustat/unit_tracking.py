@@ -1,0 +1,101 @@
+"""Where a tensor's units lie, known from the layer that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+
+# The spatial dimensions that follow the channels.
+_SPATIAL_DIMS: dict[Any, int] = {
+    **dict.fromkeys(
+        (
+            *(torch.conv1d, torch.conv_transpose1d, F.max_pool1d, F.avg_pool1d),
+            *(F.adaptive_avg_pool1d, F.adaptive_max_pool1d, F.lp_pool1d),
+        ),
+        1,
+    ),
+    **dict.fromkeys(
+        (
+            *(torch.conv2d, torch.conv_transpose2d, F.max_pool2d, F.avg_pool2d),
+            *(F.adaptive_avg_pool2d, F.adaptive_max_pool2d, F.lp_pool2d),
+        ),
+        2,
+    ),
+    **dict.fromkeys(
+        (
+            *(torch.conv3d, torch.conv_transpose3d, F.max_pool3d, F.avg_pool3d),
+            *(F.adaptive_avg_pool3d, F.adaptive_max_pool3d),
+        ),
+        3,
+    ),
+}
+_CHANNELS_AFTER_BATCH = frozenset({F.batch_norm, F.instance_norm, F.group_norm})
+_FEATURES_LAST = frozenset({F.linear, F.layer_norm, F.multi_head_attention_forward})
+# These may return a tensor of the same shape whose dimensions mean something else.
+_REARRANGING = frozenset(
+    {
+        *(torch.transpose, Tensor.transpose, torch.swapaxes, Tensor.swapaxes, torch.swapdims),
+        *(Tensor.swapdims, torch.permute, Tensor.permute, torch.movedim, Tensor.movedim),
+        *(torch.moveaxis, Tensor.moveaxis, Tensor.t, torch.t, Tensor.reshape, torch.reshape),
+        *(Tensor.view, torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm),
+        *(torch.einsum, torch.baddbmm, Tensor.baddbmm, F.scaled_dot_product_attention),
+    }
+)
+
+
+class UnitTracker:
+    """Follows unit dimensions through one forward pass, one torch call after the other.
+
+    A convolution's output has its channels before its spatial dimensions, batched or not; a linear
+    layer's features come last. Elementwise functions (anything that returns the shape of an input,
+    and is not known to rearrange) keep the dimension.
+    """
+
+    def __init__(self) -> None:
+        self._unit_dims: WeakIdKeyDictionary = WeakIdKeyDictionary()
+
+    def unit_dim_of(self, x: Tensor) -> int | None:
+        """The dimension, or None where only its number of dimensions can tell."""
+        found: int | None = self._unit_dims.get(x)
+        return found
+
+    def follow(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        result: Any,
+    ) -> None:
+        """Notes the unit dimension of what ``function(*args, **kwargs)`` returned."""
+        output = result[0] if isinstance(result, tuple) and result else result
+        if not isinstance(output, Tensor):
+            return
+        unit_dim = self._unit_dim_after(function, args, kwargs, output)
+        if unit_dim is not None:
+            self._unit_dims[output] = unit_dim
+
+    def _unit_dim_after(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        output: Tensor,
+    ) -> int | None:
+        if function in _SPATIAL_DIMS:
+            return output.dim() - 1 - _SPATIAL_DIMS[function]
+        if function in _FEATURES_LAST:
+            return output.dim() - 1
+        if function in _CHANNELS_AFTER_BATCH:
+            return 1
+        if function in _REARRANGING:
+            return None
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, Tensor) and value in self._unit_dims:
+                if value.shape == output.shape:
+                    return self.unit_dim_of(value)
+        return None

@@ -1,0 +1,309 @@
+"""Counting every ReLU of a model for a while, without changing the model."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from typing_extensions import Self
+
+from .bins import Bins, LogBins
+from .call_sites import CallSites, SiteKey
+from .counters import Counters, UnitDim
+from .functional import counting_relu, describe, is_countable
+from .reference import is_recomputation
+from .relu_calls import ReLUCall, find_relu_call
+from .report import Report
+from .stats import ReLUStats
+from .unit_tracking import UnitTracker
+
+_watched: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+
+
+def watch(
+    model: nn.Module,
+    bins: Bins | None = LogBins(),
+    *,
+    functional: bool = True,
+    modules: bool = True,
+    unit_dim: UnitDim = "auto",
+    unit_histograms: bool = False,
+    every: int = 1,
+) -> Watch:
+    """Counts every ReLU that ``model`` computes, however it is written, until closed.
+
+    Finds ``nn.ReLU`` modules (in-place ones stay in-place; a module called twice has two call
+    sites), ``F.relu``, ``torch.relu``, ``Tensor.relu`` and their in-place forms, ``clamp(min=0)``,
+    ``clamp_min(0)`` and ``threshold(0, 0)``. Outputs and gradients stay what they were, bit for
+    bit. Closing removes the hooks, and the model is what it was before.
+
+    Args:
+        model: called as usual while it is watched. Calls of its submodules count too, calls of
+            ``model.forward`` do not.
+        bins, unit_histograms, every: see :class:`relustat.Counters`.
+        functional: count functional calls.
+        modules: count ``nn.ReLU`` modules.
+        unit_dim: as in :class:`relustat.Counters`; "auto" also knows which layer an input came
+            from: channels for convolutions, pools and norms, the last dimension for linear layers.
+
+    Returns:
+        A :class:`Watch`: a context manager, or to be closed with ``close()``.
+
+    Raises:
+        TypeError: if ``model`` is no ``nn.Module``.
+        ValueError: if it is watched already, or an argument is wrong.
+
+    Example:
+        >>> import torch, relustat
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU())
+        >>> with relustat.watch(model) as watch:
+        ...     _ = model(torch.randn(16, 4))
+        >>> {name: stats.elements for name, stats in watch.stats.items()}
+        {'1': 128}
+    """
+    return Watch(
+        model,
+        lambda: Counters(bins, unit_dim=unit_dim, unit_histograms=unit_histograms, every=every),
+        functional=functional,
+        modules=modules,
+    )
+
+
+class Watch:
+    """What :func:`watch` returns."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        make_counters: Callable[[], Counters],
+        *,
+        functional: bool,
+        modules: bool,
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"watch: model must be an nn.Module, got {type(model).__name__}")
+        if model in _watched:
+            raise ValueError(
+                f"watch: a model can be watched once at a time, got a {type(model).__name__} that "
+                "is watched already; close() that watch first"
+            )
+        make_counters()  # raises if an argument is wrong
+        self._model = model
+        self._functional = functional
+        self._modules = modules
+        self._paused = False
+        self._sites = CallSites(model, make_counters)
+        self._uncounted: dict[str, str] = {}
+        self._forwards = _Forwards()
+        self._handles = []
+        self._opaque = []
+        for path, module in model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                self._opaque.append(path or type(module).__name__)
+                continue
+            # The first to enter is the last to leave.
+            enter, leave = _Hook(self._enter), _Hook(self._leave)
+            self._handles.append(module.register_forward_pre_hook(enter, prepend=True))
+            self._handles.append(module.register_forward_hook(leave, always_call=True))
+        _watched.add(model)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Takes the hooks off; what was counted stays readable. Closing twice does nothing."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._forwards.abandon()
+        _watched.discard(self._model)
+
+    @property
+    def stats(self) -> dict[str, ReLUStats]:
+        """Statistics by call-site name, in the order of execution; a snapshot on the host.
+
+        A module's site is named by its path; its second call within one forward adds ``_1``, its
+        third ``_2``. A functional call in module ``block`` is ``block.relu``, then
+        ``block.relu_1``.
+        """
+        return self._sites.stats
+
+    def report(self) -> Report:
+        """A table of all call sites, with warnings: ``print(watch.report())``."""
+        warnings = [
+            f"{name}: not counted, its input was {reason}"
+            for name, reason in self._uncounted.items()
+        ]
+        warnings += [
+            f"{path}: a TorchScript module; ReLUs inside it are not seen" for path in self._opaque
+        ]
+        never = self._sites.never_called() if self._modules else []
+        warnings += [f"{path}: never called" for path in never]
+        return Report(self.stats, warnings)
+
+    def reset(self) -> None:
+        """Sets all counts to 0."""
+        self._sites.reset()
+        self._uncounted.clear()
+
+    @contextlib.contextmanager
+    def pause(self) -> Iterator[None]:
+        """Nothing is counted within ``with watch.pause():``."""
+        before, self._paused = self._paused, True
+        try:
+            yield
+        finally:
+            self._paused = before
+
+    # The forward pass, from hook to hook
+
+    def _enter(self, module: nn.Module) -> None:
+        if module in self._sites.paths and not is_recomputation():
+            self._forwards.enter(module, lambda: _Mode(self))
+
+    def _leave(self, module: nn.Module) -> None:
+        self._forwards.leave(module)
+
+    def _call(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        forward = self._forwards.current()
+        call = find_relu_call(function, args, kwargs)
+        if forward is None or is_recomputation():
+            return function(*args, **kwargs)
+        if call is not None:
+            output = self._count(forward, call, lambda: function(*args, **kwargs))
+        else:
+            output = function(*args, **kwargs)
+        forward.units.follow(function, args, kwargs, output)
+        return output
+
+    def _count(self, forward: _Forward, call: ReLUCall, compute: Callable[[], Any]) -> Any:
+        key = forward.site_of(self._sites.kind_in(forward.module))
+        wanted = self._modules if key.is_module else self._functional
+        if self._paused or not wanted:
+            return compute()
+        if not is_countable(call.x) or not _is_plain(call.x):
+            self._uncounted[self._sites.name_of(key)] = describe(call.x)
+            return compute()
+        counters = self._sites.counters_at(key, forward)
+        unit_dim = forward.units.unit_dim_of(call.x) if counters.unit_dim == "auto" else None
+        if call.replaceable and type(call.x) in (Tensor, nn.Parameter):
+            return counting_relu(call.x, counters, inplace=call.inplace, unit_dim=unit_dim)
+        with torch.no_grad():
+            counting_relu(call.x.as_subclass(Tensor), counters, unit_dim=unit_dim)
+        return compute()
+
+
+class _Forward:
+    """One call of a watched module from outside, in one thread."""
+
+    def __init__(self, mode: _Mode) -> None:
+        self.mode = mode
+        self.modules: list[nn.Module] = []
+        self.calls: dict[tuple[nn.Module, bool], int] = {}
+        self.units = UnitTracker()
+        self.last_site: SiteKey | None = None
+
+    @property
+    def module(self) -> nn.Module:
+        return self.modules[-1]
+
+    def site_of(self, is_module: bool) -> SiteKey:
+        place = (self.module, is_module)
+        index = self.calls.get(place, 0)
+        self.calls[place] = index + 1
+        return SiteKey(self.module, is_module, index)
+
+
+class _Forwards(threading.local):
+    """The forward that this thread is in. A mode is active from its start to its end."""
+
+    _forward: _Forward | None = None
+
+    def current(self) -> _Forward | None:
+        return self._forward
+
+    def enter(self, module: nn.Module, make_mode: Callable[[], _Mode]) -> None:
+        if self._forward is None:
+            self._forward = _Forward(make_mode())
+            self._forward.mode.__enter__()
+        self._forward.modules.append(module)
+
+    def leave(self, module: nn.Module) -> None:
+        forward = self._forward
+        # A hook that raised before ours has left a module that was not entered.
+        if forward is None or forward.module is not module:
+            return
+        forward.modules.pop()
+        if not forward.modules:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Ends the forward; also one that was interrupted, whose hooks never came."""
+        forward, self._forward = self._forward, None
+        if forward is not None:
+            _deactivate(forward.mode)
+
+
+class _Mode(TorchFunctionMode):
+    """Passes each torch call of a forward to its watch."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        return self._watch._call(func, args, kwargs or {})
+
+
+class _Hook:
+    """A module hook that a copied or pickled model keeps as one that does nothing."""
+
+    def __init__(self, visit: Callable[[nn.Module], None] | None = None) -> None:
+        self._visit = visit
+
+    def __call__(self, module: nn.Module, *_: Any) -> None:
+        if self._visit is not None:
+            self._visit(module)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Hook, ()
+
+
+def _deactivate(mode: _Mode) -> None:
+    # Normally the innermost mode; after an interrupt others may lie on top of it.
+    above = []
+    while torch._C._len_torch_function_stack():
+        innermost = torch._C._pop_torch_function_stack()
+        if innermost is mode:
+            break
+        above.append(innermost)
+    for other in reversed(above):
+        torch._C._push_on_torch_function_stack(other)
+
+
+def _is_plain(x: Tensor) -> bool:
+    """Whether a subclass, if ``x`` is of one, keeps its numbers where a tensor does."""
+    return type(x).__torch_dispatch__ is Tensor.__torch_dispatch__
