@@ -1,0 +1,22 @@
+import pytest
+import torch
+
+from relustat import _ops
+
+# Every test that takes `device` runs on each; CUDA joins where its kernels are built and can run.
+DEVICES = ["cpu"]
+if torch.cuda.is_available() and _ops.build_info()["cuda"]:
+    DEVICES.append("cuda")
+
+
+@pytest.fixture(params=DEVICES)
+def device(request):
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def _same_start():
+    threads = torch.get_num_threads()
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)

@@ -1,0 +1,363 @@
+"""The op against NumPy: every count exact, every output bit torch's."""
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import psutil
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+from oracle import (
+    BINS,
+    DTYPES,
+    assert_counts,
+    assert_histogram,
+    nasty_values,
+    numpy_of,
+    same_bits,
+)
+
+from relustat import Counters, EdgeBins, LinearBins, LogBins, _ops
+from relustat.functional import counting_relu, relu_stats
+
+LAYOUTS = {
+    "contiguous": lambda x: x,
+    "channels_last": lambda x: x.to(memory_format=torch.channels_last),
+    "transposed": lambda x: x.transpose(0, 1).contiguous().transpose(0, 1),
+    "reversed": lambda x: x.permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0),
+    "sliced": lambda x: torch.cat([x, x], 3)[..., ::2],
+    "cropped": lambda x: F.pad(x, (1, 2, 3, 4))[:, :, 3:-4, 1:-2],
+    "expanded": lambda x: x[:, :1].expand(-1, x.size(1), -1, -1),
+    "expanded_batch": lambda x: x[:1].expand(x.size(0), -1, -1, -1),
+}
+
+
+def samples(dtype, device, shape, edges=None):
+    """Normal values, some of them replaced by nasty ones."""
+    x = (2 * torch.randn(shape, dtype=torch.float64)).to(dtype)
+    nasty = nasty_values(dtype, torch.tensor([] if edges is None else edges))
+    flat = x.view(-1)
+    places = torch.randperm(len(flat))[: min(len(nasty), len(flat) // 2)]
+    flat[places] = nasty[torch.randperm(len(nasty))[: len(places)]]
+    return x.to(device)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("bins", BINS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_counts_equal_numpys(device, dtype, bins, layout):
+    bins = BINS[bins]
+    x = LAYOUTS[layout](samples(dtype, device, (6, 7, 9, 16), bins and bins.edges))
+    before = x.clone()
+    y, stats = relu_stats(x, bins)
+    assert_counts(stats, x, bins, unit_dim=1)
+    assert same_bits(y, F.relu(x))
+    assert y.stride() == F.relu(x).stride()
+    assert same_bits(x, before)
+
+
+@pytest.mark.parametrize("bins", BINS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_every_nasty_value_alone(device, dtype, bins):
+    bins = BINS[bins]
+    edges = torch.tensor(bins.edges if bins else [])
+    for value in nasty_values(dtype, edges):
+        x = value.repeat(3).to(device)
+        y, stats = relu_stats(x, bins)
+        assert_counts(stats, x, bins, unit_dim=0)
+        assert same_bits(y, F.relu(x))
+
+
+# Rows and columns, whole vectors and tails, one thread and several.
+SHAPES = [
+    *[(5, 3, inner) for inner in (1, 2, 31, 32, 33, 49, 64, 1023, 1024, 1025, 5000)],
+    *[(outer, units) for outer in (1, 7, 2000) for units in (1, 10, 63, 64, 65, 750)],
+    (2, 3, 5, 7, 11),
+    (1, 1, 1, 1),
+    (3, 65, 7, 7),
+    (1, 3, 200, 200),
+    (70000, 3),
+]
+
+
+@pytest.mark.parametrize("bins", ["linear", "none"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_shapes_and_unit_dims(device, shape, bins):
+    bins = BINS[bins]
+    x = samples(torch.float32, device, shape)
+    for unit_dim in range(-len(shape), len(shape)):
+        _, stats = relu_stats(x, bins, unit_dim)
+        assert_counts(stats, x, bins, unit_dim)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_threads(device, threads, dtype):
+    torch.set_num_threads(threads)
+    x = samples(dtype, device, (3, 40, 61, 47))
+    for bins in (LogBins(), BINS["linear"], BINS["edges"], None):
+        y, stats = relu_stats(x, bins)
+        assert_counts(stats, x, bins, unit_dim=1)
+        assert same_bits(y, F.relu(x))
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 4), (4, 0), (2, 3, 0, 5), (0, 3, 4, 5)], ids=str)
+def test_empty(device, shape):
+    x = torch.empty(shape, device=device)
+    y, stats = relu_stats(x)
+    assert y.shape == x.shape
+    assert (stats.calls, stats.elements, stats.unit_zeros.tolist()) == (0, 0, [])
+
+
+def test_scalar_is_one_unit(device):
+    y, stats = relu_stats(torch.tensor(-2.0, device=device))
+    assert y.item() == 0
+    assert y.shape == ()
+    assert (stats.unit_zeros.tolist(), stats.unit_dead_calls.tolist()) == ([1], [1])
+
+
+def test_auto_unit_dim(device):
+    for shape, units in [
+        ((6,), 6),
+        ((5, 6), 6),
+        ((4, 5, 6), 6),
+        ((3, 4, 5, 6), 4),
+        ((2, 3, 4, 5, 6), 3),
+        ((2, 3, 4, 5, 6, 7), 7),
+        ((70000,), 1),
+    ]:
+        _, stats = relu_stats(torch.randn(shape, device=device))
+        assert stats.widths == (units,)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_in_place(device, dtype, layout):
+    x = LAYOUTS[layout](samples(dtype, device, (6, 7, 9, 16)))
+    counters = Counters(BINS["linear"])
+    if layout.startswith("expanded"):
+        before = x.clone()
+        with pytest.raises(RuntimeError, match="single memory location"):
+            counting_relu(x, counters, inplace=True)
+        assert counters.stats.calls == 0
+        assert same_bits(x, before)
+        return
+    before = x.clone()
+    pointer, strides = x.data_ptr(), x.stride()
+    assert counting_relu(x, counters, inplace=True) is x
+    assert_counts(counters.stats, before, BINS["linear"], unit_dim=1)
+    assert same_bits(x, F.relu(before))
+    assert (x.data_ptr(), x.stride()) == (pointer, strides)
+
+
+def test_in_place_leaves_the_rest_of_a_view_alone(device):
+    base = torch.full((4, 4), -1.0, device=device)
+    counting_relu(base[:, 1:3], Counters(), inplace=True)
+    assert (base == 0).sum() == 8
+    assert (base[:, [0, 3]] == -1).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("shape", [(4, 3, 40, 40), (50, 8), (3, 5, 7), (2, 4, 90, 90)], ids=str)
+@pytest.mark.parametrize("bins", ["log", "linear", "edges"])
+def test_unit_histograms(device, shape, dtype, bins):
+    bins = BINS[bins]
+    x = samples(dtype, device, shape, bins.edges)
+    _, stats = relu_stats(x, bins, unit_dim=1, unit_histograms=True)
+    assert_counts(stats, x, bins, unit_dim=1)
+    for unit, counts in enumerate(stats.unit_histograms):
+        values = numpy_of(x[:, unit])
+        assert counts.tolist() == np.histogram(values, bins=bins.edges)[0].tolist()
+
+
+def test_calls_add_up(device):
+    counters = Counters(LinearBins(-1, 1, 7))
+    x = samples(torch.float32, device, (5, 6, 7, 8))
+    for _ in range(3):
+        counting_relu(x, counters)
+    assert_counts(counters.stats, x, counters.bins, unit_dim=1, calls=3)
+
+
+def test_every_kth_call(device):
+    counters = Counters(every=3)
+    for fill in range(1, 8):
+        counting_relu(torch.full((2, 4), float(fill), device=device), counters)
+    stats = counters.stats
+    assert stats.calls == 3
+    # The first, fourth and seventh.
+    assert stats.histogram.to_numpy()[0].sum() == 24
+    for fill in (1, 4, 7):
+        _, alone = relu_stats(torch.full((2, 4), float(fill), device=device))
+        assert stats.histogram.counts()[alone.histogram.counts() > 0].tolist() == [8]
+
+
+def test_all_equal_values_beyond_float32s_integers(device):
+    x = torch.full((2**25,), 0.7, dtype=torch.bfloat16, device=device).view(2**15, 2**10)
+    for bins in (LogBins(), BINS["linear"]):
+        _, stats = relu_stats(x, bins)
+        assert stats.histogram.counts().max() == 2**25
+        assert stats.zeros == 0
+    _, stats = relu_stats(torch.zeros_like(x))
+    assert stats.zeros == stats.histogram.counts().max() == 2**25
+    assert len(stats.dead_units) == 2**10
+
+
+@pytest.mark.large
+@pytest.mark.skipif(
+    psutil.virtual_memory().available < 12 * 2**30, reason="needs 12 GiB of free memory"
+)
+def test_more_than_2_to_the_31_elements():
+    rows, units = 2**20 + 1, 2**11 + 3
+    x = torch.full((rows, units), 0.75, dtype=torch.bfloat16)
+    x[-1] = -2.0
+    x[:, -1] = -3.0
+    counters = Counters(EdgeBins([-4, -2.5, 0, 1]))
+    counting_relu(x, counters, inplace=True)
+    stats = counters.stats
+    assert stats.elements == rows * units > 2**31
+    assert stats.histogram.counts().tolist() == [rows, units - 1, (rows - 1) * (units - 1)]
+    assert stats.unit_zeros.tolist() == [1] * (units - 1) + [rows]
+    assert stats.dead_units.tolist() == [units - 1]
+    assert not x[-1].any()
+
+
+@pytest.mark.parametrize("bins", ["log", "linear", "edges"])
+def test_flushing_denormals_changes_no_count(bins):
+    # The mode is one thread's own, so torch's threads would count differently among themselves.
+    bins = BINS[bins]
+    x = samples(torch.float32, "cpu", (64, 1000), bins.edges)
+    x[::2] = 1e-40
+    x[1::4] = -1e-41
+    half = x.half()
+    half[::2] = 2.0**-20
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this CPU cannot flush denormals")
+    try:
+        counted = [relu_stats(values, bins)[1] for values in (x, half)]
+    finally:
+        torch.set_flush_denormal(False)
+    for values, stats in zip((x, half), counted, strict=True):
+        assert_counts(stats, values, bins, unit_dim=1)
+
+
+def floats(width):
+    return st.floats(width=width) | st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5, float("nan")])
+
+
+@st.composite
+def any_bins(draw):
+    kind = draw(st.sampled_from(["log", "linear", "edges"]))
+    if kind == "log":
+        low = draw(st.integers(-126, 126))
+        return LogBins(
+            2 ** draw(st.integers(0, 8)), low, draw(st.integers(low + 1, low + 60) | st.just(127))
+        )
+    if kind == "linear":
+        lo, hi = draw(st.lists(st.floats(-1e6, 1e6, width=32), min_size=2, max_size=2))
+        return LinearBins(lo, hi, draw(st.integers(1, 500)))
+    edges = draw(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=2))
+    return EdgeBins(sorted(set(edges)))
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=st.data(), dtype=st.sampled_from(DTYPES))
+def test_any_values_and_any_bins(data, dtype):
+    try:
+        bins = data.draw(any_bins())
+    except ValueError:
+        reject()
+    edges = bins.edges[np.linspace(0, len(bins), min(len(bins) + 1, 20)).astype(int)]
+    values = hnp.arrays(
+        np.float64, st.integers(1, 150), elements=floats(64) | st.sampled_from(edges.tolist())
+    )
+    x = torch.from_numpy(data.draw(values)).to(dtype)
+    x = torch.cat([x, nasty_values(dtype, torch.from_numpy(edges))])
+    y, stats = relu_stats(x, bins)
+    assert_counts(stats, x, bins, unit_dim=0)
+    assert same_bits(y, F.relu(x))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    shape=hnp.array_shapes(max_dims=6, max_side=9),
+    data=st.data(),
+)
+def test_any_shape_and_layout(shape, data):
+    x = torch.randn(shape).permute(data.draw(st.permutations(range(len(shape)))))
+    steps = [data.draw(st.integers(1, 2)) for _ in shape]
+    x = x[tuple(slice(None, None, step) for step in steps)]
+    unit_dim = data.draw(st.integers(-x.dim(), x.dim() - 1))
+    y, stats = relu_stats(x, LinearBins(-1, 1, 5), unit_dim)
+    assert_counts(stats, x, LinearBins(-1, 1, 5), unit_dim)
+    assert y.stride() == F.relu(x).stride()
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 100, 201, 1000, 65532])
+@pytest.mark.parametrize(("lo", "hi"), [(-15, 15), (0, 1), (-70, 40), (0.1, 0.7), (-1e30, 1e30)])
+def test_linear_bins_at_every_edge(device, lo, hi, n):
+    bins = LinearBins(lo, hi, n)
+    for dtype in DTYPES:
+        x = nasty_values(dtype, torch.tensor(bins.edges)).to(device)
+        _, stats = relu_stats(x[:, None], bins)
+        assert_histogram(stats.histogram, numpy_of(x), bins.edges)
+
+
+def test_result_is_the_same_every_time(device):
+    x = samples(torch.float32, device, (8, 16, 33, 33))
+    _, first = relu_stats(x)
+    for _ in range(5):
+        assert relu_stats(x)[1] == first
+
+
+BAD_INPUTS = {
+    "complex": lambda: torch.zeros(3, dtype=torch.complex64),
+    "bool": lambda: torch.zeros(3, dtype=torch.bool),
+    "sparse": lambda: torch.eye(3).to_sparse(),
+    "sparse_csr": lambda: torch.eye(3).to_sparse_csr(),
+    "list": lambda: [1.0, 2.0],
+    "nested": lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+    "quantised": lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", BAD_INPUTS)
+def test_unsupported_inputs_name_what_is_supported(kind):
+    counters = Counters()
+    with pytest.raises(TypeError, match="must be a dense tensor of float32, float64, bfloat16"):
+        counting_relu(BAD_INPUTS[kind](), counters)
+    assert counters.stats.calls == 0
+
+
+def test_unit_dim_out_of_range(device):
+    x = torch.randn(2, 3, device=device)
+    for unit_dim in (2, -3):
+        with pytest.raises(IndexError, match=r"must be in \[-2, 1\] for a 2-D input, got"):
+            relu_stats(x, unit_dim=unit_dim)
+
+
+def test_the_op_itself_checks_its_arguments(device):
+    x = torch.randn(4, 3, device=device)
+    counters = Counters(LinearBins(0, 1, 5))
+    words, edges = counters.words_for(3, x.device), counters.edges_on(x.device)
+    none = edges[:0]
+    bad = [
+        (IndexError, "unit_dim must be in", (x, words, edges, 2, 2)),
+        (ValueError, "must hold", (x, words[:-1].clone(), edges, 1, 2)),
+        (ValueError, "must hold", (x, words, edges, 0, 2)),
+        (ValueError, "must be a contiguous 1-D int64", (x, words.int(), edges, 1, 2)),
+        (ValueError, "must be a contiguous 1-D int64", (x, words[None], edges, 1, 2)),
+        (ValueError, "must be a contiguous 1-D float32", (x, words, edges.double(), 1, 2)),
+        (ValueError, "binning must be", (x, words, edges, 1, 9)),
+        (ValueError, "at least 2 values, or none", (x, words, edges, 1, 0)),
+        (ValueError, "at least 2 values, or none", (x, words, none, 1, 2)),
+        (ValueError, "log bins must be even", (x, words, edges, 1, 3)),
+    ]
+    for error, message, arguments in bad:
+        for op in (_ops.counting_relu, _ops.counting_relu_):
+            with pytest.raises(error, match=message):
+                op(*arguments)
+    with pytest.raises(TypeError, match="must be float32"):
+        _ops.counting_relu(x.long(), words, edges, 1, 2)
+    assert counters.stats.calls == 0

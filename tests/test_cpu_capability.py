@@ -1,0 +1,38 @@
+"""The op's tests again, at each instruction set that this CPU has."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+LEVELS = {"default": "DEFAULT", "avx2": "AVX2", "avx512": "AVX512"}
+ORDER = ["DEFAULT", "AVX2", "AVX512"]
+
+
+def run(level, *command):
+    return subprocess.run(
+        [sys.executable, *command],
+        env={**os.environ, "ATEN_CPU_CAPABILITY": level},
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_op_at(level):
+    own = torch.backends.cpu.get_cpu_capability()
+    if own not in ORDER or ORDER.index(LEVELS[level]) > ORDER.index(own):
+        pytest.skip(f"this CPU has {own}")
+    told = run(level, "-c", "import relustat._ops as ops; print(ops.cpu_capability())")
+    assert told.stdout.strip() == LEVELS[level], told.stderr
+    tested = run(
+        level,
+        *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not large"),
+        *("-k", "not alone", "tests/test_counting_relu.py"),
+    )
+    assert tested.returncode == 0, tested.stdout[-5000:]

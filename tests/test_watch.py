@@ -1,0 +1,587 @@
+"""Every ReLU found and named, and the model left as it was."""
+
+import copy
+import pickle
+import threading
+
+import pytest
+import torch
+import torch.nn.functional as F
+from oracle import assert_counts, same_bits
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import relustat
+from relustat import CountingReLU, LinearBins
+
+
+class CountReluCalls(TorchDispatchMode):
+    """How often aten's relu and relu_ run."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.calls += func in (torch.ops.aten.relu.default, torch.ops.aten.relu_.default)
+        return func(*args, **(kwargs or {}))
+
+
+class BasicBlock(nn.Module):
+    """ResNet-18's: one ReLU module, called twice."""
+
+    def __init__(self, channels, stride=1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.down = nn.Conv2d(channels, channels, 1, stride) if stride > 1 else nn.Identity()
+
+    def forward(self, x):
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        out += self.down(x)
+        return self.relu(out)
+
+
+class ResNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 8, 7, 2, 3)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.layer1 = nn.Sequential(BasicBlock(8), BasicBlock(8))
+        self.layer2 = nn.Sequential(BasicBlock(8, 2), BasicBlock(8))
+
+    def forward(self, x):
+        return self.layer2(self.layer1(self.maxpool(self.relu(self.conv1(x)))))
+
+
+RESNET_NAMES = ["relu"] + [
+    f"layer{layer}.{block}.relu{suffix}"
+    for layer in (1, 2)
+    for block in (0, 1)
+    for suffix in ("", "_1")
+]
+
+
+class BasicConv(nn.Module):
+    def __init__(self, *sizes, **options):
+        super().__init__()
+        self.conv = nn.Conv2d(*sizes, **options)
+        self.bn = nn.BatchNorm2d(sizes[1])
+
+    def forward(self, x):
+        return F.relu(self.bn(self.conv(x)), inplace=True)
+
+
+class Inception(nn.Module):
+    """Only calls F.relu, in place."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.one = BasicConv(channels, 4, kernel_size=1)
+        self.three = nn.Sequential(
+            BasicConv(channels, 4, kernel_size=1), BasicConv(4, 4, kernel_size=3, padding=1)
+        )
+
+    def forward(self, x):
+        x = F.relu(x, inplace=False)
+        return F.relu(torch.cat([self.one(x), self.three(x)], 1), inplace=True)
+
+
+def inception():
+    return nn.Sequential(BasicConv(3, 4, kernel_size=3), Inception(4), Inception(8))
+
+
+INCEPTION_NAMES = ["0.relu"] + [
+    f"{block}.{name}"
+    for block in (1, 2)
+    for name in ("relu", "one.relu", "three.0.relu", "three.1.relu", "relu_1")
+]
+
+
+def snapshot(model):
+    """All that a module has, but for the contents of its tensors."""
+    return [
+        (
+            name,
+            type(module),
+            sorted(module.__dict__),
+            module.__dict__.get("forward"),
+            {
+                key: list(value)
+                for key, value in module.__dict__.items()
+                if "hooks" in key and value is not None
+            },
+        )
+        for name, module in model.named_modules()
+    ]
+
+
+@pytest.mark.parametrize(("make", "names"), [(ResNet, RESNET_NAMES), (inception, INCEPTION_NAMES)])
+def test_every_call_is_found_and_named(device, make, names):
+    model = make().to(device)
+    x = torch.randn(2, 3, 32, 32, device=device)
+    plain = copy.deepcopy(model)
+    before = snapshot(model)
+    with CountReluCalls() as dispatched:
+        expected = plain(x)
+    expected.sum().backward()
+    with relustat.watch(model) as watch:
+        output = model(x)
+        output.sum().backward()
+    assert same_bits(output, expected)
+    for ours, theirs in zip(model.parameters(), plain.parameters(), strict=True):
+        assert same_bits(ours.grad, theirs.grad)
+    assert list(watch.stats) == names
+    assert len(names) == dispatched.calls
+    assert all(stats.calls == 1 for stats in watch.stats.values())
+    assert snapshot(model) == before
+    assert model.state_dict().keys() == plain.state_dict().keys()
+
+
+def test_counts_are_those_of_the_inputs(device):
+    model = ResNet().to(device)
+    seen = []
+    handles = [
+        module.register_forward_pre_hook(lambda _, args: seen.append(args[0].clone()))
+        for module in model.modules()
+        if isinstance(module, nn.ReLU)
+    ]
+    bins = LinearBins(-3, 3, 100)
+    with relustat.watch(model, bins) as watch:
+        model(torch.randn(2, 3, 32, 32, device=device))
+    for x, stats in zip(seen, watch.stats.values(), strict=True):
+        assert_counts(stats, x, bins, unit_dim=1)
+    for handle in handles:
+        handle.remove()
+
+
+SPELLINGS = {
+    "F.relu": F.relu,
+    "F.relu inplace": lambda x: F.relu(x, inplace=True),
+    "F.relu input=": lambda x: F.relu(input=x),
+    "F.relu_": F.relu_,
+    "torch.relu": torch.relu,
+    "torch.relu_": torch.relu_,
+    "Tensor.relu": lambda x: x.relu(),
+    "Tensor.relu_": lambda x: x.relu_(),
+    "torch.clamp": lambda x: torch.clamp(x, min=0),
+    "torch.clamp positional": lambda x: torch.clamp(x, 0),
+    "torch.clip": lambda x: torch.clip(x, min=0.0),
+    "torch.clamp_": lambda x: torch.clamp_(x, min=0),
+    "torch.clamp_min": lambda x: torch.clamp_min(x, 0),
+    "torch.clamp_min_": lambda x: torch.clamp_min_(x, 0),
+    "Tensor.clamp": lambda x: x.clamp(min=0),
+    "Tensor.clamp_": lambda x: x.clamp_(min=0),
+    "Tensor.clip": lambda x: x.clip(0),
+    "Tensor.clip_": lambda x: x.clip_(min=0),
+    "Tensor.clamp_min": lambda x: x.clamp_min(0),
+    "Tensor.clamp_min_": lambda x: x.clamp_min_(0),
+    "F.threshold": lambda x: F.threshold(x, 0, 0),
+    "F.threshold inplace": lambda x: F.threshold(x, 0, 0, inplace=True),
+    "F.threshold_": lambda x: F.threshold_(x, 0, 0),
+    "torch.threshold": lambda x: torch.threshold(x, 0, 0),
+    "nn.ReLU": nn.ReLU(),
+    "nn.ReLU inplace": nn.ReLU(True),
+    "nn.Threshold": nn.Threshold(0, 0),
+}
+NOT_RELU = {
+    "clamp both": lambda x: x.clamp(0, 6),
+    "clamp max": lambda x: x.clamp(max=0),
+    "clamp other": lambda x: x.clamp(min=0.1),
+    "clamp tensor": lambda x: x.clamp(min=torch.zeros(4, device=x.device)),
+    "clamp_min other": lambda x: x.clamp_min(-1),
+    "relu6": F.relu6,
+    "leaky": F.leaky_relu,
+    "gelu": F.gelu,
+    "threshold other": lambda x: F.threshold(x, 0, 1),
+    "nn.Threshold other": nn.Threshold(0.5, 0),
+}
+
+
+class Call(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        if isinstance(function, nn.Module):
+            self.inner = function
+        else:
+            self.inner = lambda x: function(x)
+
+    def forward(self, x):
+        return self.inner(x * 1)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_every_spelling(device, spelling):
+    model = Call(SPELLINGS[spelling])
+    x = torch.tensor([[-1.0, 0.0, -0.0, 2.0], [3.0, -2.0, float("nan"), 1.0]], device=device)
+    x.requires_grad_()
+    expected = model(x)
+    (gradient,) = torch.autograd.grad(expected.sum(), x)
+    with relustat.watch(model) as watch:
+        output = model(x)
+    assert same_bits(output, expected)
+    assert same_bits(torch.autograd.grad(output.sum(), x)[0], gradient)
+    (stats,) = watch.stats.values()
+    assert_counts(stats, x, relustat.LogBins(), unit_dim=1)
+    assert list(watch.stats) == ["inner" if isinstance(SPELLINGS[spelling], nn.Module) else "relu"]
+
+
+@pytest.mark.parametrize("spelling", NOT_RELU)
+def test_what_is_no_relu(spelling):
+    model = Call(NOT_RELU[spelling])
+    x = torch.randn(3, 4)
+    expected = model(x)
+    with relustat.watch(model) as watch:
+        assert same_bits(model(x), expected)
+    assert watch.stats == {}
+    assert watch.report().warnings == ["no ReLU was called"]
+
+
+def test_wrong_arguments_raise_torchs_errors():
+    for wrong in (lambda x: torch.relu(), lambda x: F.relu(x, in_place=True), lambda x: x.clamp()):
+        model = Call(wrong)
+        with pytest.raises((TypeError, RuntimeError)) as plain:
+            model(torch.ones(2))
+        with relustat.watch(model), pytest.raises(type(plain.value)) as watched:
+            model(torch.ones(2))
+        assert str(watched.value) == str(plain.value)
+
+
+def test_in_place_stays_in_place(device):
+    model = nn.Sequential(nn.ReLU(inplace=True))
+    x = torch.randn(3, 4, device=device)
+    with relustat.watch(model):
+        assert model(x) is x
+    assert (x >= 0).all()
+
+
+class Names(nn.Module):
+    """Names that meet: relu called twice beside relu_1, a function beside a module."""
+
+    def __init__(self):
+        super().__init__()
+        self.relu = nn.ReLU()
+        self.relu_1 = nn.ReLU()
+
+    def forward(self, x):
+        return F.relu(self.relu_1(self.relu(F.relu(self.relu(x)))))
+
+
+def test_names_that_meet():
+    model = nn.Sequential(Names(), Names())
+    with relustat.watch(model) as watch:
+        model(torch.randn(2, 3))
+    per_block = ["relu", "functional_relu", "relu__1", "relu_1", "functional_relu_1"]
+    assert list(watch.stats) == [f"{block}.{name}" for block in (0, 1) for name in per_block]
+
+
+def test_a_module_in_two_places_has_its_first_name():
+    relu = nn.ReLU()
+    model = nn.Sequential(nn.Linear(3, 3), relu, nn.Linear(3, 5), relu)
+    with relustat.watch(model) as watch:
+        model(torch.randn(2, 3))
+    assert {name: stats.widths for name, stats in watch.stats.items()} == {"1": (3,), "1_1": (5,)}
+
+
+def test_root_modules():
+    with relustat.watch(nn.ReLU()) as watch:
+        watch._model(torch.randn(2, 3))
+    assert list(watch.stats) == ["relu"]
+
+
+class Branching(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.left, self.right, self.last = (nn.ReLU() for _ in range(4))
+
+    def forward(self, x, left):
+        x = self.first(x)
+        x = self.left(x) if left else self.right(x)
+        return self.last(x)
+
+
+def test_branches_take_their_place_in_execution_order():
+    model = Branching()
+    with relustat.watch(model) as watch:
+        model(torch.randn(2, 3), left=False)
+        model(torch.randn(2, 3), left=True)
+        model(torch.randn(2, 3), left=True)
+    calls = {name: stats.calls for name, stats in watch.stats.items()}
+    assert calls == {"first": 3, "left": 2, "right": 1, "last": 3}
+    assert list(calls) == ["first", "left", "right", "last"]
+
+
+def test_several_models_at_once():
+    one, two = ResNet(), inception()
+    x = torch.randn(1, 3, 32, 32)
+    with relustat.watch(one) as first, relustat.watch(two) as second:
+        one(x)
+        two(x)
+        one(x)
+    assert list(first.stats) == RESNET_NAMES
+    assert list(second.stats) == INCEPTION_NAMES
+    assert {stats.calls for stats in first.stats.values()} == {2}
+    assert {stats.calls for stats in second.stats.values()} == {1}
+
+
+@pytest.mark.parametrize("inner_first", [False, True])
+def test_a_model_and_its_part_at_once(inner_first):
+    model = ResNet()
+    roots = [model, model.layer1]
+    watches = {root: relustat.watch(root) for root in (roots[::-1] if inner_first else roots)}
+    model(torch.randn(1, 3, 32, 32))
+    model.layer1(torch.randn(1, 8, 8, 8))
+    for watch in watches.values():
+        watch.close()
+    assert list(watches[model].stats) == RESNET_NAMES
+    assert list(watches[model.layer1].stats) == [f"{b}.relu{s}" for b in (0, 1) for s in ("", "_1")]
+    assert {stats.calls for stats in watches[model.layer1].stats.values()} == {2}
+    assert torch._C._len_torch_function_stack() == 0
+
+
+def test_counting_modules_go_on_counting(device):
+    model = nn.Sequential(nn.Linear(3, 4), CountingReLU(), CountingReLU(inplace=True)).to(device)
+    x = torch.randn(2, 3, device=device)
+    with relustat.watch(model) as watch:
+        model(x)
+    assert list(watch.stats) == ["1", "2"]
+    assert watch.stats["1"] == model[1].stats
+    assert watch.stats["2"] == model[2].stats
+    assert watch.stats["2"].calls == 1
+
+
+def test_filters():
+    model = nn.Sequential(nn.ReLU(), Call(F.relu))
+    x = torch.randn(2, 3)
+    with relustat.watch(model, functional=False) as watch:
+        model(x)
+    assert list(watch.stats) == ["0"]
+    with relustat.watch(model, modules=False) as watch:
+        model(x)
+    assert list(watch.stats) == ["1.relu"]
+    assert not any("never called" in warning for warning in watch.report().warnings)
+
+
+def test_pause_reset_and_close():
+    model = nn.Sequential(nn.ReLU())
+    x = torch.randn(2, 3)
+    watch = relustat.watch(model)
+    model(x)
+    with watch.pause():
+        model(x)
+        with watch.pause():
+            model(x)
+        model(x)
+    assert watch.stats["0"].calls == 1
+    model(x)
+    assert watch.stats["0"].calls == 2
+    watch.reset()
+    assert watch.stats == {}
+    model(x)
+    assert watch.stats["0"].calls == 1
+    watch.close()
+    watch.close()
+    model(x)
+    assert watch.stats["0"].calls == 1
+
+
+def test_watching_twice_is_refused_and_changes_nothing():
+    model = ResNet()
+    with relustat.watch(model):
+        hooks = snapshot(model)
+        with pytest.raises(
+            ValueError, match="watched once at a time, got a ResNet that is watched"
+        ):
+            relustat.watch(model)
+        assert snapshot(model) == hooks
+    with relustat.watch(model):
+        pass
+    with pytest.raises(TypeError, match="model must be an nn.Module, got function"):
+        relustat.watch(F.relu)
+
+
+class Failing(nn.Module):
+    def __init__(self, error):
+        super().__init__()
+        self.relu = nn.ReLU()
+        self.error = error
+
+    def forward(self, x):
+        x = F.relu(self.relu(x))
+        if self.error:
+            raise self.error
+        return x
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()], ids=repr)
+def test_an_exception_in_the_forward(error):
+    model = nn.Sequential(nn.Identity(), Failing(error))
+    before = snapshot(model)
+    watch = relustat.watch(model)
+    with pytest.raises(type(error)), watch:
+        model(torch.randn(2, 3))
+    assert snapshot(model) == before
+    assert torch._C._len_torch_function_stack() == 0
+    assert list(watch.stats) == ["1.relu", "1.functional_relu"]
+
+
+def test_counting_goes_on_after_an_exception():
+    model = Failing(RuntimeError("no"))
+    x = torch.randn(2, 3)
+    with relustat.watch(model) as watch:
+        with pytest.raises(RuntimeError):
+            model(x)
+        assert torch._C._len_torch_function_stack() == 0
+        model.error = None
+        model(x)
+    assert {name: stats.calls for name, stats in watch.stats.items()} == {
+        "relu": 2,
+        "functional_relu": 2,
+    }
+
+
+def test_calls_of_a_submodule_count():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.Linear(4, 4), nn.ReLU()))
+    with relustat.watch(model) as watch:
+        model[1](torch.randn(2, 4))
+    assert list(watch.stats) == ["1.1"]
+
+
+def test_copies_of_a_watched_model_are_not_watched():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    x = torch.randn(2, 3)
+    with relustat.watch(model) as watch:
+        for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            twin(x)
+        assert watch.stats == {}
+        model(x)
+    assert watch.stats["1"].calls == 1
+
+
+def test_unit_dims_follow_the_layer():
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv1d(3, 5, 3)
+            self.norm = nn.BatchNorm1d(5)
+            self.linear = nn.Linear(6, 7)
+            self.relus = nn.ModuleList(nn.ReLU() for _ in range(5))
+
+        def forward(self, x):
+            x = self.conv(x)  # [N, 5, 6]
+            x = self.relus[0](x)
+            x = self.relus[1](self.norm(x) + 1)
+            x = self.relus[2](F.dropout(F.max_pool1d(x, 1), 0.5) * 2)
+            x = self.relus[3](self.linear(x))  # [N, 5, 7]
+            return self.relus[4](x.transpose(1, 2).reshape(2, 7, 5).contiguous())
+
+    model = Tokens()
+    with relustat.watch(model) as watch:
+        model(torch.randn(2, 3, 8))
+    assert [stats.widths for stats in watch.stats.values()] == [(5,), (5,), (5,), (7,), (5,)]
+    with relustat.watch(model, unit_dim=-1) as watch:
+        model(torch.randn(2, 3, 8))
+    assert [stats.widths for stats in watch.stats.values()] == [(6,), (6,), (6,), (7,), (5,)]
+
+
+def test_unbatched_images_have_their_channels_first():
+    model = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU())
+    with relustat.watch(model) as watch:
+        model(torch.randn(3, 9, 9))
+    assert watch.stats["1"].widths == (5,)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_transformer_layers(training):
+    layer = nn.TransformerEncoderLayer(8, 2, 16, activation="relu", batch_first=True)
+    model = nn.TransformerEncoder(layer, 2).train(training)
+    mask = torch.zeros(3, 5, dtype=torch.bool)
+    mask[0, 3:] = True
+    with torch.no_grad(), relustat.watch(model) as watch:
+        model(torch.randn(3, 5, 8), src_key_padding_mask=mask)
+    assert list(watch.stats) == ["layers.0.relu", "layers.1.relu"]
+    assert {stats.widths for stats in watch.stats.values()} == {(16,)}
+
+
+def test_what_cannot_be_counted_is_passed_on_and_told():
+    model = nn.Sequential(nn.ReLU())
+    sparse = torch.eye(3).to_sparse()
+    with relustat.watch(model) as watch:
+        assert torch.equal(model(sparse).to_dense(), torch.eye(3))
+    assert watch.stats == {}
+    warnings = watch.report().warnings
+    assert "0: not counted, its input was a Tensor of torch.float32, torch.sparse_coo" in warnings
+
+
+def test_layers_never_called_and_scripted_ones_are_told():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = nn.ReLU(), nn.ReLU()
+            self.scripted = torch.jit.script(nn.Sequential(nn.ReLU()))
+
+        def forward(self, x):
+            return self.scripted(self.used(x))
+
+    model = Model()
+    with relustat.watch(model) as watch:
+        model(torch.randn(2, 3))
+    assert list(watch.stats) == ["used"]
+    assert "unused: never called" in watch.report().warnings
+    assert any(
+        text.startswith("scripted: a TorchScript module") for text in watch.report().warnings
+    )
+
+
+def test_two_threads_through_one_watched_model():
+    model = ResNet().eval()
+    x = torch.randn(1, 3, 32, 32)
+
+    def work():
+        with torch.no_grad():
+            for _ in range(20):
+                model(x)
+
+    with relustat.watch(model) as watch:
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert list(watch.stats) == RESNET_NAMES
+    assert {stats.calls for stats in watch.stats.values()} == {60}
+
+
+@pytest.mark.parametrize("use_reentrant", [True, False])
+def test_recomputation_is_not_counted(use_reentrant):
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.block = BasicBlock(3)
+
+        def forward(self, x):
+            return torch.utils.checkpoint.checkpoint(self.block, x, use_reentrant=use_reentrant)
+
+    model = Model()
+    x = torch.randn(2, 3, 8, 8, requires_grad=True)
+    with relustat.watch(model) as watch:
+        model(x).sum().backward()
+    assert {name: stats.calls for name, stats in watch.stats.items()} == {
+        "block.relu": 1,
+        "block.relu_1": 1,
+    }
+    assert torch._C._len_torch_function_stack() == 0
+
+
+def test_gradient_at_zero_of_clamp_stays_clamps():
+    model = Call(lambda x: x.clamp(min=0))
+    x = torch.zeros(2, 3, requires_grad=True)
+    with relustat.watch(model) as watch:
+        model(x).sum().backward()
+    assert (x.grad == 1).all()
+    assert watch.stats["relu"].zeros == 6
