@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,8 +20,8 @@ except ImportError as error:
         f"`pip install --no-build-isolation -e .` ({error})"
     ) from error
 
-counting_relu = torch.ops.relustat.counting_relu.default
-counting_relu_ = torch.ops.relustat.counting_relu_.default
+counting_relu: Any = torch.ops.relustat.counting_relu.default
+counting_relu_: Any = torch.ops.relustat.counting_relu_.default
 
 
 @torch.library.register_fake("relustat::counting_relu")

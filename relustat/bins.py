@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -227,12 +227,19 @@ def bins_from_dict(state: dict[str, Any] | None) -> Bins | None:
     """
     if state is None:
         return None
-    makers = {"log": LogBins, "linear": LinearBins, "edges": EdgeBins}
+    makers: dict[str, Callable[..., Bins]] = {
+        "log": LogBins,
+        "linear": LinearBins,
+        "edges": EdgeBins,
+    }
     fields = dict(state)
-    kind = fields.pop("kind", None)
+    kind = str(fields.pop("kind", None))
     if kind not in makers:
         raise ValueError(f"bins: kind must be one of {', '.join(makers)}, got {kind!r}")
-    return makers[kind](**fields)
+    try:
+        return makers[kind](**fields)
+    except TypeError as error:
+        raise ValueError(f"bins: {kind} bins must have their own fields ({error})") from error
 
 
 def _checked_int(owner: str, name: str, value: object) -> int:

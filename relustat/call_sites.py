@@ -16,11 +16,11 @@ _RELU_MODULES = (nn.ReLU, nn.Threshold, CountingReLU)
 
 
 class SiteKey(NamedTuple):
-    """A call site: the ``index``-th call, within one forward, of or in a module."""
+    """A call site: the ``call``-th call, within one forward, of or in a module."""
 
     module: nn.Module
     is_module: bool
-    index: int
+    call: int
 
 
 class Forward(Protocol):
@@ -47,7 +47,7 @@ class CallSites:
     def name_of(self, key: SiteKey) -> str:
         """The site's name: no other site and no module of the model has it.
 
-        The module's path, or ``<path>.relu`` for a functional call; ``_<index>`` from the second
+        The module's path, or ``<path>.relu`` for a functional call; ``_<call>`` from the second
         call on. Where a module bears that name already, an underscore is put before the number, or
         ``functional_`` before ``relu``.
         """
@@ -59,12 +59,12 @@ class CallSites:
             base = f"{prefix}relu"
             if base in self._taken:
                 base = f"{prefix}functional_relu"
-        if not key.index:
+        if not key.call:
             return base
         separator = "_"
-        while f"{base}{separator}{key.index}" in self._taken:
+        while f"{base}{separator}{key.call}" in self._taken:
             separator += "_"
-        return f"{base}{separator}{key.index}"
+        return f"{base}{separator}{key.call}"
 
     def counters_at(self, key: SiteKey, forward: Forward) -> Counters:
         """The site's counters. A new site takes its place behind the one met before it."""

@@ -76,7 +76,8 @@ def counting_relu(
     if inplace:
         ops.counting_relu_(x, words, edges, unit_dim, counters.binning)
         return x
-    return ops.counting_relu(x, words, edges, unit_dim, counters.binning)
+    output: Tensor = ops.counting_relu(x, words, edges, unit_dim, counters.binning)
+    return output
 
 
 def relu_stats(

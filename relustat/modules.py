@@ -76,7 +76,7 @@ class CountingReLU(nn.ReLU):
         self.counters.reset()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.counters.apply(fn)
         return self
 

@@ -99,7 +99,7 @@ _BINDERS: dict[Any, Callable[..., ReLUCall | None]] = {
     F.threshold: _threshold,
     torch.threshold: _with_inplace(_threshold, False),
     torch.threshold_: _with_inplace(_threshold, True),
-    F.threshold_: _with_inplace(_threshold, True),
+    F.threshold_: _with_inplace(_threshold, True),  # type: ignore[attr-defined]
     **dict.fromkeys(
         (torch.clamp, Tensor.clamp, torch.clip, Tensor.clip, torch.clamp_min, Tensor.clamp_min),
         _with_inplace(_clamp, False),

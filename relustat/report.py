@@ -96,9 +96,9 @@ class Report:
 
     ``print(report)`` shows a table: for each call site its elements; the share of outputs that are
     zero; dead units (that gave only zeros), of all units, and units that are always on (that gave
-    none), over everything counted; the death rate (mean over units of calls with only zeros); bounds, median
-    and 99th percentile of the inputs; and their histogram between the percentiles 0.5 and 99.5.
-    Warnings follow.
+    none), over everything counted; the death rate (mean over units of the share of calls with only
+    zeros); bounds, median and 99th percentile of the inputs; and their histogram between the
+    percentiles 0.5 and 99.5. Warnings follow.
 
     Attributes:
         stats: statistics by call-site name.

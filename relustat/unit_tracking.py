@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 import torch
@@ -57,12 +57,11 @@ class UnitTracker:
     """
 
     def __init__(self) -> None:
-        self._unit_dims: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        self._unit_dims: MutableMapping[Tensor, int] = WeakIdKeyDictionary()
 
     def unit_dim_of(self, x: Tensor) -> int | None:
         """The dimension, or None where only its number of dimensions can tell."""
-        found: int | None = self._unit_dims.get(x)
-        return found
+        return self._unit_dims.get(x)
 
     def follow(
         self,
@@ -95,7 +94,8 @@ class UnitTracker:
         if function in _REARRANGING:
             return None
         for value in (*args, *kwargs.values()):
-            if isinstance(value, Tensor) and value in self._unit_dims:
-                if value.shape == output.shape:
-                    return self.unit_dim_of(value)
+            if isinstance(value, Tensor) and value.shape == output.shape:
+                unit_dim = self.unit_dim_of(value)
+                if unit_dim is not None:
+                    return unit_dim
         return None

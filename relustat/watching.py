@@ -47,11 +47,13 @@ def watch(
     Args:
         model: called as usual while it is watched. Calls of its submodules count too, calls of
             ``model.forward`` do not.
-        bins, unit_histograms, every: see :class:`relustat.Counters`.
+        bins: where the histograms' bins lie; None: count zeros only.
         functional: count functional calls.
         modules: count ``nn.ReLU`` modules.
         unit_dim: as in :class:`relustat.Counters`; "auto" also knows which layer an input came
             from: channels for convolutions, pools and norms, the last dimension for linear layers.
+        unit_histograms: one histogram for each unit, instead of one for each call site.
+        every: count each ``every``-th call of a call site, the first included.
 
     Returns:
         A :class:`Watch`: a context manager, or to be closed with ``close()``.
@@ -242,7 +244,7 @@ class _Forwards(threading.local):
     def enter(self, module: nn.Module, make_mode: Callable[[], _Mode]) -> None:
         if self._forward is None:
             self._forward = _Forward(make_mode())
-            self._forward.mode.__enter__()
+            self._forward.mode.__enter__()  # type: ignore[no-untyped-call]
         self._forward.modules.append(module)
 
     def leave(self, module: nn.Module) -> None:

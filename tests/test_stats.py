@@ -177,7 +177,7 @@ def test_damaged_files(tmp_path):
     ):
         damaged = copy.deepcopy(state)
         change(damaged)
-        with pytest.raises(ValueError, match="from_dict|ReLUStats|bins|invalid literal"):
+        with pytest.raises(ValueError, match=r"from_dict|ReLUStats|bins|invalid literal"):
             ReLUStats.from_dict(damaged)
 
 
@@ -212,7 +212,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
 def test_reports_and_single_stats_are_told_apart(tmp_path):
     stats = counted([(4, 3)])
     Report({"a": stats, "b": stats}).save(tmp_path / "report.npz")
-    with pytest.raises(ValueError, match="got a report of 2 call sites; Report.load reads it"):
+    with pytest.raises(ValueError, match=r"got a report of 2 call sites; Report\.load reads it"):
         ReLUStats.load(tmp_path / "report.npz")
     stats.save(tmp_path / "single.npz")
     assert Report.load(tmp_path / "single.npz").stats == {"single": stats}

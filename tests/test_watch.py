@@ -243,7 +243,7 @@ def test_what_is_no_relu(spelling):
 
 
 def test_wrong_arguments_raise_torchs_errors():
-    for wrong in (lambda x: torch.relu(), lambda x: F.relu(x, in_place=True), lambda x: x.clamp()):
+    for wrong in (lambda _: torch.relu(), lambda x: F.relu(x, in_place=True), lambda x: x.clamp()):
         model = Call(wrong)
         with pytest.raises((TypeError, RuntimeError)) as plain:
             model(torch.ones(2))
@@ -401,7 +401,7 @@ def test_watching_twice_is_refused_and_changes_nothing():
         assert snapshot(model) == hooks
     with relustat.watch(model):
         pass
-    with pytest.raises(TypeError, match="model must be an nn.Module, got function"):
+    with pytest.raises(TypeError, match=r"model must be an nn\.Module, got function"):
         relustat.watch(F.relu)
 
 
