@@ -40,7 +40,7 @@ build: env
 	    || [ $(ENV_STAMP) -nt $(BUILD_STAMP) ] || [ -z "$$(ls relustat/_C*.so 2>/dev/null)" ] \
 	    || [ -n "$$(find csrc setup.py pyproject.toml -newer $(BUILD_STAMP))" ]; then \
 	  echo "Compiling relustat into $(VENV) ..." && \
-	  $(PIP) --no-build-isolation --editable ".[test,lint]" "$(TORCH)" && \
+	  PYTHONWARNINGS=ignore $(PIP) --no-build-isolation --editable ".[test,lint]" "$(TORCH)" && \
 	  printf '%s' "$(CURDIR)" > $(BUILD_STAMP); \
 	fi
 
