@@ -62,7 +62,7 @@ format: env
 	@"$(VENV)/bin/clang-format" -i $(CXX_FILES)
 
 bench: build
-	@$(PY) -m pytest benchmarks --benchmark-only
+	@$(PY) -m pytest benchmarks -q --benchmark-enable --benchmark-only --benchmark-quiet
 
 dist: build
 	@rm -rf dist build/dist-check

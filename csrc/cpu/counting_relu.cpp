@@ -113,7 +113,9 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
   const int64_t scratch_words = make_tiling(whole.units, whole.inner, whole.bins).words;
 
   const auto count = [&](int64_t begin, int64_t end, Counts& counts) {
-    std::vector<uint32_t> scratch(scratch_words);
+    // Kept from call to call: the kernel leaves it zero.
+    thread_local std::vector<uint32_t> scratch;
+    if (scratch.size() < static_cast<size_t>(scratch_words)) scratch.resize(scratch_words);
     CountingReluShare share = whole;
     share.begin = begin;
     share.end = end;

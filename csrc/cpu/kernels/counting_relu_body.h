@@ -12,6 +12,8 @@ namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
 
+// Scratch counts are 32-bit: they are flushed long before they could overflow.
+constexpr int64_t kFlushEvery = int64_t{1} << 30;
 // Elements whose slots are held at a time: inputs, outputs and slots stay in the L1 cache.
 constexpr int64_t kBlock = 1024;
 // Elements that are searched, or looked at again, together.
@@ -134,13 +136,12 @@ void tally(const uint16_t* slots, int64_t n, uint32_t* lanes, int64_t stride, co
 
 void flush_lanes(uint32_t* lanes, int64_t stride, int64_t slots, int64_t* histogram) {
   for (int64_t s = 0; s < slots; ++s) {
-    int64_t count = 0;
-    for (int64_t lane = 0; lane < kLanes; ++lane) {
-      count += lanes[lane * stride + s];
-      lanes[lane * stride + s] = 0;
-    }
+    // All lanes together hold no more than kFlushEvery counts.
+    uint32_t count = 0;
+    for (int64_t lane = 0; lane < kLanes; ++lane) count += lanes[lane * stride + s];
     histogram[s] += count;
   }
+  memset(lanes, 0, sizeof(*lanes) * kLanes * stride);
 }
 
 void flush_columns(uint32_t* column_zeros, int64_t columns, int64_t units, int64_t inner,
@@ -201,9 +202,6 @@ class Loop {
   }
 
  private:
-  // Scratch counts are 32-bit: they are flushed long before they could overflow.
-  static constexpr int64_t kFlushEvery = int64_t{1} << 30;
-
   template <class Visit>
   void for_each_block(Visit visit) const {
     for (int64_t begin = share_.begin; begin < share_.end; begin += kFlushEvery) {

@@ -11,7 +11,7 @@ constexpr int64_t kLanes = 8;
 // [outer, units * inner], so that neighbours are counted in one vector.
 constexpr int64_t kShortestRow = 32;
 // A narrower matrix is read as one of several rows side by side.
-constexpr int64_t kFewestColumns = 64;
+constexpr int64_t kFewestColumns = 512;
 
 // How a thread's scratch words are used.
 struct Tiling {
