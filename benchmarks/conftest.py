@@ -81,6 +81,7 @@ def pytest_terminal_summary(terminalreporter):
 def _cpu_name():
     try:
         with open("/proc/cpuinfo") as info:
-            return next(line.split(":")[1].strip() for line in info if line.startswith("model name"))
+            named = (line for line in info if line.startswith("model name"))
+            return next(named).split(":")[1].strip()
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

@@ -55,8 +55,9 @@ def test_relu(paired, bins, size, dtype, pages):
 @pytest.mark.parametrize("layout", ["channels_last", "features"])
 @pytest.mark.parametrize("pages", ["fresh"], indirect=True)
 def test_relu_layout(paired, layout, pages):
-    x = 5 * torch.randn(SHAPES["6M"])
-    x = x.to(memory_format=torch.channels_last) if layout == "channels_last" else x.view(-1, 79 * 79)
+    x = (5 * torch.randn(SHAPES["6M"])).to(memory_format=torch.channels_last)
+    if layout == "features":
+        x = x.contiguous().view(-1, 79 * 79)
     relu, plain = CountingReLU(bins=BINS["linear200"]), nn.ReLU()
     check(relu, x, plain(x))
     paired(lambda: relu(x), lambda: plain(x), rounds=31)
