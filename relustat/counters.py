@@ -10,7 +10,8 @@ from torch import Tensor
 
 from .bins import BINNING_NONE, Bins, LogBins
 from .reference import EVERY, HEADER, slot_count
-from .stats import ReLUStats, WidthCounts
+from .stats import ReLUStats
+from .width_counts import WidthCounts
 
 UnitDim = int | Literal["auto"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 from collections.abc import Mapping
@@ -14,73 +13,8 @@ import numpy as np
 from . import storage
 from .bins import Bins, bins_from_dict
 from .histogram import Counts, Histogram
-from .reference import CALLS, ELEMENTS, HEADER, slot_count
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class WidthCounts:
-    """The counts of all calls that had one number of units.
-
-    Attributes:
-        calls: calls counted.
-        elements: elements counted.
-        zeros: outputs equal to 0, int64 [units].
-        dead_calls: calls in which all outputs of the unit were 0, int64 [units].
-        slots: int64 [1 or units, n + 3]: underflow, n bins, overflow, NaN; or only NaN.
-    """
-
-    calls: int
-    elements: int
-    zeros: Counts
-    dead_calls: Counts
-    slots: Counts
-
-    def __post_init__(self) -> None:
-        units = len(self.zeros)
-        if self.dead_calls.shape != (units,) or self.slots.shape[0] not in (1, units):
-            raise ValueError(
-                f"ReLUStats: dead_calls must be [{units}] and histograms [1 or {units}, slots], "
-                f"got {list(self.dead_calls.shape)} and {list(self.slots.shape)}"
-            )
-        for counts in (self.zeros, self.dead_calls, self.slots):
-            if counts.dtype != np.int64 or (counts < 0).any():
-                raise ValueError("ReLUStats: counts must be int64 and not negative")
-            counts.flags.writeable = False
-
-    @classmethod
-    def from_counters(cls, words: Counts, units: int, bins: int) -> WidthCounts:
-        """Reads counters as csrc/counters.h lays them out."""
-        return cls(
-            calls=int(words[CALLS]),
-            elements=int(words[ELEMENTS]),
-            zeros=words[HEADER : HEADER + units].copy(),
-            dead_calls=words[HEADER + units : HEADER + 2 * units].copy(),
-            slots=words[HEADER + 2 * units :].reshape(-1, slot_count(bins)).copy(),
-        )
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, WidthCounts):
-            return NotImplemented
-        return (self.calls, self.elements) == (other.calls, other.elements) and all(
-            np.array_equal(getattr(self, name), getattr(other, name))
-            for name in ("zeros", "dead_calls", "slots")
-        )
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __add__(self, other: WidthCounts) -> WidthCounts:
-        mine, theirs = self.slots, other.slots
-        if mine.shape[0] != theirs.shape[0]:
-            # One of the two has no histograms per unit, so neither has the sum.
-            mine = mine.sum(axis=0, keepdims=True)
-            theirs = theirs.sum(axis=0, keepdims=True)
-        return WidthCounts(
-            self.calls + other.calls,
-            self.elements + other.elements,
-            self.zeros + other.zeros,
-            self.dead_calls + other.dead_calls,
-            mine + theirs,
-        )
+from .reference import slot_count
+from .width_counts import WidthCounts
 
 
 class ReLUStats:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import weakref
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -11,18 +10,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from typing_extensions import Self
 
 from .bins import Bins, LogBins
-from .call_sites import CallSites, SiteKey
+from .call_sites import CallSites
 from .counters import Counters, UnitDim
+from .forwards import Forward, Forwards, ModuleHook
 from .functional import counting_relu, describe, is_countable
 from .reference import is_recomputation
 from .relu_calls import ReLUCall, find_relu_call
 from .report import Report
 from .stats import ReLUStats
-from .unit_tracking import UnitTracker
 
 _watched: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 
@@ -103,7 +101,7 @@ class Watch:
         self._paused = False
         self._sites = CallSites(model, make_counters)
         self._uncounted: dict[str, str] = {}
-        self._forwards = _Forwards()
+        self._forwards = Forwards(self._call)
         self._handles = []
         self._opaque = []
         for path, module in model.named_modules():
@@ -111,7 +109,7 @@ class Watch:
                 self._opaque.append(path or type(module).__name__)
                 continue
             # The first to enter is the last to leave.
-            enter, leave = _Hook(self._enter), _Hook(self._leave)
+            enter, leave = ModuleHook(self._enter), ModuleHook(self._leave)
             self._handles.append(module.register_forward_pre_hook(enter, prepend=True))
             self._handles.append(module.register_forward_hook(leave, always_call=True))
         _watched.add(model)
@@ -176,7 +174,7 @@ class Watch:
 
     def _enter(self, module: nn.Module) -> None:
         if module in self._sites.paths and not is_recomputation():
-            self._forwards.enter(module, lambda: _Mode(self))
+            self._forwards.enter(module)
 
     def _leave(self, module: nn.Module) -> None:
         self._forwards.leave(module)
@@ -195,7 +193,7 @@ class Watch:
         forward.units.follow(function, args, kwargs, output)
         return output
 
-    def _count(self, forward: _Forward, call: ReLUCall, compute: Callable[[], Any]) -> Any:
+    def _count(self, forward: Forward, call: ReLUCall, compute: Callable[[], Any]) -> Any:
         key = forward.site_of(self._sites.kind_in(forward.module))
         wanted = self._modules if key.is_module else self._functional
         if self._paused or not wanted:
@@ -210,100 +208,6 @@ class Watch:
         with torch.no_grad():
             counting_relu(call.x.as_subclass(Tensor), counters, unit_dim=unit_dim)
         return compute()
-
-
-class _Forward:
-    """One call of a watched module from outside, in one thread."""
-
-    def __init__(self, mode: _Mode) -> None:
-        self.mode = mode
-        self.modules: list[nn.Module] = []
-        self.calls: dict[tuple[nn.Module, bool], int] = {}
-        self.units = UnitTracker()
-        self.last_site: SiteKey | None = None
-
-    @property
-    def module(self) -> nn.Module:
-        return self.modules[-1]
-
-    def site_of(self, is_module: bool) -> SiteKey:
-        place = (self.module, is_module)
-        index = self.calls.get(place, 0)
-        self.calls[place] = index + 1
-        return SiteKey(self.module, is_module, index)
-
-
-class _Forwards(threading.local):
-    """The forward that this thread is in. A mode is active from its start to its end."""
-
-    _forward: _Forward | None = None
-
-    def current(self) -> _Forward | None:
-        return self._forward
-
-    def enter(self, module: nn.Module, make_mode: Callable[[], _Mode]) -> None:
-        if self._forward is None:
-            self._forward = _Forward(make_mode())
-            self._forward.mode.__enter__()  # type: ignore[no-untyped-call]
-        self._forward.modules.append(module)
-
-    def leave(self, module: nn.Module) -> None:
-        forward = self._forward
-        # A hook that raised before ours has left a module that was not entered.
-        if forward is None or forward.module is not module:
-            return
-        forward.modules.pop()
-        if not forward.modules:
-            self.abandon()
-
-    def abandon(self) -> None:
-        """Ends the forward; also one that was interrupted, whose hooks never came."""
-        forward, self._forward = self._forward, None
-        if forward is not None:
-            _deactivate(forward.mode)
-
-
-class _Mode(TorchFunctionMode):
-    """Passes each torch call of a forward to its watch."""
-
-    def __init__(self, watch: Watch) -> None:
-        super().__init__()
-        self._watch = watch
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        return self._watch._call(func, args, kwargs or {})
-
-
-class _Hook:
-    """A module hook that a copied or pickled model keeps as one that does nothing."""
-
-    def __init__(self, visit: Callable[[nn.Module], None] | None = None) -> None:
-        self._visit = visit
-
-    def __call__(self, module: nn.Module, *_: Any) -> None:
-        if self._visit is not None:
-            self._visit(module)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _Hook, ()
-
-
-def _deactivate(mode: _Mode) -> None:
-    # Normally the innermost mode; after an interrupt others may lie on top of it.
-    above = []
-    while torch._C._len_torch_function_stack():
-        innermost = torch._C._pop_torch_function_stack()
-        if innermost is mode:
-            break
-        above.append(innermost)
-    for other in reversed(above):
-        torch._C._push_on_torch_function_stack(other)
 
 
 def _is_plain(x: Tensor) -> bool:

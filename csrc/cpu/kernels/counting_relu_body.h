@@ -2,10 +2,12 @@
 // Torch-free and STL-free: nothing here may be shared with a file compiled for another one.
 
 #include <cstdint>
-#include <cstring>
 
 #include "../../binning.h"
 #include "counting_relu.h"
+#include "find_slots.h"
+#include "rectify.h"
+#include "tally.h"
 #include "tiling.h"
 
 namespace relustat::cpu {
@@ -16,145 +18,6 @@ namespace {
 constexpr int64_t kFlushEvery = int64_t{1} << 30;
 // Elements whose slots are held at a time: inputs, outputs and slots stay in the L1 cache.
 constexpr int64_t kBlock = 1024;
-// Elements that are searched, or looked at again, together.
-constexpr int64_t kSpan = 64;
-
-template <class Binner, class Format>
-void find_slots(const Binner& binner, const typename Format::Bits* x, int64_t n, uint16_t* slots) {
-  for (int64_t i = 0; i < n; ++i) {
-    slots[i] = static_cast<uint16_t>(binner.slot(Format::value(x[i])));
-  }
-}
-
-// All elements of a span take each step of the binary search together, so that none waits for its
-// own last step.
-template <class Format>
-void find_searched_slots(const SearchBinner<typename Format::Value>& binner,
-                         const typename Format::Bits* x, int64_t n, uint16_t* slots) {
-  using Value = typename Format::Value;
-  for (int64_t start = 0; start < n; start += kSpan) {
-    const int64_t length = kSpan < n - start ? kSpan : n - start;
-    Value values[kSpan];
-    int32_t below[kSpan];
-    for (int64_t i = 0; i < length; ++i) {
-      values[i] = Format::value(x[start + i]);
-      below[i] = 0;
-    }
-    for (int32_t size = binner.bins + 1; size > 0; size -= (size + 1) / 2) {
-      const int32_t half = (size + 1) / 2;
-      for (int64_t i = 0; i < length; ++i) below[i] = binner.step(values[i], below[i], half);
-    }
-    for (int64_t i = 0; i < length; ++i) {
-      slots[start + i] = static_cast<uint16_t>(binner.finish(values[i], below[i]));
-    }
-  }
-}
-
-// Guesses first; a span in which a guess is doubtful is compared with its edges as a whole.
-template <class Format>
-void find_linear_slots(const LinearBinner<typename Format::Value>& binner,
-                       const typename Format::Bits* x, int64_t n, uint16_t* slots) {
-  for (int64_t start = 0; start < n; start += kSpan) {
-    const int64_t stop = start + kSpan < n ? start + kSpan : n;
-    int32_t doubtful = 0;
-    for (int64_t i = start; i < stop; ++i) {
-      const auto value = Format::value(x[i]);
-      slots[i] = static_cast<uint16_t>(binner.guess(value));
-      doubtful |= binner.is_doubtful(value) ? 1 : 0;
-    }
-    if (doubtful == 0) continue;
-    // In 32 bits, the width in which the edges can be gathered.
-    int32_t wide[kSpan];
-    for (int64_t i = start; i < stop; ++i) wide[i - start] = slots[i];
-    for (int64_t i = start; i < stop; ++i) {
-      wide[i - start] = binner.repaired(Format::value(x[i]), wide[i - start]);
-    }
-    for (int64_t i = start; i < stop; ++i) slots[i] = static_cast<uint16_t>(wide[i - start]);
-  }
-}
-
-// Rectifies n elements of one unit and returns how many outputs are zero.
-template <class Format>
-int64_t rectify_row(const typename Format::Bits* x, typename Format::Bits* y, int64_t n) {
-  using Bits = typename Format::Bits;
-  Bits zeros = 0;  // n <= kBlock fits
-  for (int64_t i = 0; i < n; ++i) {
-    const Bits bits = rectify<Format>(x[i]);
-    y[i] = bits;
-    zeros = static_cast<Bits>(zeros + (is_zero<Format>(bits) ? 1 : 0));
-  }
-  return static_cast<int64_t>(zeros);
-}
-
-// Rectifies n elements of n columns and adds each zero to its column's count.
-template <class Format>
-void rectify_columns(const typename Format::Bits* x, typename Format::Bits* y, int64_t n,
-                     uint32_t* column_zeros) {
-  for (int64_t i = 0; i < n; ++i) {
-    const typename Format::Bits bits = rectify<Format>(x[i]);
-    y[i] = bits;
-    column_zeros[i] += is_zero<Format>(bits) ? 1 : 0;
-  }
-}
-
-template <class Format>
-int64_t count_nans(const typename Format::Bits* x, int64_t n) {
-  using Bits = typename Format::Bits;
-  Bits nans = 0;
-  for (int64_t i = 0; i < n; ++i) nans = static_cast<Bits>(nans + (is_nan<Format>(x[i]) ? 1 : 0));
-  return static_cast<int64_t>(nans);
-}
-
-// Counts n slots in kLanes histograms side by side: neighbouring elements often share a bin, and an
-// increment must wait for the one before it in the same word. Slots are read four at a time.
-//
-// Counting leaves the memory idle, so the next block's inputs and outputs are fetched meanwhile.
-template <class Bits>
-void tally(const uint16_t* slots, int64_t n, uint32_t* lanes, int64_t stride, const Bits* next_x,
-           const Bits* next_y) {
-  constexpr int64_t kCacheLine = 64 / sizeof(Bits);
-  int64_t i = 0;
-  for (; i + kCacheLine <= n; i += kCacheLine) {
-    __builtin_prefetch(next_x + i, /*write=*/0);
-    __builtin_prefetch(next_y + i, /*write=*/1);
-    for (int64_t j = i; j < i + kCacheLine; j += kLanes) {
-      uint64_t low, high;
-      memcpy(&low, slots + j, sizeof(low));
-      memcpy(&high, slots + j + 4, sizeof(high));
-      ++lanes[low & 0xffff];
-      ++lanes[stride + (low >> 16 & 0xffff)];
-      ++lanes[2 * stride + (low >> 32 & 0xffff)];
-      ++lanes[3 * stride + (low >> 48)];
-      ++lanes[4 * stride + (high & 0xffff)];
-      ++lanes[5 * stride + (high >> 16 & 0xffff)];
-      ++lanes[6 * stride + (high >> 32 & 0xffff)];
-      ++lanes[7 * stride + (high >> 48)];
-    }
-  }
-  for (; i < n; ++i) ++lanes[slots[i]];
-}
-
-void flush_lanes(uint32_t* lanes, int64_t stride, int64_t slots, int64_t* histogram) {
-  for (int64_t s = 0; s < slots; ++s) {
-    // All lanes together hold no more than kFlushEvery counts.
-    uint32_t count = 0;
-    for (int64_t lane = 0; lane < kLanes; ++lane) count += lanes[lane * stride + s];
-    histogram[s] += count;
-  }
-  memset(lanes, 0, sizeof(*lanes) * kLanes * stride);
-}
-
-void flush_columns(uint32_t* column_zeros, int64_t columns, int64_t units, int64_t inner,
-                   int64_t* zeros) {
-  for (int64_t column = 0; column < columns;) {
-    for (int64_t unit = 0; unit < units; ++unit) {
-      for (int64_t i = 0; i < inner; ++i, ++column) {
-        zeros[unit] += column_zeros[column];
-        column_zeros[column] = 0;
-      }
-    }
-  }
-}
 
 // Calls visit(unit, offset, length) for each run of one unit among elements [begin, begin + n).
 template <class Visit>
