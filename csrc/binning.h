@@ -34,8 +34,9 @@ struct SearchBinner {
   }
 
   RELUSTAT_HOST_DEVICE int32_t finish(Value x, int32_t below) const {
-    // The last bin includes its right edge.
-    const int32_t slot = below - (x == static_cast<Value>(edges[bins]) ? 1 : 0);
+    // The last bin includes its right edge. Edges that do not increase must not lead out of range.
+    const bool is_last_edge = (below > bins) & (x == static_cast<Value>(edges[bins]));
+    const int32_t slot = below - (is_last_edge ? 1 : 0);
     return x != x ? bins + 2 : slot;
   }
 

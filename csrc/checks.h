@@ -11,19 +11,21 @@
 // same rules in the same words.
 
 namespace relustat {
+inline namespace RELUSTAT_ISA {
 
-// "auto" is resolved in Python; here unit_dim is a dimension of x. A 0-D tensor is one unit.
+// A dimension of x, or x.dim(): all of x is one unit.
 inline int64_t unit_count(const at::Tensor& x, int64_t unit_dim) {
-  TORCH_CHECK_INDEX(x.dim() == 0 || (-x.dim() <= unit_dim && unit_dim < x.dim()),
-                    "counting_relu: unit_dim must be in [", -x.dim(), ", ", x.dim() - 1, "] for a ",
+  TORCH_CHECK_INDEX(-x.dim() <= unit_dim && unit_dim <= x.dim(),
+                    "counting_relu: unit_dim must be in [", -x.dim(), ", ", x.dim(), "] for a ",
                     x.dim(), "-D input, got ", unit_dim);
-  return x.dim() == 0 ? 1 : x.size(unit_dim);
+  return unit_dim == x.dim() ? 1 : x.size(unit_dim);
 }
 
 inline CounterLayout check_counting_relu(const at::Tensor& x, const at::Tensor& counters,
                                          const at::Tensor& edges, int64_t unit_dim,
                                          int64_t binning) {
-  TORCH_CHECK_TYPE(x.is_floating_point(),
+  TORCH_CHECK_TYPE(x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble ||
+                       x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf,
                    "counting_relu: input must be float32, float64, bfloat16 or float16, got ",
                    x.scalar_type());
   TORCH_CHECK_VALUE(
@@ -64,7 +66,10 @@ inline CounterLayout check_counting_relu(const at::Tensor& x, const at::Tensor& 
 // x must be non-overlapping and dense.
 inline UnitLayout dense_unit_layout(const at::Tensor& x, int64_t unit_dim) {
   UnitLayout layout{1, 1, 1};
-  if (x.dim() == 0) return layout;
+  if (unit_dim == x.dim()) {
+    layout.inner = x.numel();
+    return layout;
+  }
   unit_dim = c10::maybe_wrap_dim(unit_dim, x.dim());
   layout.units = x.size(unit_dim);
   for (int64_t dim = 0; dim < x.dim(); ++dim) {
@@ -76,4 +81,5 @@ inline UnitLayout dense_unit_layout(const at::Tensor& x, int64_t unit_dim) {
   return layout;
 }
 
+}  // namespace RELUSTAT_ISA
 }  // namespace relustat

@@ -15,7 +15,6 @@ struct UnitLayout {
 
   RELUSTAT_HOST_DEVICE int64_t elements() const { return outer * units * inner; }
   RELUSTAT_HOST_DEVICE int64_t elements_per_unit() const { return outer * inner; }
-  RELUSTAT_HOST_DEVICE int64_t unit(int64_t offset) const { return offset / inner % units; }
 };
 
 }  // namespace RELUSTAT_ISA

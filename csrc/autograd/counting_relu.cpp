@@ -1,4 +1,5 @@
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/relu.h>
 #include <ATen/ops/threshold_backward.h>
 #include <torch/csrc/autograd/VariableTypeUtils.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -24,14 +25,19 @@ Tensor rectify(const Tensor& x, const Tensor& counters, const Tensor& edges, int
   return op.call(x, counters, edges, unit_dim, binning);
 }
 
-void rectify_(const Tensor& x, const Tensor& counters, const Tensor& edges, int64_t unit_dim,
-              int64_t binning) {
+const auto& in_place_op() {
   static const auto op =
       c10::Dispatcher::singleton()
           .findSchemaOrThrow("relustat::counting_relu_", "")
           .typed<void(const Tensor&, const Tensor&, const Tensor&, int64_t, int64_t)>();
-  const at::AutoDispatchBelowADInplaceOrView guard;
-  op.call(x, counters, edges, unit_dim, binning);
+  return op;
+}
+
+// By way of the ADInplaceOrView kernel below, which tells autograd that x has changed.
+void rectify_(const Tensor& x, const Tensor& counters, const Tensor& edges, int64_t unit_dim,
+              int64_t binning) {
+  const at::AutoDispatchBelowAutograd guard;
+  in_place_op().call(x, counters, edges, unit_dim, binning);
 }
 
 variable_list input_gradient(const Tensor& output, const Tensor& grad) {
@@ -69,8 +75,15 @@ class InplaceCountingRelu : public torch::autograd::Function<InplaceCountingRelu
 
 bool needs_gradient(const Tensor& x) { return at::GradMode::is_enabled() && x.requires_grad(); }
 
-Tensor counting_relu(const Tensor& x, const Tensor& counters, const Tensor& edges, int64_t unit_dim,
-                     int64_t binning) {
+// Forward-mode AD asks the op for its derivative, which a torch::autograd::Function has none of.
+bool has_tangent(const Tensor& x) { return x._fw_grad(/*level=*/0).defined(); }
+
+Tensor counting_relu(const Tensor& x, const Tensor& counters, const Tensor& edges,
+                     int64_t unit_dim, int64_t binning) {
+  if (has_tangent(x)) {
+    rectify(x, counters, edges, unit_dim, binning);
+    return at::relu(x);
+  }
   return needs_gradient(x) ? CountingRelu::apply(x, counters, edges, unit_dim, binning)
                            : rectify(x, counters, edges, unit_dim, binning);
 }
@@ -79,12 +92,25 @@ void counting_relu_(const Tensor& x, const Tensor& counters, const Tensor& edges
                     int64_t binning) {
   // Before anything is written or counted.
   torch::autograd::check_inplace(x, needs_gradient(x));
-  if (needs_gradient(x)) {
+  if (has_tangent(x)) {
+    rectify(x, counters, edges, unit_dim, binning);
+    Tensor output = x;
+    at::relu_(output);
+  } else if (needs_gradient(x)) {
     InplaceCountingRelu::apply(x, counters, edges, unit_dim, binning);
   } else {
     rectify_(x, counters, edges, unit_dim, binning);
-    torch::autograd::increment_version(x);
   }
+}
+
+// In inference mode, too, a tensor that was saved for a backward must not change unnoticed.
+void counting_relu_and_mark_changed(const Tensor& x, const Tensor& counters, const Tensor& edges,
+                                    int64_t unit_dim, int64_t binning) {
+  {
+    const at::AutoDispatchBelowADInplaceOrView guard;
+    in_place_op().call(x, counters, edges, unit_dim, binning);
+  }
+  torch::autograd::increment_version(x);
 }
 
 }  // namespace
@@ -92,6 +118,10 @@ void counting_relu_(const Tensor& x, const Tensor& counters, const Tensor& edges
 TORCH_LIBRARY_IMPL(relustat, Autograd, m) {
   m.impl("counting_relu", counting_relu);
   m.impl("counting_relu_", counting_relu_);
+}
+
+TORCH_LIBRARY_IMPL(relustat, ADInplaceOrView, m) {
+  m.impl("counting_relu_", counting_relu_and_mark_changed);
 }
 
 }  // namespace relustat

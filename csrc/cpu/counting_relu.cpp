@@ -8,7 +8,6 @@
 #include <torch/library.h>
 
 #include <array>
-#include <atomic>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -24,6 +23,8 @@ namespace {
 
 // Below this many elements, waking a second thread costs more than it saves (torch's own figure).
 constexpr int64_t kGrain = 32768;
+// A thread keeps so much scratch memory from call to call, and no more.
+constexpr size_t kMostScratchWordsKept = size_t{1} << 18;
 
 CountingReluKernel kernel() {
   static const CountingReluKernel chosen = [] {
@@ -37,6 +38,7 @@ CountingReluKernel kernel() {
   return chosen;
 }
 
+// Of a dtype that was checked.
 Dtype dtype_of(const at::Tensor& x) {
   switch (x.scalar_type()) {
     case at::kFloat:
@@ -45,12 +47,8 @@ Dtype dtype_of(const at::Tensor& x) {
       return Dtype::kFloat64;
     case at::kBFloat16:
       return Dtype::kBFloat16;
-    case at::kHalf:
-      return Dtype::kFloat16;
     default:
-      TORCH_CHECK_TYPE(false,
-                       "counting_relu: input must be float32, float64, bfloat16 or float16, got ",
-                       x.scalar_type());
+      return Dtype::kFloat16;
   }
 }
 
@@ -63,9 +61,10 @@ std::mutex& mutex_of(const int64_t* counters) {
 // Whether this call is one of each `every`, and no recomputation inside a backward pass (activation
 // checkpointing): those elements were counted when they were first computed.
 bool takes_turn(int64_t* counters) {
-  const int64_t every = std::atomic_ref(counters[CounterLayout::kEvery]).load();
-  if (every <= 0 || torch::autograd::get_current_graph_task_id() != -1) return false;
-  return std::atomic_ref(counters[CounterLayout::kTicks]).fetch_add(1) % every == 0;
+  if (torch::autograd::get_current_graph_task_id() != -1) return false;
+  const std::lock_guard lock(mutex_of(counters));
+  const int64_t every = counters[CounterLayout::kEvery];
+  return every > 0 && counters[CounterLayout::kTicks]++ % every == 0;
 }
 
 struct Counts {
@@ -122,8 +121,11 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
     share.zeros = counts.zeros.data();
     share.histogram = counts.histogram.data();
     share.scratch = scratch.data();
-    const KeepDenormals keep_denormals;
-    kernel()(share);
+    {
+      const KeepDenormals keep_denormals;
+      kernel()(share);
+    }
+    if (scratch.size() > kMostScratchWordsKept) std::vector<uint32_t>().swap(scratch);
   };
   Counts call(layout);
   const int64_t elements = units.elements();
@@ -153,7 +155,6 @@ at::Tensor empty_output(const at::Tensor& dense) {
 at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
                          int64_t unit_dim, int64_t binning) {
   const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning);
-  dtype_of(x);
   if (x.numel() == 0 || !takes_turn(counters.mutable_data_ptr<int64_t>())) return at::relu(x);
   if (x.is_non_overlapping_and_dense()) {
     at::Tensor y = empty_output(x);
@@ -170,7 +171,6 @@ at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const 
 void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
                     int64_t unit_dim, int64_t binning) {
   const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning);
-  dtype_of(x);
   at::assert_no_internal_overlap(x);
   at::Tensor output = x;
   if (x.numel() == 0 || !takes_turn(counters.mutable_data_ptr<int64_t>())) {
