@@ -1,6 +1,6 @@
 # Each target sets up what it needs. Settings:
 #   PYTHON=python3.12   the interpreter that makes the environment
-#   VENV=path           the environment; an existing one is used as it is, and completed
+#   VENV=path           the environment; an existing one is kept, and what it lacks is installed
 #   TORCH=torch==2.12.0 the PyTorch to install there
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +14,8 @@ SHELL := /bin/sh
 PY = "$(VENV)/bin/python"
 PIP = $(PY) -m pip install --quiet --disable-pip-version-check
 ENV_STAMP = "$(VENV)/.relustat-env"
-BUILD_STAMP = "$(VENV)/.relustat-build"
+INSTALL_STAMP = "$(VENV)/.relustat-install"
+BUILD_STAMP = build/.built-for
 CXX_FILES = $$(git ls-files '*.cpp' '*.h')
 
 help:
@@ -30,18 +31,21 @@ env:
 	@[ -x $(PY) ] || "$(PYTHON)" -m venv "$(VENV)"
 	@if [ "$$(cat $(ENV_STAMP) 2>/dev/null)" != "$(TORCH)" ]; then \
 	  echo "Installing $(TORCH) into $(VENV) ..." && \
-	  $(PIP) "pip>=24" "setuptools>=77" ninja pybind11 numpy "$(TORCH)" && \
+	  $(PIP) "pip>=24" "setuptools>=77" ninja numpy "$(TORCH)" && \
 	  printf '%s' "$(TORCH)" > $(ENV_STAMP); \
 	fi
 
-# Again when a source changes, or when the environment was built from another checkout.
+# Again when a source changes, or when the library was built for another environment, or the
+# environment holds another checkout.
 build: env
-	@if [ "$$(cat $(BUILD_STAMP) 2>/dev/null)" != "$(CURDIR)" ] \
-	    || [ $(ENV_STAMP) -nt $(BUILD_STAMP) ] || [ -z "$$(ls relustat/_C*.so 2>/dev/null)" ] \
+	@if [ "$$(cat $(BUILD_STAMP) 2>/dev/null)" != "$(VENV) $(TORCH)" ] \
+	    || [ "$$(cat $(INSTALL_STAMP) 2>/dev/null)" != "$(CURDIR)" ] \
+	    || [ -z "$$(ls relustat/_C*.so 2>/dev/null)" ] \
 	    || [ -n "$$(find csrc setup.py pyproject.toml -newer $(BUILD_STAMP))" ]; then \
 	  echo "Compiling relustat into $(VENV) ..." && \
 	  PYTHONWARNINGS=ignore $(PIP) --no-build-isolation --editable ".[test,lint]" "$(TORCH)" && \
-	  printf '%s' "$(CURDIR)" > $(BUILD_STAMP); \
+	  printf '%s' "$(CURDIR)" > $(INSTALL_STAMP) && \
+	  mkdir -p build && printf '%s' "$(VENV) $(TORCH)" > $(BUILD_STAMP); \
 	fi
 
 demo: build
@@ -56,7 +60,7 @@ lint: build
 	@"$(VENV)/bin/clang-format" --dry-run --Werror $(CXX_FILES)
 	@$(PY) -m mypy
 
-format: env
+format: build
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 	@"$(VENV)/bin/clang-format" -i $(CXX_FILES)
@@ -73,4 +77,4 @@ dist: build
 	@cd build/dist-check && bin/relustat info
 
 clean:
-	@rm -rf build dist relustat/_C*.so *.egg-info $(BUILD_STAMP)
+	@rm -rf build dist relustat/_C*.so *.egg-info

@@ -9,7 +9,7 @@ from .histogram import Histogram
 from .modules import CountingReLU
 from .report import Report
 from .stats import ReLUStats
-from .watching import Watch, watch
+from .watching import Watch, unwatch, watch
 
 try:
     __version__ = version("relustat")
@@ -29,5 +29,6 @@ __all__ = [
     "Watch",
     "functional",
     "reference",
+    "unwatch",
     "watch",
 ]

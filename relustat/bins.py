@@ -36,7 +36,9 @@ class Bins(ABC):
     @cached_property
     def edges(self) -> npt.NDArray[np.float64]:
         """The n + 1 edges, float64 [n + 1], each a float32 number. Read-only."""
-        edges = self._edges().astype(np.float32).astype(np.float64)
+        with np.errstate(over="ignore"):  # infinite edges are reported by _check_edges
+            edges = self._edges().astype(np.float32).astype(np.float64)
+        edges += 0.0  # -0.0 is 0.0
         edges.flags.writeable = False
         return edges
 
@@ -206,7 +208,6 @@ class EdgeBins(Bins):
         self._check_edges()
 
     def _edges(self) -> npt.NDArray[np.float64]:
-        # Beyond float32's range an edge becomes infinite, which _check_edges reports.
         return self._given
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from torch import nn
 
 from .counters import Counters
-from .modules import CountingReLU
 from .stats import ReLUStats
 
-_RELU_MODULES = (nn.ReLU, nn.Threshold, CountingReLU)
+_RELU_MODULES = (nn.ReLU, nn.Threshold)
 
 
 class SiteKey(NamedTuple):
@@ -38,6 +38,7 @@ class CallSites:
         self._make_counters = make_counters
         self._counters: dict[SiteKey, Counters] = {}
         self._order: list[SiteKey] = []
+        self._met: weakref.WeakSet[nn.Module] = weakref.WeakSet()
         self._lock = threading.Lock()
 
     def kind_in(self, module: nn.Module) -> bool:
@@ -87,15 +88,20 @@ class CallSites:
         return {name: stats for name, stats in found.items() if stats.calls}
 
     def never_called(self) -> list[str]:
-        """Paths of the ReLU modules that counted nothing."""
-        called = {key.module for key, counters in self._counters.items() if counters.stats.calls}
+        """Paths of the ReLU modules that were not called since the last reset."""
+        called = set(self._met)
         return [
             path
             for module, path in self.paths.items()
             if isinstance(module, _RELU_MODULES) and _is_relu(module) and module not in called
         ]
 
+    def meet(self, module: nn.Module) -> None:
+        """Notes that a ReLU was computed in ``module``."""
+        self._met.add(module)
+
     def reset(self) -> None:
+        self._met.clear()
         for counters in self._counters.values():
             counters.reset()
 

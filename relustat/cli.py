@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import math
 import platform
 import sys
 from collections.abc import Sequence
@@ -52,8 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--output", type=Path, default=Path("relustat-demo"), help="where to write")
     shown.add_argument("--epochs", type=_positive, default=8, help="passes over the images")
     shown.add_argument("--samples", type=_positive, default=10000, help="most images to train on")
-    shown.add_argument("--learning-rate", type=float, default=0.1, help="of SGD with momentum 0.9")
-    shown.add_argument("--seed", type=int, default=0, help="of weights and order")
+    shown.add_argument("--learning-rate", type=_rate, default=0.1, help="of SGD with momentum 0.9")
+    shown.add_argument("--seed", type=_seed, default=0, help="of weights and order")
     shown.set_defaults(run=_demo)
 
     info = commands.add_parser(
@@ -69,6 +70,20 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
+
+
+def _rate(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be positive and finite, got {text}")
+    return number
+
+
+def _seed(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**63:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 2**63 - 1, got {text}")
     return number
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,7 +35,19 @@ class Counters:
         every: count each ``every``-th call, the first included.
 
     Raises:
-        ValueError: if ``every < 1``, or ``unit_histograms`` without bins.
+        TypeError: if ``bins`` are no bins, or ``unit_dim`` is no integer.
+        ValueError: if ``every`` is no integer of at least 1, or ``unit_histograms`` is set without
+            bins.
+
+    Two threads may count into the same counters at once. Processes that share them by
+    ``share_memory()`` can lose counts to one another: give each its own, and add their stats.
+
+    Example:
+        >>> import torch, relustat
+        >>> counters = relustat.Counters(relustat.LinearBins(-1, 1, 4))
+        >>> y = relustat.functional.counting_relu(torch.tensor([[-0.6, 0.1, 0.2]]), counters)
+        >>> counters.stats.histogram.counts().tolist()
+        [1, 0, 2, 0]
     """
 
     def __init__(
@@ -46,28 +59,50 @@ class Counters:
         every: int = 1,
     ) -> None:
         if bins is not None and not isinstance(bins, Bins):
-            raise ValueError(f"bins must be LogBins, LinearBins, EdgeBins or None, got {bins!r}")
+            raise TypeError(
+                f"Counters: bins must be LogBins, LinearBins, EdgeBins or None, got {bins!r}"
+            )
         if bins is None and unit_histograms:
-            raise ValueError("unit_histograms needs bins, got bins=None")
-        if unit_dim != "auto" and (isinstance(unit_dim, bool) or not isinstance(unit_dim, int)):
-            raise ValueError(f'unit_dim must be an integer or "auto", got {unit_dim!r}')
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ValueError(f"every must be an integer of at least 1, got {every!r}")
+            raise ValueError("Counters: unit_histograms needs bins, got bins=None")
+        if unit_dim != "auto" and not _is_integer(unit_dim):
+            raise TypeError(f'Counters: unit_dim must be an integer or "auto", got {unit_dim!r}')
+        if not _is_integer(every) or every < 1:
+            raise ValueError(f"Counters: every must be an integer of at least 1, got {every!r}")
         self.bins = bins
-        self.unit_dim = unit_dim
+        self.unit_dim: UnitDim = unit_dim if unit_dim == "auto" else int(unit_dim)
         self.unit_histograms = unit_histograms
-        self.every = every
+        self._every = int(every)
         self.binning = BINNING_NONE if bins is None else bins.binning
         self._enabled = True
         self._words: dict[tuple[int, torch.device], Tensor] = {}
         self._edges: dict[torch.device, Tensor] = {}
 
-    def unit_dim_of(self, x: Tensor) -> int:
-        """The unit dimension of this input; 0 for one that is a single unit."""
-        if self.unit_dim == "auto":
-            dims = x.dim()
-            return 1 if dims in (2, 4, 5) else max(dims - 1, 0)
-        return self.unit_dim
+    def units_of(self, x: Tensor, unit_dim: int | None = None) -> tuple[int, int]:
+        """Unit dimension and number of units of this input; ``(x.dim(), 1)`` if it is one unit.
+
+        Args:
+            x: the input.
+            unit_dim: its unit dimension, where that is not what the counters say.
+
+        Raises:
+            IndexError: if that is no dimension of ``x``.
+        """
+        dims = x.dim()
+        wanted = self.unit_dim if unit_dim is None else unit_dim
+        if wanted == "auto":
+            if dims in (2, 4, 5):
+                return 1, x.size(1)
+            if dims == 0 or (dims == 1 and x.size(0) > _MOST_UNITS_IN_1D):
+                return dims, 1
+            return dims - 1, x.size(dims - 1)
+        if dims == 0:
+            return 0, 1
+        if not -dims <= wanted < dims:
+            raise IndexError(
+                f"counting_relu: unit_dim must be in [{-dims}, {dims - 1}] for a {dims}-D input, "
+                f"got {wanted}"
+            )
+        return wanted, x.size(wanted)
 
     def words_for(self, units: int, device: torch.device) -> Tensor:
         """The counters of inputs with ``units`` units on ``device``: see csrc/counters.h."""
@@ -89,14 +124,19 @@ class Counters:
         slots = slot_count(len(self.bins) if self.bins is not None else 0)
         # An inference tensor could not be reset outside of inference mode.
         with torch.inference_mode(False):
-            words = torch.zeros(HEADER + 2 * units + rows * slots, dtype=torch.int64)
-            words[EVERY] = self.every if self._enabled else 0
-            return words.to(device)
+            words = torch.zeros(HEADER + 2 * units + rows * slots, dtype=torch.int64, device=device)
+            words[EVERY] = self._every if self._enabled else 0
+            return words
 
     def _new_edges(self, device: torch.device) -> Tensor:
+        edges = np.zeros(0) if self.bins is None else self.bins.edges
         with torch.inference_mode(False):
-            edges = torch.empty(0) if self.bins is None else torch.tensor(self.bins.edges)
-            return edges.to(torch.float32).to(device)
+            return torch.from_numpy(edges.astype(np.float32)).to(device)
+
+    @property
+    def every(self) -> int:
+        """Each how many-th call is counted."""
+        return self._every
 
     @property
     def enabled(self) -> bool:
@@ -107,7 +147,7 @@ class Counters:
     def enabled(self, enabled: bool) -> None:
         self._enabled = bool(enabled)
         for words in self._words.values():
-            words[EVERY] = self.every if self._enabled else 0
+            words[EVERY] = self._every if self._enabled else 0
 
     def reset(self) -> None:
         """Sets all counts to 0, and the next call to be counted to the next."""
@@ -131,17 +171,40 @@ class Counters:
         What is moved onto a device that has counters already is added to them. Nothing moves to
         the meta device, where counts would be lost.
         """
-        moved: dict[tuple[int, torch.device], Tensor] = {}
-        for (units, _), words in self._words.items():
+        self._replace_words(
+            [(units, self._converted(words, convert)) for (units, _), words in self._words.items()]
+        )
+
+    def _converted(self, words: Tensor, convert: Callable[[Tensor], Tensor]) -> Tensor:
+        with torch.inference_mode(False):
             converted = convert(words)
-            if converted.device.type == "meta":
-                converted = words
-            elif converted is not words:
-                # to_empty() leaves the contents out, type() would change int64.
-                converted = words.to(converted.device, copy=True)
-            key = (units, converted.device)
-            if key in moved:
-                moved[key][EVERY + 1 :] += converted[EVERY + 1 :]
+            if converted is words or converted.is_meta:
+                return words
+            # to_empty() leaves the contents out, and type() would change int64.
+            return words.to(converted.device, copy=True)
+
+    def _replace_words(self, words_by_units: list[tuple[int, Tensor]]) -> None:
+        replaced: dict[tuple[int, torch.device], Tensor] = {}
+        for units, words in words_by_units:
+            key = (units, words.device)
+            if key in replaced:
+                replaced[key][EVERY + 1 :] += words[EVERY + 1 :]
             else:
-                moved[key] = converted
-        self._words = moved
+                replaced[key] = words
+        self._words = replaced
+
+    def __getstate__(self) -> dict[str, Any]:
+        words = [(units, words) for (units, _), words in self._words.items()]
+        return {**self.__dict__, "_words": words, "_edges": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        # Loaded with another map_location, or copied in inference mode.
+        with torch.inference_mode(False):
+            self._replace_words(
+                [(units, w.clone() if w.is_inference() else w) for units, w in state["_words"]]
+            )
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

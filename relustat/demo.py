@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import os
 import sys
 from collections import OrderedDict
 from pathlib import Path
@@ -41,6 +42,7 @@ def run(
     rich_console = extras.need("rich.console", "demo", "the demo")
     # A file or a pipe has no width of its own.
     width = None if sys.stdout.isatty() else 110
+    check_output(output)
     console = rich_console.Console(highlight=False, width=width, soft_wrap=True)
     extras.need("matplotlib", "demo", "the demo")
     images = demo_data.load(data, samples)
@@ -147,6 +149,8 @@ def compare(before: Report, after: Report) -> list[UnitChange]:
     changes = []
     for name, stats in after.stats.items():
         was, now = set(before.stats[name].dead_units.tolist()), set(stats.dead_units.tolist())
+        if stats.nans:  # a unit that gives NaN is not dead, but has not revived
+            was = now
         changes.append(UnitChange(name, sorted(now - was), sorted(was - now)))
     return changes
 
@@ -163,6 +167,15 @@ def describe(before: Report, after: Report, changes: list[UnitChange]) -> list[s
             line += f"; {len(units)} {noun} {verb}{which}"
         lines.append(line)
     return lines
+
+
+def check_output(output: Path) -> None:
+    """Raises OSError, before any work is done, where ``output`` cannot be a folder to write to."""
+    existing = output
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise OSError(f"--output must be a folder that can be written to, got {output}")
 
 
 def write(output: Path, before: Report, after: Report, changes: list[UnitChange]) -> None:

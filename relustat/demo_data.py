@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,11 @@ def _idx(path: Path, samples: int) -> LabelledImages:
                 f"--data: {path} must hold one label for each image, "
                 f"got {len(pictures)} images and {len(names)} labels"
             )
+    if data.train_images.shape[1:] != data.test_images.shape[1:]:
+        raise ValueError(
+            f"--data: {path} must hold training and test images of one size, got "
+            f"{list(data.train_images.shape[2:])} and {list(data.test_images.shape[2:])}"
+        )
     return data
 
 
@@ -100,7 +106,7 @@ def _read_idx(path: Path, stem: str, dims: int) -> npt.NDArray[np.uint8]:
     file = files[0]
     try:
         content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"--data: {file} cannot be read ({error})") from error
     head = 4 + 4 * dims
     shape = tuple(np.frombuffer(content[4:head], ">u4").tolist())
@@ -122,7 +128,7 @@ def _folder(path: Path, samples: int) -> LabelledImages:
             try:
                 with pillow.open(file) as image:
                     pixels = image.convert("RGB").resize((_FOLDER_SIZE, _FOLDER_SIZE))
-            except OSError:
+            except (OSError, ValueError, SyntaxError):  # all that Pillow raises for damaged files
                 unreadable.append(file.name)
                 continue
             images.append(torch.from_numpy(np.array(pixels)).permute(2, 0, 1).float() / 255)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import torch
@@ -21,10 +23,18 @@ class Forward:
 
     def __init__(self, mode: CallMode) -> None:
         self.mode = mode
+        self._caller = _outside_frame()
         self.modules: list[nn.Module] = []
         self.calls: dict[tuple[nn.Module, bool], int] = {}
         self.units = UnitTracker()
         self.last_site: SiteKey | None = None
+
+    def is_running(self) -> bool:
+        """False after an interrupt, for which torch calls no hooks."""
+        frame: FrameType | None = sys._getframe()
+        while frame is not None and frame is not self._caller:
+            frame = frame.f_back
+        return frame is not None
 
     @property
     def module(self) -> nn.Module:
@@ -48,6 +58,8 @@ class Forwards(threading.local):
         return self._forward
 
     def enter(self, module: nn.Module) -> None:
+        if self._forward is not None and not self._forward.is_running():
+            self.abandon()
         if self._forward is None:
             self._forward = Forward(CallMode(self._on_call))
             self._forward.mode.__enter__()  # type: ignore[no-untyped-call]
@@ -56,9 +68,11 @@ class Forwards(threading.local):
     def leave(self, module: nn.Module) -> None:
         forward = self._forward
         # A hook that raised before ours has left a module that was not entered.
-        if forward is None or forward.module is not module:
+        if forward is None or module not in forward.modules:
             return
-        forward.modules.pop()
+        # Modules above it were left by an interrupt that the module caught.
+        while forward.modules.pop() is not module:
+            pass
         if not forward.modules:
             self.abandon()
 
@@ -98,6 +112,14 @@ class ModuleHook:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ModuleHook, ()
+
+
+def _outside_frame() -> FrameType:
+    """The frame that called into this package."""
+    frame = sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+        frame = frame.f_back
+    return frame
 
 
 def _deactivate(mode: CallMode) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from . import _ops, reference
 from .bins import Bins, LogBins
-from .counters import _MOST_UNITS_IN_1D, Counters, UnitDim
+from .counters import Counters, UnitDim
 from .stats import ReLUStats
 
 _KERNEL_DTYPES = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.float16})
@@ -21,8 +21,9 @@ def counting_relu(
     """``relu(x)``, counted in the same pass over memory.
 
     The output is bit for bit ``torch.nn.functional.relu``'s, and so are gradients of any order.
-    Under ``torch.func`` transforms, and on the meta device, it is that function, and nothing is
-    counted; nor is the recomputation of activation checkpointing.
+    Under ``torch.func`` transforms, in ``torch.jit.trace`` and ``torch.export``, and on the meta
+    device, it is that function, and nothing is counted; nor is the recomputation of activation
+    checkpointing.
 
     Args:
         x: any shape and memory layout; float32, float64, bfloat16 or float16, or an integer type
@@ -35,7 +36,8 @@ def counting_relu(
         The output, of x's shape, dtype and strides; ``x`` itself if ``inplace``.
 
     Raises:
-        TypeError: if ``x`` is complex, boolean, sparse, quantised or nested, or no tensor.
+        TypeError: if ``x`` is complex, boolean, sparse, quantised or nested; or, as ``F.relu``
+            raises it, no tensor.
         IndexError: if ``unit_dim`` is no dimension of ``x``.
 
     Example:
@@ -46,30 +48,14 @@ def counting_relu(
         >>> counters.stats.zeros
         1
     """
+    if not isinstance(x, Tensor) or _is_symbolic(x):
+        return F.relu(x, inplace=inplace)
     if not is_countable(x):
         raise TypeError(
             "counting_relu: input must be a dense tensor of float32, float64, bfloat16, float16 "
             f"or an integer type, got {describe(x)}"
         )
-    if x.is_meta or (
-        not torch.compiler.is_compiling()
-        and torch._C._functorch.peek_interpreter_stack() is not None
-    ):
-        return F.relu(x, inplace=inplace)
-    if unit_dim is None:
-        unit_dim = counters.unit_dim_of(x)
-    dims = x.dim()
-    if dims == 1 and counters.unit_dim == "auto" and x.size(0) > _MOST_UNITS_IN_1D:
-        return counting_relu(x[:, None], counters, inplace=inplace, unit_dim=1).squeeze(1)
-    if dims == 0:
-        units = 1
-    elif -dims <= unit_dim < dims:
-        units = x.size(unit_dim)
-    else:
-        raise IndexError(
-            f"counting_relu: unit_dim must be in [{-dims}, {dims - 1}] for a {dims}-D input, "
-            f"got {unit_dim}"
-        )
+    unit_dim, units = counters.units_of(x, unit_dim)
     device = x.device
     words, edges = counters.words_for(units, device), counters.edges_on(device)
     ops = _ops if x.dtype in _KERNEL_DTYPES else reference
@@ -102,13 +88,31 @@ def relu_stats(
 
 
 def is_countable(x: object) -> bool:
-    """Whether :func:`counting_relu` takes ``x``."""
+    """Whether :func:`counting_relu` counts ``x``."""
     return (
         isinstance(x, Tensor)
         and (x.dtype in _KERNEL_DTYPES or x.dtype in _REFERENCE_DTYPES)
         and x.layout is torch.strided
         and not x.is_nested
     )
+
+
+def _is_symbolic(x: Tensor) -> bool:
+    """Whether ``x`` stands for numbers, in a trace or a transform, rather than holding them."""
+    if torch.compiler.is_compiling():
+        return False
+    return (
+        x.is_meta
+        or not keeps_numbers(x)
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch._C._get_tracing_state() is not None
+    )
+
+
+def keeps_numbers(x: Tensor) -> bool:
+    """Whether a subclass, if ``x`` is of one, keeps its numbers where a tensor does."""
+    kind = type(x)
+    return kind is Tensor or kind.__torch_dispatch__ is Tensor.__torch_dispatch__
 
 
 def describe(x: object) -> str:

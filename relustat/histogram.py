@@ -77,7 +77,9 @@ class Histogram:
             raise ValueError(
                 f"Histogram: counts must be [{len(self.bins)}], got {list(self._counts.shape)}"
             )
-        self._counts.flags.writeable = False
+        counts = self._counts.view()
+        counts.flags.writeable = False
+        object.__setattr__(self, "_counts", counts)
 
     kind = "COUNT"
 

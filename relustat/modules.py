@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
-from typing_extensions import Self
 
 from .bins import Bins, LogBins
 from .counters import Counters, UnitDim
 from .functional import counting_relu
 from .stats import ReLUStats
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class CountingReLU(nn.ReLU):

@@ -55,7 +55,8 @@ def counting_relu(
         x: any real dtype, any shape.
         counters: int64 [4 + 2 * units + rows * slots], on the input's device.
         edges: float32 [bins + 1], or empty.
-        unit_dim: the dimension of ``x`` whose indices are the units.
+        unit_dim: the dimension of ``x`` whose indices are the units; ``x.dim()``: all of ``x`` is
+            one unit.
         binning: how a kernel would look for the bins; here only whether there are any.
     """
     check(x, counters, edges, unit_dim, binning)
@@ -112,16 +113,16 @@ def _add_call(
 def _by_unit(x: Tensor, unit_dim: int) -> npt.NDArray[np.generic]:
     # NumPy has no bfloat16; float32 holds its values, and float16's, exactly.
     x = x.cpu().float() if x.dtype in (torch.bfloat16, torch.float16) else x.cpu()
-    if x.dim() == 0:
-        return x.numpy().reshape(1, 1)
+    if unit_dim == x.dim():
+        return x.numpy().reshape(1, -1)
     return np.moveaxis(x.numpy(), unit_dim, 0).reshape(x.size(unit_dim), -1)
 
 
 def check(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int) -> None:
     """Raises what csrc/checks.h raises, in the same words."""
-    if x.dim() and not -x.dim() <= unit_dim < x.dim():
+    if not -x.dim() <= unit_dim <= x.dim():
         raise IndexError(
-            f"counting_relu: unit_dim must be in [{-x.dim()}, {x.dim() - 1}] "
+            f"counting_relu: unit_dim must be in [{-x.dim()}, {x.dim()}] "
             f"for a {x.dim()}-D input, got {unit_dim}"
         )
     if counters.dtype != torch.int64 or counters.dim() != 1 or not counters.is_contiguous():
@@ -157,7 +158,7 @@ def check(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: in
         raise ValueError(
             f"counting_relu: log bins must be even in number and at least 4, got {bins}"
         )
-    units = x.size(unit_dim) if x.dim() else 1
+    units = 1 if unit_dim == x.dim() else x.size(unit_dim)
     slots = bins + 3 if has_bins else 1
     shared, apart = (HEADER + 2 * units + rows * slots for rows in (1, units))
     if counters.numel() != shared and counters.numel() != apart:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -80,7 +81,8 @@ def _threshold(input: Any, threshold: Any, value: Any, inplace: bool = False) ->
 
 
 def _is_zero(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0
+    # False is no number here, though Python has it equal 0.
+    return isinstance(value, numbers.Real) and value is not False and value == 0
 
 
 def _with_inplace(

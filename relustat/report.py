@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import math
 import os
 from collections.abc import Mapping
@@ -147,6 +148,9 @@ class Report:
 
     def __repr__(self) -> str:
         return f"<Report of {_many(len(self.stats), 'call site')}; print() shows it>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def __rich__(self) -> Any:
         table_module = extras.need("rich.table", "rich", "a coloured table")

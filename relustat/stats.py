@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -47,6 +48,8 @@ class ReLUStats:
     def __init__(self, bins: Bins | None, by_width: Mapping[int, WidthCounts]) -> None:
         slots = slot_count(len(bins) if bins is not None else 0)
         for width, counts in by_width.items():
+            if counts.calls < 1:
+                raise ValueError(f"ReLUStats: width {width} must have calls, got {counts.calls}")
             if len(counts.zeros) != width or counts.slots.shape[1] != slots:
                 raise ValueError(
                     f"ReLUStats: width {width} with {slots} histogram slots must have counts of "
@@ -218,6 +221,10 @@ class ReLUStats:
             merged[width] = merged[width] + counts if width in merged else counts
         return ReLUStats(self.bins, merged)
 
+    def __radd__(self, other: object) -> ReLUStats:
+        # For sum(), which begins with 0.
+        return self if other == 0 else NotImplemented
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ReLUStats):
             return NotImplemented
@@ -253,17 +260,21 @@ class ReLUStats:
         try:
             by_width = {
                 int(width): WidthCounts(
-                    calls=int(counts["calls"]),
-                    elements=int(counts["elements"]),
-                    zeros=np.array(counts["zeros"], dtype=np.int64),
-                    dead_calls=np.array(counts["dead_calls"], dtype=np.int64),
-                    slots=np.array(counts["slots"], dtype=np.int64),
+                    calls=operator.index(counts["calls"]),
+                    elements=operator.index(counts["elements"]),
+                    zeros=_integers(counts["zeros"]),
+                    dead_calls=_integers(counts["dead_calls"]),
+                    slots=_integers(counts["slots"]),
                 )
                 for width, counts in state["widths"].items()
             }
+            if len(by_width) != len(state["widths"]):
+                raise ValueError(f"each width once, got {list(state['widths'])}")
             return cls(bins_from_dict(state["bins"]), by_width)
-        except (KeyError, TypeError, AttributeError, IndexError) as error:
+        except (KeyError, TypeError, AttributeError, LookupError, OverflowError) as error:
             raise ValueError(f"from_dict: must be what to_dict() returns, got {error!r}") from error
+        except ValueError as error:
+            raise ValueError(f"from_dict: must be what to_dict() returns ({error})") from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the counts to an ``.npz`` file, whole or not at all."""
@@ -291,6 +302,13 @@ class ReLUStats:
             f"ReLUStats(calls={self.calls}, elements={self.elements}, zeros={self.zeros} "
             f"({self.zero_fraction:.1%}), nans={self.nans}, widths={self.widths})"
         )
+
+
+def _integers(values: object) -> Counts:
+    array = np.asarray(values)
+    if array.size and array.dtype.kind != "i":
+        raise ValueError(f"counts must be integers below 2**63, got {array.dtype}")
+    return array.astype(np.int64)
 
 
 def _no_units() -> Counts:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
-import zipfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -27,25 +26,20 @@ _ARRAYS = ("zeros", "dead_calls", "slots")
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A file that takes the place of ``path`` when it is complete, and is removed if it is not."""
     target = Path(path)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with draft.open("xb") as file:
             yield file
-        # mkstemp's files are private; these get the usual permissions.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, target)
+        draft.replace(target)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+        draft.unlink(missing_ok=True)
         raise
 
 
 def check_version(name: str, state: dict[str, Any]) -> None:
     """Raises ValueError unless this relustat can read ``state``."""
     version = state.get("version") if isinstance(state, dict) else None
-    if not isinstance(version, int):
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ValueError(f"{name}: must be what relustat wrote, got no version")
     if version > VERSION:
         raise ValueError(
@@ -67,7 +61,7 @@ def save(path: str | os.PathLike[str], states: dict[str, dict[str, Any]]) -> Non
         sites.append({"name": site, "bins": state["bins"], "widths": widths})
     text = json.dumps({"version": VERSION, "sites": sites})
     with replacing(path) as file:
-        np.savez_compressed(file, allow_pickle=False, relustat=np.array(text), **arrays)
+        np.savez_compressed(file, relustat=np.array(text), **arrays)
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
@@ -76,24 +70,26 @@ def load(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     Raises:
         ValueError: if it is no such file, or a newer relustat wrote it.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            described = json.loads(str(archive["relustat"]))
-            check_version(f"load: {path}", described)
-            states = {}
-            for index, site in enumerate(described["sites"]):
-                for width, counts in site["widths"].items():
-                    for name in _ARRAYS:
-                        counts[name] = archive[f"{index}/{width}/{name}"]
-                states[site["name"]] = {
-                    "version": described["version"],
-                    "bins": site["bins"],
-                    "widths": site["widths"],
-                }
-            return states
-    except (KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"load: {path} must be a relustat stats file ({error})") from error
-    except ValueError as error:
-        if str(error).startswith("load:"):
-            raise
-        raise ValueError(f"load: {path} must be a relustat stats file ({error})") from error
+    with open(path, "rb") as file:
+        try:
+            return _read(file)
+        # A damaged archive makes zipfile, zlib, json and NumPy raise whatever they like.
+        except Exception as error:
+            raise ValueError(f"load: {path} must be a relustat stats file ({error})") from error
+
+
+def _read(file: IO[bytes]) -> dict[str, dict[str, Any]]:
+    with np.load(file, allow_pickle=False) as archive:
+        described = json.loads(str(archive["relustat"]))
+        check_version("load", described)
+        states = {}
+        for index, site in enumerate(described["sites"]):
+            for width, counts in site["widths"].items():
+                for name in _ARRAYS:
+                    counts[name] = archive[f"{index}/{width}/{name}"]
+            states[site["name"]] = {
+                "version": described["version"],
+                "bins": site["bins"],
+                "widths": site["widths"],
+            }
+        return states

@@ -44,6 +44,9 @@ _REARRANGING = frozenset(
         *(torch.moveaxis, Tensor.moveaxis, Tensor.t, torch.t, Tensor.reshape, torch.reshape),
         *(Tensor.view, torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm),
         *(torch.einsum, torch.baddbmm, Tensor.baddbmm, F.scaled_dot_product_attention),
+        *(torch.mm, Tensor.mm, torch.addmm, Tensor.addmm, torch.adjoint, Tensor.adjoint),
+        *(Tensor.transpose_, Tensor.swapaxes_, Tensor.swapdims_, Tensor.t_, torch.rot90),
+        *(Tensor.T.__get__, Tensor.mT.__get__, Tensor.H.__get__, Tensor.mH.__get__),  # type: ignore[attr-defined]
     }
 )
 

@@ -6,23 +6,27 @@ import contextlib
 import weakref
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from typing_extensions import Self
+from torch._dynamo import OptimizedModule
 
 from .bins import Bins, LogBins
 from .call_sites import CallSites
 from .counters import Counters, UnitDim
 from .forwards import Forward, Forwards, ModuleHook
-from .functional import counting_relu, describe, is_countable
+from .functional import counting_relu, describe, is_countable, keeps_numbers
 from .reference import is_recomputation
 from .relu_calls import ReLUCall, find_relu_call
 from .report import Report
 from .stats import ReLUStats
 
-_watched: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# Values are weak too: a model keeps its watch, by its hooks.
+_watches: weakref.WeakKeyDictionary[nn.Module, weakref.ref[Watch]] = weakref.WeakKeyDictionary()
 
 
 def watch(
@@ -40,7 +44,8 @@ def watch(
     Finds ``nn.ReLU`` modules (in-place ones stay in-place; a module called twice has two call
     sites), ``F.relu``, ``torch.relu``, ``Tensor.relu`` and their in-place forms, ``clamp(min=0)``,
     ``clamp_min(0)`` and ``threshold(0, 0)``. Outputs and gradients stay what they were, bit for
-    bit. Closing removes the hooks, and the model is what it was before.
+    bit; but PyTorch's transformer layers leave their fused fast path, which hides its ReLUs, for
+    the plain one. Closing removes the hooks, and the model is what it was before.
 
     Args:
         model: called as usual while it is watched. Calls of its submodules count too, calls of
@@ -76,6 +81,20 @@ def watch(
     )
 
 
+def unwatch(model: nn.Module) -> None:
+    """Closes the watch of ``model``, if it has one.
+
+    Example:
+        >>> import torch, relustat
+        >>> model = torch.nn.ReLU()
+        >>> _ = relustat.watch(model)
+        >>> relustat.unwatch(model)
+    """
+    watching = _watches.get(model, lambda: None)()
+    if watching is not None:
+        watching.close()
+
+
 class Watch:
     """What :func:`watch` returns."""
 
@@ -89,16 +108,27 @@ class Watch:
     ) -> None:
         if not isinstance(model, nn.Module):
             raise TypeError(f"watch: model must be an nn.Module, got {type(model).__name__}")
-        if model in _watched:
+        if model in _watches:
             raise ValueError(
                 f"watch: a model can be watched once at a time, got a {type(model).__name__} that "
-                "is watched already; close() that watch first"
+                "is watched already; close() that watch, or unwatch(model), first"
+            )
+        compiled = [
+            path or "the model itself"
+            for path, module in model.named_modules()
+            if isinstance(module, OptimizedModule)
+        ]
+        if compiled:
+            raise ValueError(
+                "watch: compiled modules cannot be watched, got "
+                f"{', '.join(compiled)}; put CountingReLU in before compiling"
             )
         make_counters()  # raises if an argument is wrong
         self._model = model
         self._functional = functional
         self._modules = modules
         self._paused = False
+        self._closed = False
         self._sites = CallSites(model, make_counters)
         self._uncounted: dict[str, str] = {}
         self._forwards = Forwards(self._call)
@@ -112,10 +142,16 @@ class Watch:
             enter, leave = ModuleHook(self._enter), ModuleHook(self._leave)
             self._handles.append(module.register_forward_pre_hook(enter, prepend=True))
             self._handles.append(module.register_forward_hook(leave, always_call=True))
-        _watched.add(model)
+        _watches[model] = weakref.ref(self)
 
     def __enter__(self) -> Self:
+        if self._closed:
+            raise ValueError("watch: a closed watch cannot be entered again; call watch(model)")
         return self
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"<Watch of a {type(self._model).__name__}, {state}>"
 
     def __exit__(
         self,
@@ -127,11 +163,12 @@ class Watch:
 
     def close(self) -> None:
         """Takes the hooks off; what was counted stays readable. Closing twice does nothing."""
+        self._closed = True
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
         self._forwards.abandon()
-        _watched.discard(self._model)
+        _watches.pop(self._model, None)
 
     @property
     def stats(self) -> dict[str, ReLUStats]:
@@ -145,10 +182,7 @@ class Watch:
 
     def report(self) -> Report:
         """A table of all call sites, with warnings: ``print(watch.report())``."""
-        warnings = [
-            f"{name}: not counted, its input was {reason}"
-            for name, reason in self._uncounted.items()
-        ]
+        warnings = [f"{name}: not counted, {reason}" for name, reason in self._uncounted.items()]
         warnings += [
             f"{path}: a TorchScript module; ReLUs inside it are not seen" for path in self._opaque
         ]
@@ -183,10 +217,10 @@ class Watch:
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         forward = self._forwards.current()
-        call = find_relu_call(function, args, kwargs)
-        if forward is None or is_recomputation():
+        if forward is None or self._closed or is_recomputation():
             return function(*args, **kwargs)
-        if call is not None:
+        call = find_relu_call(function, args, kwargs)
+        if call is not None and forward.is_running():
             output = self._count(forward, call, lambda: function(*args, **kwargs))
         else:
             output = function(*args, **kwargs)
@@ -194,22 +228,25 @@ class Watch:
         return output
 
     def _count(self, forward: Forward, call: ReLUCall, compute: Callable[[], Any]) -> Any:
+        self._sites.meet(forward.module)
         key = forward.site_of(self._sites.kind_in(forward.module))
         wanted = self._modules if key.is_module else self._functional
         if self._paused or not wanted:
             return compute()
-        if not is_countable(call.x) or not _is_plain(call.x):
-            self._uncounted[self._sites.name_of(key)] = describe(call.x)
+        x = call.x
+        if not is_countable(x) or not keeps_numbers(x):
+            self._uncounted[self._sites.name_of(key)] = f"its input was {describe(x)}"
             return compute()
         counters = self._sites.counters_at(key, forward)
-        unit_dim = forward.units.unit_dim_of(call.x) if counters.unit_dim == "auto" else None
-        if call.replaceable and type(call.x) in (Tensor, nn.Parameter):
-            return counting_relu(call.x, counters, inplace=call.inplace, unit_dim=unit_dim)
-        with torch.no_grad():
-            counting_relu(call.x.as_subclass(Tensor), counters, unit_dim=unit_dim)
+        known = forward.units.unit_dim_of(x) if counters.unit_dim == "auto" else None
+        try:
+            counters.units_of(x, known)
+        except IndexError as error:
+            self._uncounted[self._sites.name_of(key)] = str(error)
+            return compute()
+        if call.replaceable and type(x) in (Tensor, nn.Parameter):
+            return counting_relu(x, counters, inplace=call.inplace, unit_dim=known)
+        # Not for other watches to see: they see the call itself.
+        with torch.no_grad(), torch._C.DisableTorchFunction():
+            counting_relu(x.as_subclass(Tensor), counters, unit_dim=known)
         return compute()
-
-
-def _is_plain(x: Tensor) -> bool:
-    """Whether a subclass, if ``x`` is of one, keeps its numbers where a tensor does."""
-    return type(x).__torch_dispatch__ is Tensor.__torch_dispatch__

@@ -35,10 +35,27 @@ class WidthCounts:
                 f"ReLUStats: dead_calls must be [{units}] and histograms [1 or {units}, slots], "
                 f"got {list(self.dead_calls.shape)} and {list(self.slots.shape)}"
             )
-        for counts in (self.zeros, self.dead_calls, self.slots):
+        for name in ("zeros", "dead_calls", "slots"):
+            counts = getattr(self, name).view()
             if counts.dtype != np.int64 or (counts < 0).any():
-                raise ValueError("ReLUStats: counts must be int64 and not negative")
+                raise ValueError(f"ReLUStats: {name} must be int64 and not negative, got {counts}")
             counts.flags.writeable = False
+            object.__setattr__(self, name, counts)
+        binned = int(self.slots.sum())
+        fits = (
+            self.calls >= (1 if self.elements else 0)
+            and self.elements == (self.elements // units * units if units else 0)
+            and (self.zeros * units <= self.elements).all()
+            and (self.dead_calls <= self.calls).all()
+            and (binned == self.elements or (self.slots.shape[1] == 1 and binned < self.elements))
+        )
+        if not fits:
+            raise ValueError(
+                "ReLUStats: counts must agree: elements a multiple of units and all of them in the "
+                f"histogram, zeros at most elements, dead calls at most calls; got calls="
+                f"{self.calls}, elements={self.elements}, units={units}, "
+                f"zeros={int(self.zeros.sum())}, in the histogram {binned}"
+            )
 
     @classmethod
     def from_counters(cls, words: Counts, units: int, bins: int) -> WidthCounts:

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from oracle import BINS, DTYPES, nasty_values, same_bits
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
 from torch.library import opcheck
 
 import relustat
@@ -78,10 +80,10 @@ def test_in_place_on_a_leaf_is_refused_before_anything_is_written(device):
 
 def test_in_place_invalidates_what_was_saved(device):
     x = torch.randn(4, 4, device=device, requires_grad=True)
-    for no_grad in (False, True):
+    for mode in (torch.enable_grad, torch.no_grad, torch.inference_mode):
         saved = x * 1
         y = saved**2
-        with torch.set_grad_enabled(not no_grad):
+        with mode():
             counting_relu(saved, Counters(), inplace=True)
         with pytest.raises(RuntimeError, match="modified by an inplace operation"):
             y.sum().backward()
@@ -167,3 +169,45 @@ def test_functional_transforms_compute_and_do_not_count(device):
 
 def test_meta_device():
     assert relustat.functional.counting_relu(torch.empty(2, 3, device="meta"), Counters()).is_meta
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+@pytest.mark.parametrize("inplace", [False, True])
+def test_forward_mode(device, inplace, requires_grad):
+    x = torch.tensor([[-1.0, 2.0, 0.0]], device=device, requires_grad=requires_grad)
+    counters = Counters()
+    with forward_ad.dual_level():
+        tangents = []
+        for relu in (
+            lambda x: counting_relu(x, counters, inplace=inplace),
+            lambda x: F.relu(x, inplace=inplace),
+        ):
+            dual = forward_ad.make_dual(x * 1, torch.full_like(x, 3.0))
+            tangents.append(forward_ad.unpack_dual(relu(dual)))
+        assert torch.equal(tangents[0].tangent, tangents[1].tangent)
+        assert torch.equal(tangents[0].primal, tangents[1].primal)
+    assert (counters.stats.calls, counters.stats.zeros) == (1, 2)
+
+
+def test_traces_hold_plain_relus():
+    model = nn.Sequential(nn.Linear(3, 4), CountingReLU(), CountingReLU(inplace=True))
+    x = torch.randn(2, 3)
+    expected = F.relu(model[0](x))
+    traced = torch.jit.trace(model, (x,))
+    assert "relustat" not in str(traced.inlined_graph)
+    symbolic = torch.fx.symbolic_trace(model)
+    exported = torch.export.export(model, (x,)).module()
+    for form in (traced, symbolic, exported):
+        assert torch.equal(form(x), expected)
+    assert model[1].stats.calls == 0
+    model(x)
+    assert model[1].stats.calls == model[2].stats.calls == 1
+
+
+def test_fake_tensors_leave_the_counters_alone():
+    relu = CountingReLU()
+    with FakeTensorMode() as mode:
+        assert relu(mode.from_tensor(torch.randn(2, 3))).shape == (2, 3)
+    x = torch.randn(2, 3)
+    relu(x)
+    assert relu.stats.zeros == int((x <= 0).sum())

@@ -19,7 +19,7 @@ from oracle import (
     same_bits,
 )
 
-from relustat import Counters, EdgeBins, LinearBins, LogBins, _ops
+from relustat import Counters, EdgeBins, LinearBins, LogBins, _ops, reference
 from relustat.functional import counting_relu, relu_stats
 
 MEMORY = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -315,7 +315,6 @@ BAD_INPUTS = {
     "bool": lambda: torch.zeros(3, dtype=torch.bool),
     "sparse": lambda: torch.eye(3).to_sparse(),
     "sparse_csr": lambda: torch.eye(3).to_sparse_csr(),
-    "list": lambda: [1.0, 2.0],
     "nested": lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
     "quantised": lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
 }
@@ -343,7 +342,8 @@ def test_the_op_itself_checks_its_arguments(device):
     words, edges = counters.words_for(3, x.device), counters.edges_on(x.device)
     none = edges[:0]
     bad = [
-        (IndexError, "unit_dim must be in", (x, words, edges, 2, 2)),
+        (IndexError, r"unit_dim must be in \[-2, 2\] .* got 3", (x, words, edges, 3, 2)),
+        (IndexError, r"unit_dim must be in \[-2, 2\] .* got -3", (x, words, edges, -3, 2)),
         (ValueError, "must hold", (x, words[:-1].clone(), edges, 1, 2)),
         (ValueError, "must hold", (x, words, edges, 0, 2)),
         (ValueError, "must be a contiguous 1-D int64", (x, words.int(), edges, 1, 2)),
@@ -355,9 +355,54 @@ def test_the_op_itself_checks_its_arguments(device):
         (ValueError, "log bins must be even", (x, words, edges, 1, 3)),
     ]
     for error, message, arguments in bad:
-        for op in (_ops.counting_relu, _ops.counting_relu_):
+        for op in (
+            _ops.counting_relu,
+            _ops.counting_relu_,
+            reference.counting_relu,
+            reference.counting_relu_,
+        ):
             with pytest.raises(error, match=message):
                 op(*arguments)
     with pytest.raises(TypeError, match="must be float32"):
         _ops.counting_relu(x.long(), words, edges, 1, 2)
     assert counters.stats.calls == 0
+
+
+def test_what_is_no_tensor_is_left_to_torch():
+    for thing in ([1.0, 2.0], None, "x"):
+        with pytest.raises(TypeError, match="must be Tensor, not"):
+            counting_relu(thing, Counters())
+
+
+def test_edges_out_of_order_lose_nothing_and_touch_nothing_else(device):
+    x = torch.randn(64, 5000, device=device)
+    x[:, ::3] = 1.0
+    for edges in ([5.0, 1.0], [1.0, float("nan"), 1.0], [float("nan")] * 3):
+        edges = torch.tensor(edges, device=device)
+        words = torch.zeros(4 + 2 * 5000 + len(edges) + 2, dtype=torch.int64, device=device)
+        words[0] = 1
+        y = _ops.counting_relu(x, words, edges, 1, 1)
+        assert same_bits(y, F.relu(x))
+        assert words[4 + 2 * 5000 :].sum() == x.numel()
+
+
+def test_all_of_a_tensor_as_one_unit(device):
+    for shape in [(), (7,), (70_001,), (3, 4, 5)]:
+        x = torch.randn(shape, device=device)
+        counters = Counters(LinearBins(-1, 1, 4))
+        words, edges = counters.words_for(1, x.device), counters.edges_on(x.device)
+        _ops.counting_relu(x, words, edges, x.dim(), 2)
+        assert_counts(counters.stats, x.reshape(1, -1), counters.bins, unit_dim=0)
+
+
+def test_long_1d_inputs_are_one_unit_and_no_views(device):
+    x = torch.randn(70_000, device=device)
+    counters = Counters()
+    y = counting_relu(x, counters)
+    assert not y._is_view()
+    assert counters.stats.widths == (1,)
+    assert counting_relu(x, counters, inplace=True) is x
+    assert torch.equal(x, y)
+    # Where the unit dimension is known, it is that.
+    counting_relu(x, counters, unit_dim=0)
+    assert counters.stats.widths == (1, 70_000)

@@ -78,8 +78,8 @@ bool needs_gradient(const Tensor& x) { return at::GradMode::is_enabled() && x.re
 // Forward-mode AD asks the op for its derivative, which a torch::autograd::Function has none of.
 bool has_tangent(const Tensor& x) { return x._fw_grad(/*level=*/0).defined(); }
 
-Tensor counting_relu(const Tensor& x, const Tensor& counters, const Tensor& edges,
-                     int64_t unit_dim, int64_t binning) {
+Tensor counting_relu(const Tensor& x, const Tensor& counters, const Tensor& edges, int64_t unit_dim,
+                     int64_t binning) {
   if (has_tangent(x)) {
     rectify(x, counters, edges, unit_dim, binning);
     return at::relu(x);
