@@ -24,7 +24,7 @@ ROUNDS = {"51M": (15, 1), "6M": (31, 1), "0.8M": (51, 5), "48K": (51, 50), "1K":
 CASES = [
     *[(bins, size, "float32", "fresh") for bins in list(BINS)[:3] for size in SHAPES],
     *[(bins, size, "bfloat16", "fresh") for bins in list(BINS)[:3] for size in ("51M", "0.8M")],
-    *[(bins, "6M", "float32", "reused") for bins in list(BINS)[:3]],
+    *[(bins, size, "float32", "reused") for bins in list(BINS)[:3] for size in ("6M", "0.8M")],
     ("edges200", "6M", "float32", "fresh"),
 ]
 

@@ -80,12 +80,18 @@ BAD = [
     (lambda: LogBins(min_exponent=-127), "-126 <= min_exponent"),
     (lambda: LogBins(max_exponent=128), "max_exponent <= 127"),
     (lambda: LogBins(256, -126, 127), f"at most {MAX_BINS} bins"),
+    (lambda: bins_from_dict({"kind": "log", "sides": 3}), "must have their own fields"),
     (lambda: bins_from_dict({"kind": "square"}), "kind must be one of log, linear, edges"),
 ]
 
 
+def test_negative_zero_is_zero():
+    assert EdgeBins([-0.0, 1]) == EdgeBins([0.0, 1])
+    assert hash(EdgeBins([-0.0, 1])) == hash(EdgeBins([0.0, 1]))
+
+
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("make", "message"), BAD)
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_bad_bins(make, message):
     with pytest.raises(ValueError, match=message):
         make()

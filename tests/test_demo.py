@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import relustat
@@ -105,7 +106,9 @@ def test_demo_on_an_image_folder(tmp_path):
     assert cli.main(["demo", *arguments]) == 0
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut", "not gzip", "labels"])
+@pytest.mark.parametrize(
+    "damage", ["missing", "cut", "not gzip", "damaged gzip", "labels", "sizes"]
+)
 def test_bad_idx_files(tmp_path, damage, capsys):
     make_idx(tmp_path, compress=True)
     labels = tmp_path / "train-labels-idx1-ubyte.gz"
@@ -115,6 +118,10 @@ def test_bad_idx_files(tmp_path, damage, capsys):
         labels.write_bytes(gzip.compress(gzip.decompress(labels.read_bytes())[:-3]))
     elif damage == "not gzip":
         labels.write_bytes(b"hello")
+    elif damage == "damaged gzip":
+        labels.write_bytes(labels.read_bytes()[:12] + bytes(9) + labels.read_bytes()[21:])
+    elif damage == "sizes":
+        write_idx(tmp_path / "t10k-images-idx3-ubyte.gz", np.zeros((20, 2, 2)), compress=True)
     else:
         write_idx(labels, np.zeros(7), compress=True)
     out = tmp_path / "out"
@@ -134,9 +141,12 @@ def test_bad_folders(tmp_path, capsys):
 
 def test_output_that_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    arguments = ["demo", "--epochs", "1", "--output", str(tmp_path / "file" / "out")]
-    assert cli.main(arguments) == 1
-    assert "relustat: " in capsys.readouterr().err
+    for output in (tmp_path / "file", tmp_path / "file" / "out"):
+        assert cli.main(["demo", "--output", str(output)]) == 1
+        printed = capsys.readouterr()
+        assert f"--output must be a folder that can be written to, got {output}" in printed.err
+        # Told before any work was done.
+        assert printed.out == ""
 
 
 def test_an_interrupted_demo_writes_nothing(tmp_path):
@@ -175,7 +185,16 @@ def test_an_interrupt_while_writing_leaves_whole_files(tmp_path, monkeypatch):
 
 
 def test_bad_arguments(capsys):
-    for arguments in ([], ["nothing"], ["demo", "--epochs", "0"], ["demo", "--epochs", "x"]):
+    for arguments in (
+        [],
+        ["nothing"],
+        ["demo", "--epochs", "0"],
+        ["demo", "--epochs", "x"],
+        ["demo", "--learning-rate", "nan"],
+        ["demo", "--learning-rate", "0"],
+        ["demo", "--seed", "-1"],
+        ["demo", "--seed", str(2**70)],
+    ):
         with pytest.raises(SystemExit) as exit_:
             cli.main(arguments)
         assert exit_.value.code == 2
@@ -194,5 +213,5 @@ def test_info(capsys):
     assert cli.main(["info"]) == 0
     lines = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
     assert lines["relustat"].strip() == relustat.__version__
-    assert lines["CPU capability"].strip() in ("DEFAULT", "AVX2", "AVX512")
+    assert lines["CPU capability"].strip() == torch.backends.cpu.get_cpu_capability()
     assert "no OpenMP" not in lines["threads"]

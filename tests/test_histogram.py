@@ -104,11 +104,18 @@ def test_rebin_is_exact():
         fine.rebin([-2, 3])
 
 
-def test_interpolation_keeps_the_total():
-    histogram = normal(BINS["log"])
-    estimated = histogram.interpolate_to(LinearBins(-1, 1, 37))
-    assert estimated.sum() == histogram.sum()
-    assert isinstance(estimated, Histogram)
+def test_interpolation_spreads_bins_evenly():
+    histogram = histogram_of([-9, 0.5, 0.5, 0.5, 0.5, 1.5, 1.5, 9], LinearBins(0, 2, 2))
+    estimated = histogram.interpolate_to(LinearBins(0.5, 2, 3))
+    assert estimated.counts(flow=True).tolist() == [3, 2, 1, 1, 1]
+    for bins in (LinearBins(-1, 1, 37), EdgeBins([-3, 0.1, 7])):
+        assert normal(BINS["log"]).interpolate_to(bins).sum() == 5000
+
+
+def test_the_callers_array_stays_writeable():
+    counts = np.zeros(4, dtype=np.int64)
+    Histogram(LinearBins(-1, 1, 4), counts)
+    counts[0] = 1
 
 
 def test_adding():

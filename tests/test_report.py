@@ -11,7 +11,6 @@ from torch import nn
 import relustat
 from relustat import EdgeBins, LinearBins, LogBins, Report, extras
 from relustat.functional import relu_stats
-from relustat.report import Row
 from relustat.sparkline import sparkline
 
 
@@ -182,8 +181,9 @@ def test_import_needs_torch_and_numpy_only():
     assert result.stdout.splitlines()[1].split()[:3] == ["0", "6", "0.0%"]
 
 
-def test_row_fields_are_documented_names():
-    assert Row.__dataclass_fields__.keys() >= {"call_site", "zero_fraction", "death_rate"}
+def test_notebooks_show_the_table(report):
+    assert report._repr_html_().startswith("<pre>call site")
+    assert "&lt;b&gt;" in Report({"<b>": report.stats["conv1"]})._repr_html_()
 
 
 def test_units_of_all_widths_are_counted():

@@ -181,6 +181,61 @@ def test_damaged_files(tmp_path):
             ReLUStats.from_dict(damaged)
 
 
+def test_flipped_bytes(tmp_path):
+    stats = counted([(4, 3)])
+    path = tmp_path / "stats.npz"
+    stats.save(path)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            loaded = ReLUStats.load(path)
+        except ValueError:
+            continue
+        # Archives have bytes that nobody reads; checksums guard the rest.
+        assert loaded == stats
+
+
+def test_states_that_cannot_be():
+    state = counted([(4, 3)]).to_dict()
+    width = state["widths"]["3"]
+    for change in (
+        {"calls": -1},
+        {"calls": 0},
+        {"calls": 1.5},
+        {"elements": -3},
+        {"elements": 13},
+        {"elements": 24},
+        {"zeros": [5, 0, 0]},
+        {"zeros": [0.7, 1.0, 2.0]},
+        {"zeros": [2**70, 0, 0]},
+        {"zeros": [1e30, 0, 0]},
+        {"dead_calls": [2, 0, 0]},
+        {"slots": [[0] * 11]},
+    ):
+        with pytest.raises(ValueError, match="from_dict: must be what to_dict"):
+            ReLUStats.from_dict({**state, "widths": {"3": {**width, **change}}})
+    for change in (
+        {"version": True},
+        {"version": -1},
+        {"version": "1"},
+        {"widths": {"3": width, "03": width}},
+        {"widths": {"4": width}},
+        {"widths": {"three": width}},
+        {"bins": None},
+    ):
+        with pytest.raises(ValueError, match="from_dict: must be what"):
+            ReLUStats.from_dict({**state, **change})
+    for nothing in (None, [], "stats", 3):
+        with pytest.raises(ValueError, match="from_dict: must be what"):
+            ReLUStats.from_dict(nothing)
+
+
+def test_sum():
+    stats = counted([(4, 3)])
+    assert sum([stats, stats, stats]) == stats + stats + stats
+
+
 def test_newer_versions(tmp_path, monkeypatch):
     stats = counted([(4, 3)])
     monkeypatch.setattr(storage, "VERSION", 2)

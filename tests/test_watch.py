@@ -196,9 +196,23 @@ def test_a_model_and_its_part_at_once(inner_first):
     for watch in watches.values():
         watch.close()
     assert list(watches[model].stats) == RESNET_NAMES
+    assert {stats.calls for stats in watches[model].stats.values()} == {1, 2}
     assert list(watches[model.layer1].stats) == [f"{b}.relu{s}" for b in (0, 1) for s in ("", "_1")]
     assert {stats.calls for stats in watches[model.layer1].stats.values()} == {2}
     assert torch._C._len_torch_function_stack() == 0
+
+
+def test_a_call_that_is_not_replaced_counts_once_in_each_watch():
+    class Clamp(nn.Module):
+        def forward(self, x):
+            return x.clamp(min=0)
+
+    model = nn.Sequential(nn.Sequential(Clamp(), CountingReLU()))
+    with relustat.watch(model) as outer, relustat.watch(model[0]) as inner:
+        model(torch.randn(2, 3))
+    assert {name: stats.calls for name, stats in outer.stats.items()} == {"0.0.relu": 1, "0.1": 1}
+    assert {name: stats.calls for name, stats in inner.stats.items()} == {"0.relu": 1, "1": 1}
+    assert model[0][1].stats.calls == 1
 
 
 def test_counting_modules_go_on_counting(device):
@@ -433,3 +447,156 @@ def test_recomputation_is_not_counted(use_reentrant):
         "block.relu_1": 1,
     }
     assert torch._C._len_torch_function_stack() == 0
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_while_the_watch_stays_open(error):
+    model = nn.Sequential(nn.Identity(), Failing(error()))
+    x = torch.randn(2, 3)
+    with relustat.watch(model) as watch:
+        with pytest.raises(error):
+            model(x)
+        F.relu(x)
+        model[1].error = None
+        model(x)
+        assert torch._C._len_torch_function_stack() == 0
+        F.relu(x)
+    assert {name: stats.calls for name, stats in watch.stats.items()} == {
+        "1.relu": 2,
+        "1.functional_relu": 2,
+    }
+
+
+def test_an_interrupt_that_the_model_catches():
+    class Catching(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = Failing(KeyboardInterrupt())
+            self.relu = nn.ReLU()
+
+        def forward(self, x):
+            try:
+                return self.inner(x)
+            except KeyboardInterrupt:
+                return F.relu(self.relu(x))
+
+    model = Catching()
+    with relustat.watch(model) as watch:
+        model(torch.randn(2, 3))
+        model(torch.randn(2, 3))
+    assert torch._C._len_torch_function_stack() == 0
+    calls = {name: stats.calls for name, stats in watch.stats.items()}
+    assert calls["relu"] == calls["inner.relu"] == 2
+    assert set(calls.values()) == {2}
+
+
+def test_closing_while_another_thread_is_inside():
+    inside, closed = threading.Event(), threading.Event()
+
+    class Waiting(nn.Module):
+        def forward(self, x):
+            y = F.relu(x)
+            inside.set()
+            closed.wait()
+            return F.relu(y)
+
+    model = Waiting()
+    watch = relustat.watch(model)
+
+    def work():
+        model(torch.randn(2, 3))
+        F.relu(torch.randn(2, 3))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait()
+    watch.close()
+    closed.set()
+    thread.join()
+    assert {name: stats.calls for name, stats in watch.stats.items()} == {"relu": 1}
+
+
+def test_closing_inside_a_forward():
+    class Closing(nn.Module):
+        def forward(self, x):
+            x = F.relu(x)
+            relustat.unwatch(self)
+            return F.relu(x)
+
+    model = Closing()
+    watch = relustat.watch(model)
+    model(torch.randn(2, 3))
+    assert torch._C._len_torch_function_stack() == 0
+    assert list(watch.stats) == ["relu"]
+
+
+def test_unwatch_finds_a_forgotten_watch():
+    model = nn.Sequential(nn.ReLU())
+    before = snapshot(model)
+    relustat.watch(model)
+    relustat.unwatch(model)
+    assert snapshot(model) == before
+    relustat.unwatch(model)
+    with relustat.watch(model) as watch:
+        model(torch.randn(2, 3))
+    assert repr(watch) == "<Watch of a Sequential, closed>"
+    with pytest.raises(ValueError, match="a closed watch cannot be entered again"), watch:
+        pass
+
+
+def test_a_unit_dim_that_an_input_lacks_breaks_nothing():
+    model = nn.Sequential(nn.ReLU(), nn.Flatten(), nn.ReLU())
+    x = torch.randn(2, 3, 4)
+    with relustat.watch(model, unit_dim=2) as watch:
+        assert torch.equal(model(x), F.relu(x).flatten(1))
+    assert list(watch.stats) == ["0"]
+    assert any(
+        warning.startswith("2: not counted, counting_relu: unit_dim must be in [-2, 1]")
+        for warning in watch.report().warnings
+    )
+    assert not any("never called" in warning for warning in watch.report().warnings)
+
+
+def test_compiled_modules_are_refused():
+    model = nn.Sequential(torch.compile(nn.ReLU()), nn.ReLU())
+    before = snapshot(model)
+    with pytest.raises(ValueError, match="compiled modules cannot be watched, got 0; put"):
+        relustat.watch(model)
+    assert snapshot(model) == before
+
+
+def test_forward_mode_through_a_watched_model():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    x = torch.randn(2, 3)
+    tangents = []
+    for watched in (False, True):
+        with torch.autograd.forward_ad.dual_level():
+            dual = torch.autograd.forward_ad.make_dual(x, torch.ones_like(x))
+            if watched:
+                with relustat.watch(model):
+                    output = model(dual)
+            else:
+                output = model(dual)
+            tangents.append(torch.autograd.forward_ad.unpack_dual(output).tangent)
+    assert torch.equal(*tangents)
+
+
+@pytest.mark.parametrize(
+    "rearrange",
+    [lambda x: x.mT, lambda x: x.transpose(1, 2), lambda x: x.mT.contiguous(), torch.adjoint],
+)
+def test_square_inputs_that_were_turned(rearrange):
+    class Turned(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv1d(6, 6, 1)
+
+        def forward(self, x):
+            return F.relu(rearrange(self.conv(x)))
+
+    model = Turned()
+    x = torch.randn(4, 6, 6)
+    y = model(x)
+    with relustat.watch(model) as watch:
+        model(x)
+    assert watch.stats["relu"].unit_zeros.tolist() == (y == 0).sum((0, 1)).tolist()
