@@ -21,10 +21,11 @@ SHAPES = {
     "1K": (10, 100),
 }
 ROUNDS = {"51M": (15, 1), "6M": (31, 1), "0.8M": (51, 5), "48K": (51, 50), "1K": (51, 200)}
+USUAL = ("zeros_only", "log", "linear200")
 CASES = [
-    *[(bins, size, "float32", "fresh") for bins in list(BINS)[:3] for size in SHAPES],
-    *[(bins, size, "bfloat16", "fresh") for bins in list(BINS)[:3] for size in ("51M", "0.8M")],
-    *[(bins, size, "float32", "reused") for bins in list(BINS)[:3] for size in ("6M", "0.8M")],
+    *[(bins, size, "float32", "fresh") for bins in USUAL for size in ("51M", "6M", "0.8M")],
+    *[(bins, size, "float32", "reused") for bins in USUAL for size in ("6M", "0.8M", "48K", "1K")],
+    *[(bins, size, "bfloat16", "fresh") for bins in USUAL for size in ("51M", "6M")],
     ("edges200", "6M", "float32", "fresh"),
 ]
 

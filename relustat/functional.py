@@ -100,7 +100,7 @@ def is_countable(x: object) -> bool:
 def _is_symbolic(x: Tensor) -> bool:
     """Whether ``x`` stands for numbers, in a trace or a transform, rather than holding them."""
     if torch.compiler.is_compiling():
-        return False
+        return torch.compiler.is_exporting()
     return (
         x.is_meta
         or not keeps_numbers(x)
