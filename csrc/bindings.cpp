@@ -25,11 +25,7 @@ py::dict build_info() {
 #else
   info["openmp"] = false;
 #endif
-#if defined(RELUSTAT_WITH_CUDA)
-  info["cuda"] = true;
-#else
-  info["cuda"] = false;
-#endif
+  info["kernels"] = "CPU";
   return info;
 }
 

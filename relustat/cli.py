@@ -107,7 +107,7 @@ def _info(_: argparse.Namespace) -> None:
         "Python": platform.python_version(),
         "platform": platform.platform(),
         "compiler": f"{build['compiler']}, C++ {build['cpp']}",
-        "kernels": "CPU, CUDA" if build["cuda"] else "CPU",
+        "kernels": str(build["kernels"]),
         "CPU capability": _ops.cpu_capability(),
         "threads": f"{torch.get_num_threads()}" + ("" if build["openmp"] else " (no OpenMP: 1)"),
         "CUDA device": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",

@@ -134,7 +134,7 @@ class Histogram:
         if total == 0:
             return math.nan
         rank = q * total
-        below = self.underflow + np.concatenate([[0], np.cumsum(self._counts)])
+        below = self.underflow + self._counts_below()
         if rank < self.underflow or (rank == 0 and self.underflow):
             return -math.inf
         if rank > below[-1] or (rank == total and self.overflow):
@@ -203,15 +203,7 @@ class Histogram:
                 "rebin: every new edge must be one of the histogram's edges, "
                 f"got {bins.edges[~known][0]:g}; interpolate_to() takes any edges"
             )
-        cumulated = np.concatenate([[0], np.cumsum(self._counts)])
-        at_edges = cumulated[places]
-        return Histogram(
-            bins,
-            np.diff(at_edges),
-            underflow=self.underflow + int(at_edges[0]),
-            overflow=self.overflow + int(cumulated[-1] - at_edges[-1]),
-            nan=self.nan,
-        )
+        return self._with_counts_below(bins, self._counts_below()[places])
 
     def interpolate_to(self, edges: Bins | npt.ArrayLike) -> Histogram:
         """The same values in any bins, *estimated*: values are taken as spread evenly in each bin.
@@ -219,13 +211,19 @@ class Histogram:
         The total is kept; single counts are not exact.
         """
         bins = edges if isinstance(edges, Bins) else EdgeBins(edges)
-        cumulated = np.concatenate([[0], np.cumsum(self._counts)])
-        at_edges = np.rint(np.interp(bins.edges, self.edges, cumulated)).astype(np.int64)
+        below = np.interp(bins.edges, self.edges, self._counts_below())
+        return self._with_counts_below(bins, np.rint(below).astype(np.int64))
+
+    def _counts_below(self) -> Counts:
+        """How many values in range lie below each edge, int64 [n + 1]."""
+        return np.concatenate([[0], np.cumsum(self._counts)])
+
+    def _with_counts_below(self, bins: Bins, below: Counts) -> Histogram:
         return Histogram(
             bins,
-            np.diff(at_edges),
-            underflow=self.underflow + int(at_edges[0]),
-            overflow=self.overflow + int(cumulated[-1] - at_edges[-1]),
+            np.diff(below),
+            underflow=self.underflow + int(below[0]),
+            overflow=self.overflow + self.sum(flow=False) - int(below[-1]),
             nan=self.nan,
         )
 
