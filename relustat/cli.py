@@ -46,11 +46,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     shown.add_argument(
         "--data",
-        type=Path,
+        type=_folder,
         help="a folder of images (one subfolder a class), or of MNIST's or Fashion-MNIST's IDX "
         "files; scikit-learn's digits if not given",
     )
-    shown.add_argument("--output", type=Path, default=Path("relustat-demo"), help="where to write")
+    shown.add_argument(
+        "--output", type=_folder, default=Path("relustat-demo"), help="the folder to write to"
+    )
     shown.add_argument("--epochs", type=_positive, default=8, help="passes over the images")
     shown.add_argument("--samples", type=_positive, default=10000, help="most images to train on")
     shown.add_argument("--learning-rate", type=_rate, default=0.1, help="of SGD with momentum 0.9")
@@ -67,24 +69,31 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, got {text}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"must be an integer from 0 to 2**63 - 1, got {text}")
+    return int(text)
 
 
 def _rate(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"must be positive and finite, got {text}")
     return number
 
 
-def _seed(text: str) -> int:
-    number = int(text)
-    if not 0 <= number < 2**63:
-        raise argparse.ArgumentTypeError(f"must be from 0 to 2**63 - 1, got {text}")
-    return number
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("must be a folder, got an empty text")
+    return Path(text)
 
 
 def _demo(options: argparse.Namespace) -> None:

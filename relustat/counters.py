@@ -202,7 +202,11 @@ class Counters:
         # Loaded with another map_location, or copied in inference mode.
         with torch.inference_mode(False):
             self._replace_words(
-                [(units, w.clone() if w.is_inference() else w) for units, w in state["_words"]]
+                [
+                    (units, words.clone() if words.is_inference() else words)
+                    for units, words in state["_words"]
+                    if not words.is_meta  # loaded to where nothing is kept
+                ]
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -9,6 +10,7 @@ import json
 import os
 import sys
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +44,23 @@ def run(
     rich_console = extras.need("rich.console", "demo", "the demo")
     # A file or a pipe has no width of its own.
     width = None if sys.stdout.isatty() else 110
-    check_output(output)
+    # A file or a pipe has no width of its own.
+    width = None if sys.stdout.isatty() else 110
     console = rich_console.Console(highlight=False, width=width, soft_wrap=True)
     extras.need("matplotlib", "demo", "the demo")
-    images = demo_data.load(data, samples)
+    with output_folder(output):
+        images = demo_data.load(data, samples)
+        _train_and_show(images, output, console, epochs, learning_rate, seed)
+
+
+def _train_and_show(
+    images: demo_data.LabelledImages,
+    output: Path,
+    console: Any,
+    epochs: int,
+    learning_rate: float,
+    seed: int,
+) -> None:
     torch.manual_seed(seed)
     model = make_model(images)
 
@@ -169,13 +184,26 @@ def describe(before: Report, after: Report, changes: list[UnitChange]) -> list[s
     return lines
 
 
-def check_output(output: Path) -> None:
-    """Raises OSError, before any work is done, where ``output`` cannot be a folder to write to."""
-    existing = output
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise OSError(f"--output must be a folder that can be written to, got {output}")
+@contextlib.contextmanager
+def output_folder(output: Path) -> Iterator[None]:
+    """Makes the folder before any work is done; takes it away again if nothing was written.
+
+    Raises:
+        OSError: if it cannot be made, or not be written to.
+    """
+    is_new = not output.exists()
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"--output must be a folder to write to, got {output} ({error})") from error
+    if not os.access(output, os.W_OK):
+        raise OSError(f"--output must be a folder to write to, got {output}")
+    try:
+        yield
+    except BaseException:
+        if is_new and not any(output.iterdir()):
+            output.rmdir()
+        raise
 
 
 def write(output: Path, before: Report, after: Report, changes: list[UnitChange]) -> None:

@@ -95,6 +95,11 @@ def _idx(path: Path, samples: int) -> LabelledImages:
             f"--data: {path} must hold training and test images of one size, got "
             f"{list(data.train_images.shape[2:])} and {list(data.test_images.shape[2:])}"
         )
+    if min(data.train_images.shape[2:]) < 4:
+        raise ValueError(
+            f"--data: {path} must hold images of at least 4x4 pixels, got "
+            f"{list(data.train_images.shape[2:])}"
+        )
     return data
 
 
@@ -109,7 +114,7 @@ def _read_idx(path: Path, stem: str, dims: int) -> npt.NDArray[np.uint8]:
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"--data: {file} cannot be read ({error})") from error
     head = 4 + 4 * dims
-    shape = tuple(np.frombuffer(content[4:head], ">u4").tolist())
+    shape = tuple(np.frombuffer(content[4:head].ljust(head - 4, b"\0"), ">u4").tolist())
     if content[:4] != bytes([0, 0, 8, dims]) or len(content) != head + int(np.prod(shape)):
         raise ValueError(
             f"--data: {file} must be an IDX file of {dims}-D bytes, got something else"

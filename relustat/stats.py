@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -260,8 +259,8 @@ class ReLUStats:
         try:
             by_width = {
                 int(width): WidthCounts(
-                    calls=operator.index(counts["calls"]),
-                    elements=operator.index(counts["elements"]),
+                    calls=_integer(counts["calls"]),
+                    elements=_integer(counts["elements"]),
                     zeros=_integers(counts["zeros"]),
                     dead_calls=_integers(counts["dead_calls"]),
                     slots=_integers(counts["slots"]),
@@ -302,6 +301,12 @@ class ReLUStats:
             f"ReLUStats(calls={self.calls}, elements={self.elements}, zeros={self.zeros} "
             f"({self.zero_fraction:.1%}), nans={self.nans}, widths={self.widths})"
         )
+
+
+def _integer(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value >= 2**63:
+        raise ValueError(f"counts must be integers below 2**63, got {value!r}")
+    return value
 
 
 def _integers(values: object) -> Counts:

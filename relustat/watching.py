@@ -15,7 +15,7 @@ from torch._dynamo import OptimizedModule
 from .bins import Bins, LogBins
 from .call_sites import CallSites
 from .counters import Counters, UnitDim
-from .forwards import Forward, Forwards, ModuleHook
+from .forwards import Forward, Forwards, ModuleHook, Underway
 from .functional import counting_relu, describe, is_countable, keeps_numbers
 from .reference import is_recomputation
 from .relu_calls import ReLUCall, find_relu_call
@@ -131,7 +131,8 @@ class Watch:
         self._closed = False
         self._sites = CallSites(model, make_counters)
         self._uncounted: dict[str, str] = {}
-        self._forwards = Forwards(self._call)
+        self._underway = Underway()
+        self._forwards = Forwards(self._call, self._underway)
         self._handles = []
         self._opaque = []
         for path, module in model.named_modules():
@@ -162,12 +163,13 @@ class Watch:
         self.close()
 
     def close(self) -> None:
-        """Takes the hooks off; what was counted stays readable. Closing twice does nothing."""
+        """Takes the hooks off; what was counted stays readable. Closing twice does nothing.
+
+        Where other threads are inside the model, their hooks go when they leave it.
+        """
         self._closed = True
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
         self._forwards.abandon()
+        self._take_hooks_off()
         _watches.pop(self._model, None)
 
     @property
@@ -207,11 +209,20 @@ class Watch:
     # The forward pass, from hook to hook
 
     def _enter(self, module: nn.Module) -> None:
-        if module in self._sites.paths and not is_recomputation():
+        if not self._closed and module in self._sites.paths and not is_recomputation():
             self._forwards.enter(module)
 
     def _leave(self, module: nn.Module) -> None:
         self._forwards.leave(module)
+        if self._closed:
+            self._take_hooks_off()
+
+    def _take_hooks_off(self) -> None:
+        # Forwards of other threads end by their hooks; the last of them takes these off.
+        if not self._underway:
+            for handle in self._handles:
+                handle.remove()
+            self._handles.clear()
 
     def _call(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -220,7 +231,7 @@ class Watch:
         if forward is None or self._closed or is_recomputation():
             return function(*args, **kwargs)
         call = find_relu_call(function, args, kwargs)
-        if call is not None and forward.is_running():
+        if call is not None and forward.settle():
             output = self._count(forward, call, lambda: function(*args, **kwargs))
         else:
             output = function(*args, **kwargs)

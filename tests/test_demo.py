@@ -107,7 +107,8 @@ def test_demo_on_an_image_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damage", ["missing", "cut", "not gzip", "damaged gzip", "labels", "sizes"]
+    "damage",
+    ["missing", "cut", "header", "not gzip", "damaged gzip", "labels", "sizes", "tiny"],
 )
 def test_bad_idx_files(tmp_path, damage, capsys):
     make_idx(tmp_path, compress=True)
@@ -116,6 +117,12 @@ def test_bad_idx_files(tmp_path, damage, capsys):
         labels.unlink()
     elif damage == "cut":
         labels.write_bytes(gzip.compress(gzip.decompress(labels.read_bytes())[:-3]))
+    elif damage == "header":
+        labels.write_bytes(gzip.compress(b"\0\0\x08\x01ab"))
+    elif damage == "tiny":
+        for prefix, count in (("train", 90), ("t10k", 20)):
+            images = tmp_path / f"{prefix}-images-idx3-ubyte.gz"
+            write_idx(images, np.zeros((count, 3, 3)), compress=True)
     elif damage == "not gzip":
         labels.write_bytes(b"hello")
     elif damage == "damaged gzip":
@@ -141,10 +148,11 @@ def test_bad_folders(tmp_path, capsys):
 
 def test_output_that_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    for output in (tmp_path / "file", tmp_path / "file" / "out"):
+    (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
+    for output in (tmp_path / "file", tmp_path / "file" / "out", tmp_path / "dangling"):
         assert cli.main(["demo", "--output", str(output)]) == 1
         printed = capsys.readouterr()
-        assert f"--output must be a folder that can be written to, got {output}" in printed.err
+        assert f"--output must be a folder to write to, got {output}" in printed.err
         # Told before any work was done.
         assert printed.out == ""
 
@@ -193,6 +201,9 @@ def test_bad_arguments(capsys):
         ["demo", "--learning-rate", "nan"],
         ["demo", "--learning-rate", "0"],
         ["demo", "--seed", "-1"],
+        ["demo", "--seed", "1.5"],
+        ["demo", "--output", ""],
+        ["demo", "--data", ""],
         ["demo", "--seed", str(2**70)],
     ):
         with pytest.raises(SystemExit) as exit_:

@@ -129,6 +129,18 @@ def test_map_location_moves_the_counts():
     assert loaded.stats.calls == 2
 
 
+def test_loading_to_the_meta_device_leaves_a_usable_module():
+    file = io.BytesIO()
+    model = net(CountingReLU)
+    model(torch.randn(3, 4))
+    torch.save(model, file)
+    file.seek(0)
+    loaded = torch.load(file, weights_only=False, map_location="meta").to_empty(device="cpu")
+    assert loaded[1].stats.calls == 0
+    loaded[1](torch.randn(3, 4))
+    assert loaded[1].stats.calls == 1
+
+
 def test_default_devices_do_not_leak_in():
     relu = CountingReLU()
     x = torch.randn(3, 4)

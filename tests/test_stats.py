@@ -203,6 +203,8 @@ def test_states_that_cannot_be():
         {"calls": -1},
         {"calls": 0},
         {"calls": 1.5},
+        {"calls": True},
+        {"calls": 2**63},
         {"elements": -3},
         {"elements": 13},
         {"elements": 24},
@@ -229,6 +231,11 @@ def test_states_that_cannot_be():
     for nothing in (None, [], "stats", 3):
         with pytest.raises(ValueError, match="from_dict: must be what"):
             ReLUStats.from_dict(nothing)
+
+
+def test_a_save_that_fails_names_the_path_given(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none/stats\.npz'$"):
+        counted([(4, 3)]).save(tmp_path / "none" / "stats.npz")
 
 
 def test_sum():

@@ -1,5 +1,6 @@
 """Every ReLU found and named, and the model left as it was."""
 
+import contextlib
 import copy
 import pickle
 import threading
@@ -485,9 +486,25 @@ def test_an_interrupt_that_the_model_catches():
         model(torch.randn(2, 3))
         model(torch.randn(2, 3))
     assert torch._C._len_torch_function_stack() == 0
-    calls = {name: stats.calls for name, stats in watch.stats.items()}
-    assert calls["relu"] == calls["inner.relu"] == 2
-    assert set(calls.values()) == {2}
+    assert {name: stats.calls for name, stats in watch.stats.items()} == {
+        "inner.relu": 2,
+        "inner.functional_relu": 2,
+        "relu": 2,
+        "functional_relu": 2,
+    }
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_interrupt_among_other_modes(nested):
+    model = Failing(KeyboardInterrupt())
+    watch = relustat.watch(model)
+    x = torch.randn(2, 3)
+    inner = torch.device("cpu") if nested else contextlib.nullcontext()
+    with pytest.raises(KeyboardInterrupt), torch.device("meta"), inner:
+        model(x)
+    watch.close()
+    assert torch._C._len_torch_function_stack() == 0
+    assert torch.empty(1).device.type == "cpu"
 
 
 def test_closing_while_another_thread_is_inside():
@@ -501,10 +518,13 @@ def test_closing_while_another_thread_is_inside():
             return F.relu(y)
 
     model = Waiting()
+    before = snapshot(model)
     watch = relustat.watch(model)
+    left = []
 
     def work():
         model(torch.randn(2, 3))
+        left.append(torch._C._len_torch_function_stack())
         F.relu(torch.randn(2, 3))
 
     thread = threading.Thread(target=work)
@@ -514,6 +534,8 @@ def test_closing_while_another_thread_is_inside():
     closed.set()
     thread.join()
     assert {name: stats.calls for name, stats in watch.stats.items()} == {"relu": 1}
+    assert left == [0]
+    assert snapshot(model) == before
 
 
 def test_closing_inside_a_forward():
@@ -563,6 +585,20 @@ def test_compiled_modules_are_refused():
     with pytest.raises(ValueError, match="compiled modules cannot be watched, got 0; put"):
         relustat.watch(model)
     assert snapshot(model) == before
+
+
+def test_a_model_that_is_compiled_while_watched_runs_and_is_not_counted():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    x = torch.randn(2, 3)
+    expected = model(x)
+    with relustat.watch(model) as watch:
+        compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+        assert torch.equal(compiled(x), expected)
+        assert watch.stats == {}
+        assert "1: never called" in watch.report().warnings
+        model(x)
+    assert watch.stats["1"].calls == 1
+    assert torch.equal(compiled(x), expected)
 
 
 def test_forward_mode_through_a_watched_model():
