@@ -231,7 +231,9 @@ def _align(cells: list[list[str]]) -> list[str]:
 
 
 def _short(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2g}"
+    if math.isnan(value):
+        return "-"
+    return f"{value:.0f}" if 10 <= abs(value) < 1e6 else f"{value:.2g}"
 
 
 def _many(count: int, noun: str) -> str:

@@ -59,6 +59,12 @@ def test_printed_table(report):
     assert repr(report) == "<Report of 2 call sites; print() shows it>"
 
 
+def test_numbers_are_short_and_plain():
+    x = torch.tensor([[-7200.0, -0.0046, 12.4, 3e8]])
+    cells = Report({"a": stats_of(x, EdgeBins([-7200, -0.0046, 12.4, 3e8]))}).rows[0].cells()
+    assert cells[6:10] == ["-7200", "12", "2.9e+08", "3e+08"]
+
+
 def test_warnings():
     x = torch.tensor([[1.0, float("nan"), -9.0, 9.0]])
     report = Report({"a": stats_of(x, LinearBins(-1, 1, 2))}, ["b: never called"])
