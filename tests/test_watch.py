@@ -1,24 +1,26 @@
 """Every ReLU found and named, and the model left as it was."""
 
-import contextlib
 import copy
 import pickle
-import threading
 
 import pytest
 import torch
 import torch.nn.functional as F
+from models import (
+    INCEPTION_NAMES,
+    RESNET_NAMES,
+    BasicBlock,
+    FunctionalReLU,
+    ResNet,
+    inception,
+    snapshot,
+)
 from oracle import assert_counts, same_bits
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import relustat
 from relustat import CountingReLU, LinearBins
-
-
-class FunctionalReLU(nn.Module):
-    def forward(self, x):
-        return F.relu(x)
 
 
 class CountReluCalls(TorchDispatchMode):
@@ -31,100 +33,6 @@ class CountReluCalls(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         self.calls += func in (torch.ops.aten.relu.default, torch.ops.aten.relu_.default)
         return func(*args, **(kwargs or {}))
-
-
-class BasicBlock(nn.Module):
-    """ResNet-18's: one ReLU module, called twice."""
-
-    def __init__(self, channels, stride=1):
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.relu = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.down = nn.Conv2d(channels, channels, 1, stride) if stride > 1 else nn.Identity()
-
-    def forward(self, x):
-        out = self.relu(self.bn1(self.conv1(x)))
-        out = self.bn2(self.conv2(out))
-        out += self.down(x)
-        return self.relu(out)
-
-
-class ResNet(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 8, 7, 2, 3)
-        self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, 2, 1)
-        self.layer1 = nn.Sequential(BasicBlock(8), BasicBlock(8))
-        self.layer2 = nn.Sequential(BasicBlock(8, 2), BasicBlock(8))
-
-    def forward(self, x):
-        return self.layer2(self.layer1(self.maxpool(self.relu(self.conv1(x)))))
-
-
-RESNET_NAMES = ["relu"] + [
-    f"layer{layer}.{block}.relu{suffix}"
-    for layer in (1, 2)
-    for block in (0, 1)
-    for suffix in ("", "_1")
-]
-
-
-class BasicConv(nn.Module):
-    def __init__(self, *sizes, **options):
-        super().__init__()
-        self.conv = nn.Conv2d(*sizes, **options)
-        self.bn = nn.BatchNorm2d(sizes[1])
-
-    def forward(self, x):
-        return F.relu(self.bn(self.conv(x)), inplace=True)
-
-
-class Inception(nn.Module):
-    """Only calls F.relu, in place."""
-
-    def __init__(self, channels):
-        super().__init__()
-        self.one = BasicConv(channels, 4, kernel_size=1)
-        self.three = nn.Sequential(
-            BasicConv(channels, 4, kernel_size=1), BasicConv(4, 4, kernel_size=3, padding=1)
-        )
-
-    def forward(self, x):
-        x = F.relu(x, inplace=False)
-        return F.relu(torch.cat([self.one(x), self.three(x)], 1), inplace=True)
-
-
-def inception():
-    return nn.Sequential(BasicConv(3, 4, kernel_size=3), Inception(4), Inception(8))
-
-
-INCEPTION_NAMES = ["0.relu"] + [
-    f"{block}.{name}"
-    for block in (1, 2)
-    for name in ("relu", "one.relu", "three.0.relu", "three.1.relu", "relu_1")
-]
-
-
-def snapshot(model):
-    """All that a module has, but for the contents of its tensors."""
-    return [
-        (
-            name,
-            type(module),
-            sorted(module.__dict__),
-            module.__dict__.get("forward"),
-            {
-                key: list(value)
-                for key, value in module.__dict__.items()
-                if "hooks" in key and value is not None
-            },
-        )
-        for name, module in model.named_modules()
-    ]
 
 
 @pytest.mark.parametrize(("make", "names"), [(ResNet, RESNET_NAMES), (inception, INCEPTION_NAMES)])
@@ -277,46 +185,6 @@ def test_watching_twice_is_refused_and_changes_nothing():
         relustat.watch(F.relu)
 
 
-class Failing(nn.Module):
-    def __init__(self, error):
-        super().__init__()
-        self.relu = nn.ReLU()
-        self.error = error
-
-    def forward(self, x):
-        x = F.relu(self.relu(x))
-        if self.error:
-            raise self.error
-        return x
-
-
-@pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()], ids=repr)
-def test_an_exception_in_the_forward(error):
-    model = nn.Sequential(nn.Identity(), Failing(error))
-    before = snapshot(model)
-    watch = relustat.watch(model)
-    with pytest.raises(type(error)), watch:
-        model(torch.randn(2, 3))
-    assert snapshot(model) == before
-    assert torch._C._len_torch_function_stack() == 0
-    assert list(watch.stats) == ["1.relu", "1.functional_relu"]
-
-
-def test_counting_goes_on_after_an_exception():
-    model = Failing(RuntimeError("no"))
-    x = torch.randn(2, 3)
-    with relustat.watch(model) as watch:
-        with pytest.raises(RuntimeError):
-            model(x)
-        assert torch._C._len_torch_function_stack() == 0
-        model.error = None
-        model(x)
-    assert {name: stats.calls for name, stats in watch.stats.items()} == {
-        "relu": 2,
-        "functional_relu": 2,
-    }
-
-
 def test_calls_of_a_submodule_count():
     model = nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.Linear(4, 4), nn.ReLU()))
     with relustat.watch(model) as watch:
@@ -410,25 +278,6 @@ def test_layers_never_called_and_scripted_ones_are_told():
     )
 
 
-def test_two_threads_through_one_watched_model():
-    model = ResNet().eval()
-    x = torch.randn(1, 3, 32, 32)
-
-    def work():
-        with torch.no_grad():
-            for _ in range(20):
-                model(x)
-
-    with relustat.watch(model) as watch:
-        threads = [threading.Thread(target=work) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert list(watch.stats) == RESNET_NAMES
-    assert {stats.calls for stats in watch.stats.values()} == {60}
-
-
 @pytest.mark.parametrize("use_reentrant", [True, False])
 def test_recomputation_is_not_counted(use_reentrant):
     class Model(nn.Module):
@@ -448,122 +297,6 @@ def test_recomputation_is_not_counted(use_reentrant):
         "block.relu_1": 1,
     }
     assert torch._C._len_torch_function_stack() == 0
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_an_interrupt_while_the_watch_stays_open(error):
-    model = nn.Sequential(nn.Identity(), Failing(error()))
-    x = torch.randn(2, 3)
-    with relustat.watch(model) as watch:
-        with pytest.raises(error):
-            model(x)
-        F.relu(x)
-        model[1].error = None
-        model(x)
-        assert torch._C._len_torch_function_stack() == 0
-        F.relu(x)
-    assert {name: stats.calls for name, stats in watch.stats.items()} == {
-        "1.relu": 2,
-        "1.functional_relu": 2,
-    }
-
-
-def test_an_interrupt_that_the_model_catches():
-    class Catching(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.inner = Failing(KeyboardInterrupt())
-            self.relu = nn.ReLU()
-
-        def forward(self, x):
-            try:
-                return self.inner(x)
-            except KeyboardInterrupt:
-                return F.relu(self.relu(x))
-
-    model = Catching()
-    with relustat.watch(model) as watch:
-        model(torch.randn(2, 3))
-        model(torch.randn(2, 3))
-    assert torch._C._len_torch_function_stack() == 0
-    assert {name: stats.calls for name, stats in watch.stats.items()} == {
-        "inner.relu": 2,
-        "inner.functional_relu": 2,
-        "relu": 2,
-        "functional_relu": 2,
-    }
-
-
-@pytest.mark.parametrize("nested", [False, True])
-def test_an_interrupt_among_other_modes(nested):
-    model = Failing(KeyboardInterrupt())
-    watch = relustat.watch(model)
-    x = torch.randn(2, 3)
-    inner = torch.device("cpu") if nested else contextlib.nullcontext()
-    with pytest.raises(KeyboardInterrupt), torch.device("meta"), inner:
-        model(x)
-    watch.close()
-    assert torch._C._len_torch_function_stack() == 0
-    assert torch.empty(1).device.type == "cpu"
-
-
-def test_closing_while_another_thread_is_inside():
-    inside, closed = threading.Event(), threading.Event()
-
-    class Waiting(nn.Module):
-        def forward(self, x):
-            y = F.relu(x)
-            inside.set()
-            closed.wait()
-            return F.relu(y)
-
-    model = Waiting()
-    before = snapshot(model)
-    watch = relustat.watch(model)
-    left = []
-
-    def work():
-        model(torch.randn(2, 3))
-        left.append(torch._C._len_torch_function_stack())
-        F.relu(torch.randn(2, 3))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    inside.wait()
-    watch.close()
-    closed.set()
-    thread.join()
-    assert {name: stats.calls for name, stats in watch.stats.items()} == {"relu": 1}
-    assert left == [0]
-    assert snapshot(model) == before
-
-
-def test_closing_inside_a_forward():
-    class Closing(nn.Module):
-        def forward(self, x):
-            x = F.relu(x)
-            relustat.unwatch(self)
-            return F.relu(x)
-
-    model = Closing()
-    watch = relustat.watch(model)
-    model(torch.randn(2, 3))
-    assert torch._C._len_torch_function_stack() == 0
-    assert list(watch.stats) == ["relu"]
-
-
-def test_unwatch_finds_a_forgotten_watch():
-    model = nn.Sequential(nn.ReLU())
-    before = snapshot(model)
-    relustat.watch(model)
-    relustat.unwatch(model)
-    assert snapshot(model) == before
-    relustat.unwatch(model)
-    with relustat.watch(model) as watch:
-        model(torch.randn(2, 3))
-    assert repr(watch) == "<Watch of a Sequential, closed>"
-    with pytest.raises(ValueError, match="a closed watch cannot be entered again"), watch:
-        pass
 
 
 def test_a_unit_dim_that_an_input_lacks_breaks_nothing():

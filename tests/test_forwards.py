@@ -1,0 +1,174 @@
+"""A forward from its start to its end, however it ends: exceptions, interrupts, threads."""
+
+import contextlib
+import threading
+
+import pytest
+import torch
+import torch.nn.functional as F
+from models import RESNET_NAMES, Failing, ResNet, snapshot
+from torch import nn
+
+import relustat
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()], ids=repr)
+def test_an_exception_in_the_forward(error):
+    model = nn.Sequential(nn.Identity(), Failing(error))
+    before = snapshot(model)
+    watch = relustat.watch(model)
+    with pytest.raises(type(error)), watch:
+        model(torch.randn(2, 3))
+    assert snapshot(model) == before
+    assert torch._C._len_torch_function_stack() == 0
+    assert list(watch.stats) == ["1.relu", "1.functional_relu"]
+
+
+def test_counting_goes_on_after_an_exception():
+    model = Failing(RuntimeError("no"))
+    x = torch.randn(2, 3)
+    with relustat.watch(model) as watch:
+        with pytest.raises(RuntimeError):
+            model(x)
+        assert torch._C._len_torch_function_stack() == 0
+        model.error = None
+        model(x)
+    assert {name: stats.calls for name, stats in watch.stats.items()} == {
+        "relu": 2,
+        "functional_relu": 2,
+    }
+
+
+def test_two_threads_through_one_watched_model():
+    model = ResNet().eval()
+    x = torch.randn(1, 3, 32, 32)
+
+    def work():
+        with torch.no_grad():
+            for _ in range(20):
+                model(x)
+
+    with relustat.watch(model) as watch:
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert list(watch.stats) == RESNET_NAMES
+    assert {stats.calls for stats in watch.stats.values()} == {60}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_while_the_watch_stays_open(error):
+    model = nn.Sequential(nn.Identity(), Failing(error()))
+    x = torch.randn(2, 3)
+    with relustat.watch(model) as watch:
+        with pytest.raises(error):
+            model(x)
+        F.relu(x)
+        model[1].error = None
+        model(x)
+        assert torch._C._len_torch_function_stack() == 0
+        F.relu(x)
+    assert {name: stats.calls for name, stats in watch.stats.items()} == {
+        "1.relu": 2,
+        "1.functional_relu": 2,
+    }
+
+
+def test_an_interrupt_that_the_model_catches():
+    class Catching(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = Failing(KeyboardInterrupt())
+            self.relu = nn.ReLU()
+
+        def forward(self, x):
+            try:
+                return self.inner(x)
+            except KeyboardInterrupt:
+                return F.relu(self.relu(x))
+
+    model = Catching()
+    with relustat.watch(model) as watch:
+        model(torch.randn(2, 3))
+        model(torch.randn(2, 3))
+    assert torch._C._len_torch_function_stack() == 0
+    assert {name: stats.calls for name, stats in watch.stats.items()} == {
+        "inner.relu": 2,
+        "inner.functional_relu": 2,
+        "relu": 2,
+        "functional_relu": 2,
+    }
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_interrupt_among_other_modes(nested):
+    model = Failing(KeyboardInterrupt())
+    watch = relustat.watch(model)
+    x = torch.randn(2, 3)
+    inner = torch.device("cpu") if nested else contextlib.nullcontext()
+    with pytest.raises(KeyboardInterrupt), torch.device("meta"), inner:
+        model(x)
+    watch.close()
+    assert torch._C._len_torch_function_stack() == 0
+    assert torch.empty(1).device.type == "cpu"
+
+
+def test_closing_while_another_thread_is_inside():
+    inside, closed = threading.Event(), threading.Event()
+
+    class Waiting(nn.Module):
+        def forward(self, x):
+            y = F.relu(x)
+            inside.set()
+            closed.wait()
+            return F.relu(y)
+
+    model = Waiting()
+    before = snapshot(model)
+    watch = relustat.watch(model)
+    left = []
+
+    def work():
+        model(torch.randn(2, 3))
+        left.append(torch._C._len_torch_function_stack())
+        F.relu(torch.randn(2, 3))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait()
+    watch.close()
+    closed.set()
+    thread.join()
+    assert {name: stats.calls for name, stats in watch.stats.items()} == {"relu": 1}
+    assert left == [0]
+    assert snapshot(model) == before
+
+
+def test_closing_inside_a_forward():
+    class Closing(nn.Module):
+        def forward(self, x):
+            x = F.relu(x)
+            relustat.unwatch(self)
+            return F.relu(x)
+
+    model = Closing()
+    watch = relustat.watch(model)
+    model(torch.randn(2, 3))
+    assert torch._C._len_torch_function_stack() == 0
+    assert list(watch.stats) == ["relu"]
+
+
+def test_unwatch_finds_a_forgotten_watch():
+    model = nn.Sequential(nn.ReLU())
+    before = snapshot(model)
+    relustat.watch(model)
+    relustat.unwatch(model)
+    assert snapshot(model) == before
+    relustat.unwatch(model)
+    with relustat.watch(model) as watch:
+        model(torch.randn(2, 3))
+    assert repr(watch) == "<Watch of a Sequential, closed>"
+    with pytest.raises(ValueError, match="a closed watch cannot be entered again"), watch:
+        pass
