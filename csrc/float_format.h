@@ -34,13 +34,28 @@ struct Float64 {
   static RELUSTAT_HOST_DEVICE Value value(Bits bits) { return bit_cast<double>(bits); }
 };
 
+// The 16-bit formats also convert words that hold their bits: `Words` is uint32_t, or a vector of
+// them, and `Values` the same of float.
 struct BFloat16 {
   using Bits = uint16_t;
   using Value = float;
   static constexpr Bits kSign = 0x8000u;
   static constexpr Bits kInfinity = 0x7f80u;
   static RELUSTAT_HOST_DEVICE Value value(Bits bits) {
-    return bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+    return values<Value>(static_cast<uint32_t>(bits));
+  }
+
+  template <class Values, class Words>
+  static RELUSTAT_HOST_DEVICE Values values(Words words) {
+    return bit_cast<Values>(words << 16);
+  }
+  // To nearest, ties to even.
+  template <class Words, class Values>
+  static RELUSTAT_HOST_DEVICE Words rounded(Values values) {
+    const auto bits = bit_cast<Words>(values);
+    const Words nearest = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    const Words nan = (bits & 0u) + 0x7fc0u;
+    return values != values ? nan : nearest;
   }
 };
 
@@ -50,16 +65,37 @@ struct Float16 {
   static constexpr Bits kSign = 0x8000u;
   static constexpr Bits kInfinity = 0x7c00u;
   static RELUSTAT_HOST_DEVICE Value value(Bits bits) {
-    const uint32_t magnitude = bits & 0x7fffu;
-    const uint32_t sign = static_cast<uint32_t>(bits & kSign) << 16;
-    // Exponents are rebiased by 127 - 15; infinities and NaNs once more, to all ones.
-    const uint32_t rebias = magnitude >= kInfinity ? 2 * (112u << 23) : 112u << 23;
-    const uint32_t normal = (magnitude << 13) + rebias;
-    // A float16 denormal is a multiple of 2^-24, and a normal float32.
-    const uint32_t denormal =
-        bit_cast<uint32_t>(static_cast<float>(static_cast<int32_t>(magnitude)) * 0x1p-24f);
-    return bit_cast<float>((magnitude < 0x0400u ? denormal : normal) | sign);
+    return values<Value>(static_cast<uint32_t>(bits));
   }
+
+  template <class Values, class Words>
+  static RELUSTAT_HOST_DEVICE Values values(Words words) {
+    const Words magnitude = words & 0x7fffu;
+    const Words sign = (words & uint32_t{kSign}) << 16;
+    // Exponents are rebiased by 127 - 15; infinities and NaNs once more, to all ones.
+    const Words once = (magnitude << 13) + (112u << 23);
+    const Words normal = magnitude >= uint32_t{kInfinity} ? once + (112u << 23) : once;
+    // A float16 denormal is a multiple of 2^-24, as the floats from 0.5 to 1 are.
+    const Words denormal = bit_cast<Words>(bit_cast<Values>(magnitude | kHalf) - 0.5f);
+    return bit_cast<Values>((magnitude < 0x0400u ? denormal : normal) | sign);
+  }
+  // To nearest, ties to even.
+  template <class Words, class Values>
+  static RELUSTAT_HOST_DEVICE Words rounded(Values values) {
+    const auto bits = bit_cast<Words>(values);
+    const Words magnitude = bits & 0x7fffffffu;
+    const Words rebiased = magnitude - (112u << 23);
+    const Words normal = (rebiased + 0xfffu + ((rebiased >> 13) & 1u)) >> 13;
+    const Words denormal = bit_cast<Words>(bit_cast<Values>(magnitude) + 0.5f) - kHalf;
+    const Words zero = bits & 0u;
+    const Words finite = magnitude < (113u << 23) ? denormal : normal;
+    const Words or_infinity = magnitude >= 0x477ff000u ? zero + uint32_t{kInfinity} : finite;
+    const Words nearest = magnitude > 0x7f800000u ? zero + 0x7e00u : or_infinity;
+    return nearest | ((bits >> 16) & uint32_t{kSign});
+  }
+
+ private:
+  static constexpr uint32_t kHalf = 0x3f000000u;  // the bits of 0.5f
 };
 
 // A value's bits as a signed integer.

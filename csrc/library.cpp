@@ -13,4 +13,22 @@ TORCH_LIBRARY(relustat, m) {
       "counting_relu_(Tensor(a!) x, Tensor(b!) counters, Tensor edges, int unit_dim, int binning) "
       "-> ()",
       {at::Tag::pt2_compliant_tag});
+
+  // A pooling is given by one number for each of its one to three axes. offsets: of each largest
+  // value in its window; uint8, or int16 where a window has more than 256 cells.
+  m.def(
+      "max_pool(Tensor x, int[] kernel_size, int[] stride, int[] padding, int[] dilation, "
+      "bool ceil_mode) -> (Tensor y, Tensor offsets)",
+      {at::Tag::pt2_compliant_tag});
+  // input_size: of the pooled axes. overlap: see window.h. Switches that stand for no cell of the
+  // input raise; without validate, they are left out.
+  m.def(
+      "max_unpool(Tensor y, Tensor offsets, SymInt[] input_size, int[] kernel_size, int[] stride, "
+      "int[] padding, int[] dilation, bool ceil_mode, int overlap, bool validate=True) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
+  // The gradient of y. y itself decides where overlap is "max", and is absent elsewhere.
+  m.def(
+      "max_unpool_backward(Tensor gradient, Tensor? y, Tensor offsets, int[] kernel_size, "
+      "int[] stride, int[] padding, int[] dilation, bool ceil_mode, int overlap) -> Tensor",
+      {at::Tag::pt2_compliant_tag});
 }

@@ -1,6 +1,5 @@
 #include <ATen/MemoryOverlap.h>
 #include <ATen/Parallel.h>
-#include <ATen/Version.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/relu.h>
@@ -9,48 +8,20 @@
 
 #include <array>
 #include <mutex>
-#include <string>
 #include <vector>
 
 #include "../checks.h"
 #include "denormals.h"
+#include "dispatch.h"
+#include "grain.h"
 #include "huge_pages.h"
-#include "kernels/counting_relu.h"
 #include "kernels/tiling.h"
 
 namespace relustat::cpu {
 namespace {
 
-// Below this many elements, waking a second thread costs more than it saves (torch's own figure).
-constexpr int64_t kGrain = 32768;
 // A thread keeps so much scratch memory from call to call, and no more.
 constexpr size_t kMostScratchWordsKept = size_t{1} << 18;
-
-CountingReluKernel kernel() {
-  static const CountingReluKernel chosen = [] {
-#if defined(__x86_64__)
-    const std::string capability = at::get_cpu_capability();
-    if (capability == "AVX512") return counting_relu_avx512;
-    if (capability == "AVX2") return counting_relu_avx2;
-#endif
-    return counting_relu_baseline;
-  }();
-  return chosen;
-}
-
-// Of a dtype that was checked.
-Dtype dtype_of(const at::Tensor& x) {
-  switch (x.scalar_type()) {
-    case at::kFloat:
-      return Dtype::kFloat32;
-    case at::kDouble:
-      return Dtype::kFloat64;
-    case at::kBFloat16:
-      return Dtype::kBFloat16;
-    default:
-      return Dtype::kFloat16;
-  }
-}
 
 // Calls from several threads may share counters; each adds its whole call under one of these.
 std::mutex& mutex_of(const int64_t* counters) {
@@ -123,7 +94,7 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
     share.scratch = scratch.data();
     {
       const KeepDenormals keep_denormals;
-      kernel()(share);
+      kernels().counting_relu(share);
     }
     if (scratch.size() > kMostScratchWordsKept) std::vector<uint32_t>().swap(scratch);
   };

@@ -2,9 +2,9 @@
 
 #include <cstdint>
 
-namespace relustat::cpu {
+#include "dtype.h"
 
-enum class Dtype { kFloat32, kFloat64, kBFloat16, kFloat16 };
+namespace relustat::cpu {
 
 // One thread's share of one call: elements [begin, end) of a dense tensor [outer, units, inner].
 struct CountingReluShare {
@@ -24,14 +24,5 @@ struct CountingReluShare {
   int64_t* histogram;  // [unit_histograms ? units : 1, slots]
   uint32_t* scratch;   // [make_tiling(...).words], zero again on return
 };
-
-using CountingReluKernel = void (*)(const CountingReluShare&);
-
-// The same loop, compiled for each instruction set.
-void counting_relu_baseline(const CountingReluShare& share);
-#if defined(__x86_64__)
-void counting_relu_avx2(const CountingReluShare& share);
-void counting_relu_avx512(const CountingReluShare& share);
-#endif
 
 }  // namespace relustat::cpu

@@ -9,6 +9,7 @@
 #include "rectify.h"
 #include "tally.h"
 #include "tiling.h"
+#include "with_format.h"
 
 namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
@@ -165,16 +166,7 @@ void count_in_format(const CountingReluShare& share) {
 }
 
 void count_share(const CountingReluShare& share) {
-  switch (share.dtype) {
-    case Dtype::kFloat32:
-      return count_in_format<Float32>(share);
-    case Dtype::kFloat64:
-      return count_in_format<Float64>(share);
-    case Dtype::kBFloat16:
-      return count_in_format<BFloat16>(share);
-    case Dtype::kFloat16:
-      return count_in_format<Float16>(share);
-  }
+  with_format(share.dtype, [&]<class Format>() { count_in_format<Format>(share); });
 }
 
 }  // namespace

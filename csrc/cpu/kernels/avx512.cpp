@@ -1,6 +1,7 @@
 #if defined(__x86_64__)
 
 #define RELUSTAT_ISA avx512
+#define RELUSTAT_VECTOR_BYTES 64
 #if defined(__clang__)
 #pragma clang attribute push(                                                                  \
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,fma,f16c,bmi2"))), \
@@ -9,11 +10,11 @@
 #pragma GCC target( \
     "avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,fma,f16c,bmi2,prefer-vector-width=512,tune=icelake-server")
 #endif
-#include "counting_relu_body.h"
+#include "kernel_bodies.h"
 
 namespace relustat::cpu {
 
-void counting_relu_avx512(const CountingReluShare& share) { count_share(share); }
+constinit const Kernels kAvx512Kernels = kKernels;
 
 }  // namespace relustat::cpu
 

@@ -1,0 +1,162 @@
+#include <ATen/ops/eq.h>
+#include <ATen/ops/masked_fill.h>
+#include <ATen/ops/ones.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include <algorithm>
+
+#include "../window.h"
+#include "pooling_ops.h"
+
+// Given the switches, pooling and unpooling are linear, and each is the other's adjoint: gradients
+// of any order are made of the same ops. The switches are all that is saved, and for overlap "max"
+// the values that decide it.
+
+namespace relustat {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr auto kSum = static_cast<int64_t>(Overlap::kSum);
+constexpr auto kMax = static_cast<int64_t>(Overlap::kMax);
+
+bool needs_gradient(const Tensor& x) { return at::GradMode::is_enabled() && x.requires_grad(); }
+
+std::optional<Tensor> if_defined(const Tensor& tensor) {
+  return tensor.defined() ? std::optional<Tensor>(tensor) : std::nullopt;
+}
+
+// All other arguments have none.
+variable_list gradients(Tensor first, size_t others) {
+  variable_list all{std::move(first)};
+  all.resize(1 + others);
+  return all;
+}
+
+// y, but 0 where overlap "max" chose another of `values` for its cell.
+Tensor chosen(const Tensor& y, const Tensor& values, const Tensor& offsets, SymSizes input_size,
+              const PoolingArguments& pooling) {
+  auto sizes = y.sym_sizes().vec();
+  std::copy(input_size.begin(), input_size.end(), sizes.end() - input_size.size());
+  const Tensor ones = at::ones_symint(sizes, y.options());
+  const Tensor is_chosen = max_unpool_backward(ones, values, offsets, pooling, kMax);
+  return y.masked_fill(is_chosen.eq(0), 0);
+}
+
+class MaxPool : public torch::autograd::Function<MaxPool> {
+ public:
+  static variable_list forward(AutogradContext* context, const Tensor& x,
+                               const PoolingArguments& pooling) {
+    const at::AutoDispatchBelowADInplaceOrView guard;
+    auto [y, offsets] = max_pool(x, pooling);
+    context->mark_non_differentiable({offsets});
+    context->save_for_backward({offsets});
+    pooling.save(context);
+    context->saved_data["input_size"] = pooled_sizes(x, pooling);
+    return {y, offsets};
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& grads) {
+    const auto pooling = PoolingArguments::saved(context);
+    const auto input_size = context->saved_data["input_size"].toSymIntVector();
+    const Tensor offsets = context->get_saved_variables()[0];
+    return gradients(max_unpool(grads[0], offsets, input_size, pooling, kSum, /*validate=*/false),
+                     1);
+  }
+};
+
+class MaxUnpool : public torch::autograd::Function<MaxUnpool> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& y, const Tensor& offsets,
+                        const std::vector<c10::SymInt>& input_size, const PoolingArguments& pooling,
+                        int64_t overlap, bool validate) {
+    const at::AutoDispatchBelowADInplaceOrView guard;
+    context->save_for_backward({overlap == kMax ? y : Tensor(), offsets});
+    pooling.save(context);
+    context->saved_data["overlap"] = overlap;
+    return max_unpool(y, offsets, input_size, pooling, overlap, validate);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& grads) {
+    const auto saved = context->get_saved_variables();
+    return gradients(max_unpool_backward(grads[0], if_defined(saved[0]), saved[1],
+                                         PoolingArguments::saved(context),
+                                         context->saved_data["overlap"].toInt()),
+                     5);
+  }
+};
+
+class MaxUnpoolBackward : public torch::autograd::Function<MaxUnpoolBackward> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& gradient,
+                        const std::optional<Tensor>& y, const Tensor& offsets,
+                        const PoolingArguments& pooling, int64_t overlap) {
+    const at::AutoDispatchBelowADInplaceOrView guard;
+    context->save_for_backward({y.value_or(Tensor()), offsets});
+    pooling.save(context);
+    context->saved_data["overlap"] = overlap;
+    context->saved_data["input_size"] = pooled_sizes(gradient, pooling);
+    return max_unpool_backward(gradient, y, offsets, pooling, overlap);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& grads) {
+    const auto pooling = PoolingArguments::saved(context);
+    const auto input_size = context->saved_data["input_size"].toSymIntVector();
+    const int64_t overlap = context->saved_data["overlap"].toInt();
+    const auto saved = context->get_saved_variables();
+    const Tensor y =
+        overlap == kMax ? chosen(grads[0], saved[0], saved[1], input_size, pooling) : grads[0];
+    return gradients(max_unpool(y, saved[1], input_size, pooling, overlap == kMax ? kSum : overlap,
+                                /*validate=*/false),
+                     4);
+  }
+};
+
+std::tuple<Tensor, Tensor> max_pool_autograd(const Tensor& x, at::IntArrayRef kernel_size,
+                                             at::IntArrayRef stride, at::IntArrayRef padding,
+                                             at::IntArrayRef dilation, bool ceil_mode) {
+  const PoolingArguments pooling(kernel_size, stride, padding, dilation, ceil_mode);
+  if (needs_gradient(x)) {
+    const variable_list outputs = MaxPool::apply(x, pooling);
+    return {outputs[0], outputs[1]};
+  }
+  const at::AutoDispatchBelowADInplaceOrView guard;
+  return max_pool(x, pooling);
+}
+
+Tensor max_unpool_autograd(const Tensor& y, const Tensor& offsets, c10::SymIntArrayRef input_size,
+                           at::IntArrayRef kernel_size, at::IntArrayRef stride,
+                           at::IntArrayRef padding, at::IntArrayRef dilation, bool ceil_mode,
+                           int64_t overlap, bool validate) {
+  const PoolingArguments pooling(kernel_size, stride, padding, dilation, ceil_mode);
+  if (needs_gradient(y)) {
+    return MaxUnpool::apply(y, offsets, input_size.vec(), pooling, overlap, validate);
+  }
+  const at::AutoDispatchBelowADInplaceOrView guard;
+  return max_unpool(y, offsets, input_size, pooling, overlap, validate);
+}
+
+Tensor max_unpool_backward_autograd(const Tensor& gradient, const std::optional<Tensor>& y,
+                                    const Tensor& offsets, at::IntArrayRef kernel_size,
+                                    at::IntArrayRef stride, at::IntArrayRef padding,
+                                    at::IntArrayRef dilation, bool ceil_mode, int64_t overlap) {
+  const PoolingArguments pooling(kernel_size, stride, padding, dilation, ceil_mode);
+  if (needs_gradient(gradient)) {
+    return MaxUnpoolBackward::apply(gradient, y, offsets, pooling, overlap);
+  }
+  const at::AutoDispatchBelowADInplaceOrView guard;
+  return max_unpool_backward(gradient, y, offsets, pooling, overlap);
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(relustat, Autograd, m) {
+  m.impl("max_pool", max_pool_autograd);
+  m.impl("max_unpool", max_unpool_autograd);
+  m.impl("max_unpool_backward", max_unpool_backward_autograd);
+}
+
+}  // namespace relustat

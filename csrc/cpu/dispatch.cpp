@@ -1,0 +1,34 @@
+#include "dispatch.h"
+
+#include <ATen/Version.h>
+
+#include <string>
+
+namespace relustat::cpu {
+
+const Kernels& kernels() {
+  static const Kernels* const chosen = [] {
+#if defined(__x86_64__)
+    const std::string capability = at::get_cpu_capability();
+    if (capability == "AVX512") return &kAvx512Kernels;
+    if (capability == "AVX2") return &kAvx2Kernels;
+#endif
+    return &kBaselineKernels;
+  }();
+  return *chosen;
+}
+
+Dtype dtype_of(const at::Tensor& x) {
+  switch (x.scalar_type()) {
+    case at::kFloat:
+      return Dtype::kFloat32;
+    case at::kDouble:
+      return Dtype::kFloat64;
+    case at::kBFloat16:
+      return Dtype::kBFloat16;
+    default:
+      return Dtype::kFloat16;
+  }
+}
+
+}  // namespace relustat::cpu

@@ -1,0 +1,136 @@
+#pragma once
+
+#include "../../largest.h"
+#include "../../window.h"
+#include "max_pool.h"
+#include "row_walk.h"
+#include "vector.h"
+#include "with_format.h"
+
+// The CPU loops of max_pool. Included once per instruction set; torch-free and STL-free.
+
+namespace relustat::cpu {
+inline namespace RELUSTAT_ISA {
+namespace {
+
+template <class Format, class Offset>
+class MaxPoolLoop {
+ public:
+  using Bits = typename Format::Bits;
+
+  explicit MaxPoolLoop(const MaxPoolShare& share)
+      : share_(share),
+        pooling_(share.pooling),
+        x_(static_cast<const Bits*>(share.x)),
+        y_(static_cast<Bits*>(share.y)),
+        offsets_(static_cast<Offset*>(share.offsets)) {}
+
+  void run() {
+    if (share_.channels > 0) {
+      pool_pixels();
+    } else if (pooling_.w.stride == 1) {
+      pool_rows<1>();
+    } else if (pooling_.w.stride == 2) {
+      pool_rows<2>();
+    } else {
+      pool_rows<0>();
+    }
+  }
+
+ private:
+  // Windows whose first taps' cells lie kStep apart (0: `step`), one in each lane. `cell`: where
+  // tap 0 of the first one would be in its row; `to`: its place in the output.
+  template <int kLanes, int kStep>
+  void pool(int64_t cell, int64_t step, Range taps, int64_t tap_step, int64_t to) {
+    using Places = Vector<Bits, kLanes>;
+    const auto switch_of = [&](int64_t row, int64_t tap) {
+      return splat<Bits, kLanes>(static_cast<Bits>(share_.tap_rows[row].first_switch + tap));
+    };
+    Largest<Format, Lanes<kLanes>> largest(
+        splat<Bits, kLanes>(static_cast<Bits>(Format::kSign | Format::kInfinity)),
+        switch_of(0, taps.begin));
+    for (int64_t row = 0; row < rows_; ++row) {
+      const Bits* const first = x_ + (share_.tap_rows[row].cell + cell);
+      for (int64_t tap = taps.begin; tap < taps.end; ++tap) {
+        largest.offer(load_every<kLanes, kStep>(first + tap * tap_step, step), switch_of(row, tap));
+      }
+    }
+    store(largest.bits, y_ + to);
+    store(__builtin_convertvector(Places(largest.place), Vector<Offset, kLanes>), offsets_ + to);
+  }
+
+  // The rows of cells that window row (o_d, o_h) looks at. `scale`: elements of one cell.
+  void find_tap_rows(int64_t plane, int64_t o_d, int64_t o_h, int64_t scale) {
+    const Range taps_d = pooling_.d.taps_inside(o_d);
+    const Range taps_h = pooling_.h.taps_inside(o_h);
+    rows_ = 0;
+    for (int64_t d = taps_d.begin; d < taps_d.end; ++d) {
+      for (int64_t h = taps_h.begin; h < taps_h.end; ++h) {
+        const int64_t cell = pooling_.cell(pooling_.d.cell(o_d, d), pooling_.h.cell(o_h, h), 0);
+        share_.tap_rows[rows_++] = {(plane * pooling_.inputs() + cell) * scale,
+                                    pooling_.row_switch(d, h)};
+      }
+    }
+  }
+
+  template <int kStep>
+  void pool_rows() {
+    const Window& w = pooling_.w;
+    const Range whole = w.whole_windows();
+    for (RowWalk walk(pooling_.d.output, pooling_.h.output, share_.begin); walk.row < share_.end;
+         walk.next()) {
+      find_tap_rows(walk.plane, walk.d, walk.h, 1);
+      const int64_t to = walk.row * w.output;
+      const auto pool_one = [&](int64_t o) {
+        pool<1, 1>(w.start(o), 1, w.taps_inside(o), w.dilation, to + o);
+      };
+      for (int64_t o = 0; o < whole.begin; ++o) pool_one(o);
+      for_each_vector<kLanesFor<Bits, kStep>>(whole.size(), [&]<int kLanes>(int64_t i) {
+        const int64_t o = whole.begin + i;
+        pool<kLanes, kStep>(w.start(o), w.stride, {0, w.kernel}, w.dilation, to + o);
+      });
+      for (int64_t o = whole.end; o < w.output; ++o) pool_one(o);
+    }
+  }
+
+  void pool_pixels() {
+    const Window& w = pooling_.w;
+    const int64_t channels = share_.channels;
+    const int64_t tap_step = w.dilation * channels;
+    int64_t column = share_.begin % w.output;
+    int64_t pixel = share_.begin;
+    for (RowWalk walk(pooling_.d.output, pooling_.h.output, share_.begin / w.output);
+         pixel < share_.end; walk.next()) {
+      find_tap_rows(walk.plane, walk.d, walk.h, channels);
+      for (; column < w.output && pixel < share_.end; ++column, ++pixel) {
+        const Range taps = w.taps_inside(column);
+        for_each_vector<kFullLanes<Bits>>(channels, [&]<int kLanes>(int64_t channel) {
+          pool<kLanes, 1>(w.start(column) * channels + channel, 1, taps, tap_step,
+                          pixel * channels + channel);
+        });
+      }
+      column = 0;
+    }
+  }
+
+  const MaxPoolShare& share_;
+  const Pooling pooling_;
+  const Bits* const x_;
+  Bits* const y_;
+  Offset* const offsets_;
+  int64_t rows_ = 0;
+};
+
+void max_pool_share(const MaxPoolShare& share) {
+  with_format(share.dtype, [&]<class Format>() {
+    if (share.wide_offsets) {
+      MaxPoolLoop<Format, int16_t>(share).run();
+    } else {
+      MaxPoolLoop<Format, uint8_t>(share).run();
+    }
+  });
+}
+
+}  // namespace
+}  // namespace RELUSTAT_ISA
+}  // namespace relustat::cpu

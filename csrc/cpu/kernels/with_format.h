@@ -1,0 +1,25 @@
+#pragma once
+
+#include "../../float_format.h"
+#include "dtype.h"
+
+namespace relustat::cpu {
+inline namespace RELUSTAT_ISA {
+
+// Calls visit.operator()<Format>().
+template <class Visit>
+void with_format(Dtype dtype, const Visit& visit) {
+  switch (dtype) {
+    case Dtype::kFloat32:
+      return visit.template operator()<Float32>();
+    case Dtype::kFloat64:
+      return visit.template operator()<Float64>();
+    case Dtype::kBFloat16:
+      return visit.template operator()<BFloat16>();
+    case Dtype::kFloat16:
+      return visit.template operator()<Float16>();
+  }
+}
+
+}  // namespace RELUSTAT_ISA
+}  // namespace relustat::cpu
