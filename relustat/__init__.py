@@ -7,8 +7,11 @@ from .bins import Bins, EdgeBins, LinearBins, LogBins
 from .counters import Counters
 from .histogram import Histogram
 from .modules import CountingReLU
+from .pool_modules import MaxPool1d, MaxPool2d, MaxPool3d, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 from .report import Report
 from .stats import ReLUStats
+from .swapping import swap, unswap
+from .switches import Switches
 from .watching import Watch, unwatch, watch
 
 try:
@@ -24,11 +27,20 @@ __all__ = [
     "Histogram",
     "LinearBins",
     "LogBins",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
     "ReLUStats",
     "Report",
+    "Switches",
     "Watch",
     "functional",
     "reference",
+    "swap",
+    "unswap",
     "unwatch",
     "watch",
 ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from . import reference
+from . import pooling_reference, reference
+from .pooling import Pooling
 
 try:
     from . import _C
@@ -22,6 +24,9 @@ except ImportError as error:
 
 counting_relu: Any = torch.ops.relustat.counting_relu.default
 counting_relu_: Any = torch.ops.relustat.counting_relu_.default
+max_pool: Any = torch.ops.relustat.max_pool.default
+max_unpool: Any = torch.ops.relustat.max_unpool.default
+max_unpool_backward: Any = torch.ops.relustat.max_unpool_backward.default
 
 
 @torch.library.register_fake("relustat::counting_relu")
@@ -35,29 +40,51 @@ def _(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int) -
     reference.check(x, counters, edges, unit_dim, binning)
 
 
+@torch.library.register_fake("relustat::max_pool")
+def _(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
+    pooling = Pooling(*arguments)
+    windows = pooling_reference.check_pooled(f"max_pool{pooling.axes}d", x, pooling)
+    y = pooling_reference.empty_like(x, (*x.shape[: -pooling.axes], *windows), pooling.axes)
+    return y, torch.empty_like(y, dtype=pooling.offsets_dtype)
+
+
+@torch.library.register_fake("relustat::max_unpool")
+def _(y: Tensor, offsets: Tensor, input_size: Sequence[int], *arguments: Any) -> Tensor:
+    pooling, overlap = Pooling(*arguments[:5]), arguments[5]
+    op = f"max_unpool{pooling.axes}d"
+    pooling_reference.check_unpooled(op, y, offsets, pooling, input_size, overlap)
+    return pooling_reference.empty_like(y, (*y.shape[: -pooling.axes], *input_size), pooling.axes)
+
+
+@torch.library.register_fake("relustat::max_unpool_backward")
+def _(gradient: Tensor, y: Tensor | None, offsets: Tensor, *arguments: Any) -> Tensor:
+    pooling, overlap = Pooling(*arguments[:5]), arguments[5]
+    op = f"max_unpool{pooling.axes}d's backward"
+    pooling_reference.check_unpooled_backward(op, gradient, y, offsets, pooling, overlap)
+    return pooling_reference.empty_like(gradient, offsets.shape, pooling.axes)
+
+
 @functools.cache
 def _warn_no_kernel(device_type: str) -> None:
     warnings.warn(
-        f"relustat: this build has no kernel for {device_type}; counting on the CPU instead, "
+        f"relustat: this build has no kernel for {device_type}; the reference serves on the CPU, "
         "which copies every input there (`relustat info` lists the kernels)",
         stacklevel=3,
     )
 
 
-def _fallback(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int) -> Tensor:
-    _warn_no_kernel(x.device.type)
-    return reference.counting_relu(x, counters, edges, unit_dim, binning)
+def _serving(function: Callable[..., Any]) -> Callable[..., Any]:
+    def serve(x: Tensor, *arguments: Any) -> Any:
+        _warn_no_kernel(x.device.type)
+        return function(x, *arguments)
+
+    return serve
 
 
-def _fallback_(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int) -> None:
-    _warn_no_kernel(x.device.type)
-    reference.counting_relu_(x, counters, edges, unit_dim, binning)
-
-
-# A device's own kernel comes before this one.
+# A device's own kernel comes before these.
 _library = torch.library.Library("relustat", "IMPL")
-_library.impl("counting_relu", _fallback, "CompositeExplicitAutograd")
-_library.impl("counting_relu_", _fallback_, "CompositeExplicitAutograd")
+for _name in reference.__all__:
+    _library.impl(_name, _serving(getattr(reference, _name)), "CompositeExplicitAutograd")
 
 build_info = _C.build_info
 cpu_capability = _C.cpu_capability

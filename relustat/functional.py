@@ -9,7 +9,27 @@ from torch import Tensor
 from . import _ops, reference
 from .bins import Bins, LogBins
 from .counters import Counters, UnitDim
+from .max_pooling import (
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
+)
 from .stats import ReLUStats
+
+__all__ = [
+    "counting_relu",
+    "is_countable",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
+    "relu_stats",
+]
 
 _KERNEL_DTYPES = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.float16})
 _REFERENCE_DTYPES = frozenset({torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
@@ -48,7 +68,7 @@ def counting_relu(
         >>> counters.stats.zeros
         1
     """
-    if not isinstance(x, Tensor) or _is_symbolic(x):
+    if not isinstance(x, Tensor) or is_symbolic(x):
         return F.relu(x, inplace=inplace)
     if not is_countable(x):
         raise TypeError(
@@ -97,7 +117,7 @@ def is_countable(x: object) -> bool:
     )
 
 
-def _is_symbolic(x: Tensor) -> bool:
+def is_symbolic(x: Tensor) -> bool:
     """Whether ``x`` stands for numbers, in a trace or a transform, rather than holding them."""
     if torch.compiler.is_compiling():
         return torch.compiler.is_exporting()

@@ -14,6 +14,15 @@ import torch
 from torch import Tensor
 
 from .bins import BINNING_LOG, BINNING_NONE, MAX_BINS
+from .pooling_reference import max_pool, max_unpool, max_unpool_backward
+
+__all__ = [
+    "counting_relu",
+    "counting_relu_",
+    "max_pool",
+    "max_unpool",
+    "max_unpool_backward",
+]
 
 # The counters of one width, int64 [4 + 2 * units + rows * slots]; as csrc/counters.h has them.
 EVERY, TICKS, CALLS, ELEMENTS = range(4)

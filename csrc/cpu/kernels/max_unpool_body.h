@@ -116,10 +116,10 @@ class MaxUnpoolLoop {
     const Phases& h = plan_.h;
     int64_t covers_d = -1;
     Range depths{0, 0};
-    Range band{0, 0};
     RowWalk walk(pooling_.d.input, pooling_.h.input, share_.begin);
     int64_t step = walk.h / h.stride;
     int64_t phase = walk.h % h.stride;
+    Range band{step, step};
     while (walk.row < share_.end) {
       if (walk.d != covers_d) {
         covers_d = walk.d;

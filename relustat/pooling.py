@@ -1,0 +1,183 @@
+"""The geometry of a pooling: which cells of the input each window sees."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Offsets fit uint8; and int16.
+MOST_NARROW_TAPS = 256
+MOST_TAPS = 32767
+_HUGE = 1 << 40
+
+
+@dataclasses.dataclass(frozen=True)
+class Pooling:
+    """The arguments of a max-pooling over one to three axes, one number for each axis.
+
+    Attributes:
+        kernel_size, stride, padding, dilation, ceil_mode: as ``nn.MaxPool*d`` takes them.
+    """
+
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    ceil_mode: bool
+
+    @classmethod
+    def of(
+        cls,
+        op: str,
+        axes: int,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] | None,
+        padding: int | Sequence[int],
+        dilation: int | Sequence[int],
+        ceil_mode: bool,
+    ) -> Pooling:
+        """From numbers for all axes or for each; ``op`` is who takes them, for messages."""
+        kernel = _per_axis(op, "kernel_size", kernel_size, axes)
+        return cls(
+            kernel_size=kernel,
+            # An empty stride, too, means none to torch.
+            stride=kernel if stride in (None, (), []) else _per_axis(op, "stride", stride, axes),
+            padding=_per_axis(op, "padding", padding, axes),
+            dilation=_per_axis(op, "dilation", dilation, axes),
+            ceil_mode=bool(ceil_mode),
+        )
+
+    @property
+    def axes(self) -> int:
+        return len(self.kernel_size)
+
+    @property
+    def taps(self) -> int:
+        """Cells of a window."""
+        return math.prod(self.kernel_size)
+
+    @property
+    def offsets_dtype(self) -> torch.dtype:
+        return torch.uint8 if self.taps <= MOST_NARROW_TAPS else torch.int16
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """As the ops take them."""
+        return self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
+
+    def windows(self, axis: int, cells: int) -> int:
+        """How many windows ``nn.MaxPool*d`` makes along an axis of so many cells.
+
+        In ceil mode the last may hang over the far end, but has to begin within the input or the
+        near padding.
+        """
+        stride, padding = self.stride[axis], self.padding[axis]
+        room = cells + 2 * padding - self.dilation[axis] * (self.kernel_size[axis] - 1) - 1
+        if not self.ceil_mode:
+            return room // stride + 1
+        steps = -(-room // stride)
+        return steps if steps * stride >= cells + padding else steps + 1
+
+    def output_size(self, op: str, input_size: Sequence[int]) -> tuple[int, ...]:
+        """The windows along each axis.
+
+        Raises:
+            ValueError: what csrc/pooling_checks.h raises, in the same words.
+        """
+        sizes = tuple(
+            self._checked_windows(op, axis, cells) for axis, cells in enumerate(input_size)
+        )
+        if self.taps > MOST_TAPS:
+            raise ValueError(
+                f"{op}: a window may have at most {MOST_TAPS} cells, "
+                f"got kernel_size={list(self.kernel_size)}"
+            )
+        return sizes
+
+    def _checked_windows(self, op: str, axis: int, cells: int) -> int:
+        kernel, stride = self.kernel_size[axis], self.stride[axis]
+        padding, dilation = self.padding[axis], self.dilation[axis]
+        if kernel <= 0 or stride <= 0 or dilation <= 0:
+            raise ValueError(
+                f"{op}: kernel_size, stride and dilation must be positive, "
+                f"got kernel_size={kernel}, stride={stride}, dilation={dilation}"
+            )
+        if kernel > MOST_TAPS or stride >= _HUGE or dilation >= _HUGE:
+            raise ValueError(
+                f"{op}: kernel_size must be at most {MOST_TAPS}, stride and dilation below 2**40, "
+                f"got kernel_size={kernel}, stride={stride}, dilation={dilation}"
+            )
+        if not 0 <= padding <= ((kernel - 1) * dilation + 1) // 2:
+            raise ValueError(
+                f"{op}: padding must be at most half the kernel size, "
+                f"got padding={padding}, kernel_size={kernel}, dilation={dilation}"
+            )
+        windows = self.windows(axis, cells)
+        geometry = (
+            f"{cells} cells with kernel_size={kernel}, stride={stride}, padding={padding}, "
+            f"dilation={dilation}"
+        )
+        if windows <= 0:
+            raise ValueError(f"{op}: the output would be empty, got an input of {geometry}")
+        # Without dilation, every window has one; sizes that are symbols are not walked through.
+        if dilation > 1 and isinstance(cells, int):
+            for window in range(windows):
+                if not self._cells_of(axis, window, cells):
+                    raise ValueError(
+                        f"{op}: every window must hold a cell of the input, "
+                        f"got none in window {window} of an input of {geometry}"
+                    )
+        return windows
+
+    def _cells_of(self, axis: int, window: int, cells: int) -> range:
+        start = window * self.stride[axis] - self.padding[axis]
+        dilation = self.dilation[axis]
+        stop = min(start + self.kernel_size[axis] * dilation, cells)
+        return range(start if start >= 0 else start % dilation, stop, dilation)
+
+    def coordinates(self, offsets: Tensor) -> Iterator[Tensor]:
+        """For each axis: the cells that offsets stand for, int64 of the offsets' shape."""
+        rest = offsets.long()
+        below = self.taps
+        for axis in range(self.axes):
+            below //= self.kernel_size[axis]
+            tap = rest // below
+            rest = rest % below
+            windows = offsets.size(axis - self.axes)
+            window = torch.arange(windows, device=offsets.device)
+            window = window.view(-1, *(1 for _ in range(self.axes - axis - 1)))
+            yield window * self.stride[axis] - self.padding[axis] + tap * self.dilation[axis]
+
+    def flat_indices(self, offsets: Tensor, input_size: Sequence[int]) -> Tensor:
+        """The places in a plane that offsets stand for, int64, as PyTorch's indices are."""
+        indices = torch.zeros_like(offsets, dtype=torch.int64)
+        for cells, place in zip(input_size, self.coordinates(offsets), strict=True):
+            indices = indices * cells + place
+        return indices
+
+    def __repr__(self) -> str:
+        def short(numbers: tuple[int, ...]) -> int | tuple[int, ...]:
+            return numbers[0] if len(set(numbers)) == 1 else numbers
+
+        parts = [f"kernel_size={short(self.kernel_size)}", f"stride={short(self.stride)}"]
+        if any(self.padding):
+            parts.append(f"padding={short(self.padding)}")
+        if set(self.dilation) != {1}:
+            parts.append(f"dilation={short(self.dilation)}")
+        if self.ceil_mode:
+            parts.append("ceil_mode=True")
+        return ", ".join(parts)
+
+
+def _per_axis(op: str, name: str, value: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    numbers = tuple(value) if isinstance(value, Sequence) else (value,)
+    if len(numbers) == 1:
+        numbers *= axes
+    if len(numbers) != axes or not all(isinstance(number, int) for number in numbers):
+        raise ValueError(f"{op}: {name} must be an int or {axes} of them, got {value!r}")
+    return numbers
