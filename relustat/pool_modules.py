@@ -50,7 +50,7 @@ class _MaxPool(nn.Module):
 
     def forward(self, input: Tensor) -> Any:
         # In traces and transforms: PyTorch's own, which knows its way there.
-        if not self.return_switches and is_symbolic(input):
+        if not self.return_switches and (not isinstance(input, Tensor) or is_symbolic(input)):
             return super().forward(input)
         own: Any = self
         y, switches = self._pool(

@@ -165,7 +165,24 @@ def _unflatten(children: Any, context: Any) -> Switches:
     return Switches(offsets, *context)
 
 
-# So that compiled and exported functions, and torch.func, take and return them.
+def _to_json(context: Any) -> Any:
+    pooling, input_size = context
+    return [pooling.arguments, input_size]
+
+
+def _from_json(context: Any) -> Any:
+    kernel_size, stride, padding, dilation, ceil_mode = context[0]
+    pooling = Pooling(tuple(kernel_size), tuple(stride), tuple(padding), tuple(dilation), ceil_mode)
+    return pooling, tuple(context[1])
+
+
+# So that exported functions and torch.func take and return them, and torch.load reads them.
 pytree.register_pytree_node(
-    Switches, _flatten, _unflatten, serialized_type_name="relustat.Switches"
+    Switches,
+    _flatten,
+    _unflatten,
+    serialized_type_name="relustat.Switches",
+    to_dumpable_context=_to_json,
+    from_dumpable_context=_from_json,
 )
+torch.serialization.add_safe_globals([Switches, Pooling])

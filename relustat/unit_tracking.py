@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
+from . import _ops
+
 # The spatial dimensions that follow the channels.
 _SPATIAL_DIMS: dict[Any, int] = {
     **dict.fromkeys(
@@ -34,6 +36,8 @@ _SPATIAL_DIMS: dict[Any, int] = {
         3,
     ),
 }
+# Ours: which argument has a number for each spatial dimension.
+_SPATIAL_ARGUMENT = {_ops.max_pool: 1, _ops.max_unpool: 3}
 _CHANNELS_AFTER_BATCH = frozenset({F.batch_norm, F.instance_norm, F.group_norm})
 _FEATURES_LAST = frozenset({F.linear, F.layer_norm, F.multi_head_attention_forward})
 # These may return a tensor of the same shape whose dimensions mean something else.
@@ -90,6 +94,8 @@ class UnitTracker:
     ) -> int | None:
         if function in _SPATIAL_DIMS:
             return output.dim() - 1 - _SPATIAL_DIMS[function]
+        if function in _SPATIAL_ARGUMENT:
+            return output.dim() - 1 - len(args[_SPATIAL_ARGUMENT[function]])
         if function in _FEATURES_LAST:
             return output.dim() - 1
         if function in _CHANNELS_AFTER_BATCH:

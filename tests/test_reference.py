@@ -63,7 +63,7 @@ def test_slots_are_numpys_bins():
 
 
 def test_devices_without_a_kernel_have_the_reference():
-    for name in ("relustat::counting_relu", "relustat::counting_relu_"):
+    for name in (f"relustat::{op}" for op in reference.__all__):
         for key in ("CUDA", "MPS", "XPU", "PrivateUse1"):
             assert torch._C._dispatch_has_computed_kernel_for_dispatch_key(name, key)
 
@@ -71,12 +71,13 @@ def test_devices_without_a_kernel_have_the_reference():
 def test_fallback_warns_once():
     counters = Counters()
     x = torch.randn(3, 4)
-    arguments = x, counters.words_for(4, x.device), counters.edges_on(x.device), 1, 3
+    arguments = counters.words_for(4, x.device), counters.edges_on(x.device), 1, 3
     _ops._warn_no_kernel.cache_clear()
-    with pytest.warns(UserWarning, match="no kernel for cpu; counting on the CPU instead"):
-        _ops._fallback(*arguments)
-    _ops._fallback(*arguments)
-    _ops._fallback_(*arguments)
+    fallback = _ops._serving(reference.counting_relu)
+    with pytest.warns(UserWarning, match="no kernel for cpu; the reference serves on the CPU"):
+        fallback(x, *arguments)
+    fallback(x, *arguments)
+    _ops._serving(reference.counting_relu_)(x, *arguments)
     assert counters.stats.calls == 3
 
 

@@ -1,0 +1,99 @@
+"""What max-pooling keeps of a picture: unpooling with switches, where windows overlap.
+
+A photograph goes through a filter and a ReLU; its maxima over 3x3 windows, 2 cells apart, are kept
+(AlexNet's and Zeiler and Fergus's pooling), and then put back where they were.
+
+Such windows overlap by a row and a column, so two, or four, of them may have found their maximum in
+the same cell; in this picture a third of all pooled values share their cell with another. After a
+ReLU they can only agree: they are all that cell's value. So
+
+* "last" and "max" put the value there once. Pooling again gives the first pooled map, bit for bit:
+  every window finds its maximum where it was, and nothing larger, since all that was put back
+  anywhere had been in the picture.
+* "sum" adds it up once for each window that found it: the transpose of pooling, and what a gradient
+  does (so the "deconvolution" of libraries that go by gradients). Cells that won several windows
+  come out up to four times as bright, and pooling again gives another map.
+
+Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014.
+
+    python examples/deconvnet_switches.py [--out picture.png]
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+import relustat
+from relustat import extras
+from relustat.functional import max_pool2d, max_unpool2d
+
+KERNEL, STRIDE = 3, 2
+SIZE = 111
+
+
+def feature_map():
+    """A photograph's edges from light to dark, top left to bottom right: [1, 1, SIZE, SIZE]."""
+    datasets = extras.need("sklearn.datasets", "demo", "the photograph")
+    photograph = torch.tensor(datasets.load_sample_image("flower.jpg")).float().mean(2)
+    crop = photograph[60:400, 150:490][None, None] / 255
+    crop = F.interpolate(crop, size=(SIZE + 2, SIZE + 2), mode="bilinear", antialias=True)
+    diagonal = torch.tensor([[2.0, 1.0, 0.0], [1.0, 0.0, -1.0], [0.0, -1.0, -2.0]])
+    return torch.relu(F.conv2d(crop, diagonal[None, None]))
+
+
+def sharing(switches):
+    """The share of pooled values whose cell another window points at, too."""
+    _, inverse, counts = switches.indices().unique(return_inverse=True, return_counts=True)
+    return (counts[inverse] > 1).double().mean().item()
+
+
+def draw(x, unpooled, path):
+    extras.need("matplotlib", "plot", "the picture").use("Agg")
+    pyplot = extras.need("matplotlib.pyplot", "plot", "the picture")
+    titles = ["after the ReLU", 'unpooled, overlap="last"', 'unpooled, overlap="sum"']
+    figure, panels = pyplot.subplots(1, 3, figsize=(12, 4.4), layout="constrained")
+    brightest = max(each.max().item() for each in unpooled.values())
+    for panel, title, image in zip(
+        panels, titles, [x, unpooled["last"], unpooled["sum"]], strict=True
+    ):
+        # Square roots: the dim cells are many.
+        shown = panel.imshow(image[0, 0].sqrt(), cmap="magma", vmin=0, vmax=brightest**0.5)
+        panel.set_title(title)
+        panel.set_xlabel(f"{image.count_nonzero():,} cells above 0, sum {image.sum():,.0f}")
+        panel.set_xticks([])
+        panel.set_yticks([])
+    figure.colorbar(shown, ax=panels, shrink=0.8, label="square root of the value")
+    figure.savefig(path, dpi=110)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("deconvnet-switches.png"))
+    options = parser.parse_args(arguments)
+
+    x = feature_map()
+    y, switches = max_pool2d(x, KERNEL, STRIDE)
+    print(switches)
+    print(f"{sharing(switches):.1%} of the pooled values share their cell with another window")
+    print(
+        f"switches take {switches.offsets.nbytes:,} bytes, PyTorch's indices "
+        f"{switches.indices().nbytes:,}"
+    )
+    unpooled = {
+        overlap: max_unpool2d(y, switches, overlap=overlap) for overlap in ("last", "max", "sum")
+    }
+    for overlap, image in unpooled.items():
+        again, _ = max_pool2d(image, KERNEL, STRIDE)
+        same = "equals the first map" if torch.equal(again, y) else "is another map"
+        print(
+            f'unpooled "{overlap}": {image.count_nonzero():,} cells above 0, '
+            f"sum {image.sum():,.1f}; pooled again it {same}"
+        )
+    draw(x, unpooled, options.out)
+    print(f"picture: {options.out} (relustat {relustat.__version__})")
+
+
+if __name__ == "__main__":
+    main()

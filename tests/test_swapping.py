@@ -1,0 +1,140 @@
+"""swap and unswap: only classes change."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from models import ResNet, snapshot
+from torch import nn
+
+import relustat
+from relustat import CountingReLU, LinearBins, MaxPool2d, swap, unswap
+
+
+def relus(model):
+    return {name: m for name, m in model.named_modules() if isinstance(m, nn.ReLU)}
+
+
+def test_all_are_swapped_and_count(device):
+    model = ResNet().to(device).eval()
+    x = torch.randn(2, 3, 32, 32, device=device)
+    expected = model(x)
+    assert swap(model) is model
+    assert all(type(relu) is CountingReLU for relu in relus(model).values())
+    assert type(model.maxpool) is MaxPool2d
+    assert torch.equal(model(x), expected)
+    assert {name: relu.stats.calls for name, relu in relus(model).items()} == {
+        "relu": 1,
+        **{f"layer{layer}.{block}.relu": 2 for layer in (1, 2) for block in (0, 1)},
+    }
+
+
+def test_unswap_leaves_everything_as_it_was():
+    model = ResNet()
+    model.layer1.eval()
+    before = snapshot(model)
+    modules = dict(model.named_modules())
+    state = model.state_dict()
+    calls = []
+    handle = model.relu.register_forward_hook(lambda *_: calls.append("relu"))
+    swap(model)
+    assert dict(model.named_modules()) == modules
+    assert model.training
+    assert not model.layer1.training
+    assert model.state_dict().keys() == state.keys()
+    model(torch.randn(2, 3, 32, 32))
+    assert calls == ["relu"]
+    assert unswap(model) is model
+    handle.remove()
+    assert snapshot(model) == before
+
+
+def test_options(device):
+    model = swap(nn.Sequential(nn.ReLU(inplace=True)), bins=LinearBins(-1, 1, 4), every=2)
+    model.to(device)
+    assert model[0].inplace
+    assert model[0].counters.bins == LinearBins(-1, 1, 4)
+    assert model[0].counters.every == 2
+
+
+def test_pools_false():
+    model = swap(nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)), pools=False)
+    assert [type(module) for module in model] == [CountingReLU, nn.MaxPool2d]
+
+
+def test_every_pool():
+    model = nn.Sequential(nn.MaxPool1d(2), nn.MaxPool2d(2, return_indices=True), nn.MaxPool3d(2))
+    swap(model)
+    assert [type(module).__module__ for module in model] == ["relustat.pool_modules"] * 3
+    x = torch.randn(2, 3, 4, 4)
+    _, indices = model[1](x)
+    assert torch.equal(indices, nn.MaxPool2d(2, return_indices=True)(x)[1])
+    unswap(model)
+    assert [type(module) for module in model] == [nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d]
+
+
+def test_a_shared_relu_and_the_root_itself():
+    relu = nn.ReLU()
+    model = nn.Sequential(relu, nn.Linear(3, 3), relu)
+    swap(model)
+    model(torch.randn(2, 3))
+    assert relu.stats.calls == 2
+    assert type(swap(nn.ReLU())) is CountingReLU
+
+
+def test_subclasses_and_own_counting_relus_are_left_alone():
+    class MyReLU(nn.ReLU):
+        pass
+
+    own = CountingReLU()
+    own(torch.randn(2, 3))
+    model = swap(nn.Sequential(MyReLU(), own, MaxPool2d(2)))
+    assert type(model[0]) is MyReLU
+    unswap(model)
+    assert type(model[1]) is CountingReLU
+    assert own.stats.calls == 1
+    assert type(model[2]) is MaxPool2d
+
+
+def test_swapping_twice_keeps_the_counts():
+    model = swap(nn.Sequential(nn.ReLU()))
+    model(torch.randn(2, 3))
+    swap(model)
+    assert model[0].stats.calls == 1
+
+
+def test_bad_options_change_nothing():
+    model = nn.Sequential(nn.MaxPool2d(2), nn.ReLU(), nn.ReLU())
+    before = snapshot(model)
+    with pytest.raises((TypeError, ValueError)):
+        swap(model, every=0)
+    assert snapshot(model) == before
+
+
+def test_swapped_models_are_copied_and_pickled():
+    model = swap(nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)))
+    for kept in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        kept(torch.randn(1, 4, 4))
+        assert kept[0].stats.calls == 1
+        unswap(kept)
+        assert [type(module) for module in kept] == [nn.ReLU, nn.MaxPool2d]
+    assert model[0].stats.calls == 0
+
+
+def test_a_compiled_model_notices():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    compiled = torch.compile(model, backend="aot_eager")
+    x = torch.randn(3, 4)
+    expected = compiled(x)
+    swap(model)
+    assert torch.equal(compiled(x), expected)
+    assert model[1].stats.calls == 1
+
+
+def test_swap_within_watch():
+    model = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2))
+    with relustat.watch(model) as watch:
+        swap(model)
+        model(torch.randn(1, 4, 4))
+    assert watch.stats["0"].calls == model[0].stats.calls == 1

@@ -1,0 +1,146 @@
+"""The Switches object: conversions, validation, moving and keeping it."""
+
+import copy
+import io
+import pickle
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.utils import _pytree as pytree
+
+from relustat import Switches
+from relustat.functional import max_pool1d, max_pool2d, max_unpool2d
+
+
+@pytest.fixture
+def switches(device):
+    return max_pool2d(torch.randn(2, 3, 9, 10, device=device), 3, 2, 1)[1]
+
+
+def test_what_it_holds(device):
+    x = torch.randn(2, 3, 9, 10, device=device)
+    y, switches = max_pool2d(x, (3, 2), (2, 1), (1, 0), (1, 2), True)
+    assert switches.offsets.dtype == torch.uint8
+    assert switches.offsets.shape == y.shape
+    assert switches.input_size == (9, 10)
+    assert switches.kernel_size == (3, 2)
+    assert switches.stride == (2, 1)
+    assert switches.padding == (1, 0)
+    assert switches.dilation == (1, 2)
+    assert switches.ceil_mode is True
+    assert repr(switches) == (
+        f"Switches(uint8 {list(y.shape)} into [9, 10]: kernel_size=(3, 2), stride=(2, 1), "
+        "padding=(1, 0), dilation=(1, 2), ceil_mode=True)"
+    )
+
+
+def test_an_eighth_of_the_indices(device):
+    x = torch.randn(2, 3, 8, 8, device=device)
+    _, switches = max_pool2d(x, 2)
+    assert 8 * switches.offsets.nbytes == switches.indices().nbytes
+
+
+def test_equality(device, switches):
+    same = Switches(switches.offsets.clone(), switches.pooling, switches.input_size)
+    assert same == switches
+    other = switches.offsets.clone()
+    other[1, 2, 3, 4] ^= 1
+    assert Switches(other, switches.pooling, switches.input_size) != switches
+    assert Switches(switches.offsets, switches.pooling, (9, 11)) != switches
+    assert (
+        max_pool2d(torch.randn(2, 3, 9, 10, device=device), 3, 2, 1, ceil_mode=True)[1] != switches
+    )
+    assert switches != switches.offsets.shape
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(switches)
+
+
+def test_copies_and_files(switches):
+    file = io.BytesIO()
+    torch.save(switches, file)
+    file.seek(0)
+    for kept in (
+        copy.copy(switches),
+        copy.deepcopy(switches),
+        pickle.loads(pickle.dumps(switches)),
+        torch.load(file),
+    ):
+        assert kept == switches
+        assert type(kept) is Switches
+
+
+def test_to_device(device, switches):
+    assert switches.to("cpu").offsets.device.type == "cpu"
+    assert switches.to("cpu").to(device) == switches
+    assert switches.to("meta").offsets.is_meta
+
+
+def test_other_device_than_y(device, switches):
+    with pytest.raises(ValueError, match="switches must be on the input's device, got input=meta"):
+        max_unpool2d(torch.empty(2, 3, 5, 5, device="meta"), switches)
+
+
+def test_pytree(switches):
+    leaves, spec = pytree.tree_flatten({"switches": switches})
+    assert leaves == [switches.offsets]
+    assert pytree.tree_unflatten(leaves, spec)["switches"] == switches
+    assert pytree.treespec_loads(pytree.treespec_dumps(spec)) == spec
+
+
+def test_indices_round_trip_of_every_geometry(device):
+    x = torch.randn(2, 3, 9, 10, device=device)
+    for geometry in [(2,), (3, 1), (3, 2, 1), (2, 2, 0, 3), (5, 3, 2, 1, True), ((2, 3), (1, 2))]:
+        _, indices = F.max_pool2d(x, *geometry, return_indices=True)
+        switches = Switches.from_indices(indices, (9, 10), *geometry)
+        assert switches == max_pool2d(x, *geometry)[1]
+        assert torch.equal(switches.indices(), indices)
+
+
+def test_indices_serve_torchs_unpool(device):
+    y, switches = max_pool2d(torch.randn(2, 3, 8, 8, device=device), 2)
+    assert torch.equal(F.max_unpool2d(y, switches.indices(), 2), max_unpool2d(y, switches))
+
+
+def test_unbatched_indices(device):
+    x = torch.randn(3, 9, device=device)
+    _, indices = F.max_pool1d(x, 3, 2, return_indices=True)
+    assert Switches.from_indices(indices, [9], 3, 2) == max_pool1d(x, 3, 2)[1]
+
+
+@pytest.mark.parametrize("value", [-1, 0, 4, 90, 89, 2**40])
+def test_an_index_outside_its_window(device, value):
+    _, indices = F.max_pool2d(torch.randn(2, 3, 9, 10, device=device), 3, 2, return_indices=True)
+    indices[1, 2, 1, 1] = value
+    message = rf"an index must lie in its window, got {value} at \[1, 2, 1, 1\] with input_size="
+    with pytest.raises(ValueError, match=message):
+        Switches.from_indices(indices, (9, 10), 3, 2)
+
+
+def test_an_index_between_the_taps(device):
+    _, indices = F.max_pool1d(torch.randn(1, 9, device=device), 2, 1, 0, 3, return_indices=True)
+    indices[0, 2] = 4
+    with pytest.raises(ValueError, match=r"got 4 at \[0, 2\] with .* dilation=3"):
+        Switches.from_indices(indices, (9,), 2, 1, 0, 3)
+
+
+def test_an_index_wrapped_into_the_next_row(device):
+    indices = torch.tensor([[[0, 4]]], device=device)
+    # Windows over columns 0, 1 and 2, 3 of a 2 x 4 plane: 4 begins the second row.
+    with pytest.raises(ValueError, match=r"got 4 at \[0, 0, 1\]"):
+        Switches.from_indices(indices, (2, 4), (2, 2))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "input_size", "error", "message"),
+    [
+        ((2, 3, 4, 4), torch.int32, (8, 8), TypeError, "indices must be int64, got torch.int32"),
+        ((2, 3, 4, 4), torch.int64, (9, 12), ValueError, r"an output of \[4, 6\] in 3 or 4 dim"),
+        ((4, 4), torch.int64, (8, 8), ValueError, r"got indices of \[4, 4\]"),
+        ((2, 3, 4, 4), torch.int64, (2, 3, 8, 8), ValueError, "input_size must be 1 to 3 sizes"),
+        ((2, 3, 4, 4), torch.int64, (1, 1), ValueError, "the output would be empty"),
+    ],
+)
+def test_bad_indices(device, shape, dtype, input_size, error, message):
+    with pytest.raises(error, match=f"Switches.from_indices: .*{message}"):
+        Switches.from_indices(torch.zeros(shape, dtype=dtype, device=device), input_size, 2)
