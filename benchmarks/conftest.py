@@ -12,8 +12,10 @@ import torch
 import relustat
 
 _rows = []
+_M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
-_THRESHOLDS = {"fresh": 64 << 10, "reused": 32 << 20}
+# Above what size memory is mapped for a tensor alone; how much the heap keeps of what is freed.
+_THRESHOLDS = {"fresh": (64 << 10, 128 << 10), "reused": (32 << 20, 1 << 30)}
 
 
 @pytest.fixture
@@ -27,9 +29,15 @@ def pages(request):
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "mallopt"):
         pytest.skip("needs glibc's mallopt")
-    libc.mallopt(_M_MMAP_THRESHOLD, _THRESHOLDS[mode])
+
+    def hand_out(mode):
+        largest_in_heap, kept = _THRESHOLDS[mode]
+        libc.mallopt(_M_MMAP_THRESHOLD, largest_in_heap)
+        libc.mallopt(_M_TRIM_THRESHOLD, kept)
+
+    hand_out(mode)
     yield mode
-    libc.mallopt(_M_MMAP_THRESHOLD, _THRESHOLDS["fresh"])
+    hand_out("fresh")
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def pooled(layout, dtype, size, geometry):
     x = torch.randn(SHAPES[size]).to(getattr(torch, dtype))
     x = x.contiguous(memory_format=LAYOUTS[layout])
     y, switches = max_pool2d(x, *GEOMETRIES[geometry])
-    return x, torch.randn(y.shape).to(y), switches
+    return x, torch.randn_like(y), switches
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 
@@ -20,3 +22,6 @@ def _same_start():
     torch.manual_seed(0)
     yield
     torch.set_num_threads(threads)
+    if "torch._dynamo" in sys.modules:
+        # Else the limit of recompilations is shared by all tests that compile the same forward.
+        torch._dynamo.reset()
