@@ -22,7 +22,7 @@ help:
 	@echo "make demo    train a small CNN and show what its ReLUs do"
 	@echo "make test    run the tests"
 	@echo "make lint    run the linters;  make format  applies them"
-	@echo "make bench   measure the overhead against nn.ReLU"
+	@echo "make bench   measure against PyTorch"
 	@echo "make build   compile the extension into $(VENV)"
 	@echo "make dist    build wheel and sdist, and install the wheel into an empty environment"
 	@echo "Settings: PYTHON=$(PYTHON) VENV=$(VENV) TORCH=$(TORCH)"

@@ -37,9 +37,7 @@ def pooled(layout, dtype, size, geometry):
     return x, torch.randn_like(y), switches
 
 
-@pytest.mark.parametrize(
-    ("layout", "dtype", "size", "geometry", "pages"), CASES, indirect=["pages"]
-)
+@cases
 def test_unpool(paired, layout, dtype, size, geometry, pages):
     x, y, switches = pooled(layout, dtype, size, geometry)
     indices = switches.indices()
@@ -52,9 +50,7 @@ def test_unpool(paired, layout, dtype, size, geometry, pages):
     paired(lambda: max_unpool2d(y, switches), theirs, rounds=rounds, calls=calls)
 
 
-@pytest.mark.parametrize(
-    ("layout", "dtype", "size", "geometry", "pages"), CASES, indirect=["pages"]
-)
+@cases
 def test_pool_backward(paired, layout, dtype, size, geometry, pages):
     x, y, switches = pooled(layout, dtype, size, geometry)
     indices = switches.indices()

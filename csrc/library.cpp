@@ -21,7 +21,7 @@ TORCH_LIBRARY(relustat, m) {
       "bool ceil_mode) -> (Tensor y, Tensor offsets)",
       {at::Tag::pt2_compliant_tag});
   // input_size: of the pooled axes. overlap: see window.h. Switches that stand for no cell of the
-  // input raise; without validate, they are left out.
+  // input raise; validate=False is for those that are known to be right.
   m.def(
       "max_unpool(Tensor y, Tensor offsets, SymInt[] input_size, int[] kernel_size, int[] stride, "
       "int[] padding, int[] dilation, bool ceil_mode, int overlap, bool validate=True) -> Tensor",

@@ -7,8 +7,8 @@
 
 #include "window.h"
 
-// The rules that every backend of max_pool and max_unpool holds its arguments to. reference.py
-// states the same rules in the same words.
+// The rules that every backend of max_pool and max_unpool holds its arguments to. pooling.py and
+// pooling_reference.py state the same rules in the same words.
 
 namespace relustat {
 inline namespace RELUSTAT_ISA {
@@ -46,10 +46,9 @@ inline Window check_window(const std::string& op, const PoolingOptions& options,
                     ": kernel_size must be at most ", kMostTaps,
                     ", stride and dilation below 2**40, got kernel_size=", kernel,
                     ", stride=", stride, ", dilation=", dilation);
-  const int64_t extent = (kernel - 1) * dilation + 1;
-  TORCH_CHECK_VALUE(0 <= padding && padding <= extent / 2, op,
+  TORCH_CHECK_VALUE(0 <= padding && padding <= kernel / 2, op,
                     ": padding must be at most half the kernel size, got padding=", padding,
-                    ", kernel_size=", kernel, ", dilation=", dilation);
+                    ", kernel_size=", kernel);
   const int64_t output =
       Window::output_size(input, kernel, stride, padding, dilation, options.ceil_mode);
   TORCH_CHECK_VALUE(output > 0, op, ": the output would be empty, got an input of ", input,
@@ -72,7 +71,7 @@ inline Window check_window(const std::string& op, const PoolingOptions& options,
 inline PoolingNumbers check_pooling(const std::string& op, const PoolingOptions& options,
                                     at::IntArrayRef spatial) {
   const int64_t axes = options.axes();
-  TORCH_CHECK_VALUE(1 <= axes && axes <= 3, "max_pool: kernel_size must have 1 to 3 numbers, got ",
+  TORCH_CHECK_VALUE(1 <= axes && axes <= 3, op, ": kernel_size must have 1 to 3 numbers, got ",
                     axes);
   const auto size = static_cast<size_t>(axes);
   TORCH_CHECK_VALUE(options.stride.size() == size && options.padding.size() == size &&

@@ -86,7 +86,7 @@ struct Window : WindowNumbers {
   }
 
   // The most that windows_near() holds.
-  RELUSTAT_HOST_DEVICE int64_t most_near() const { return reach() / stride + 1; }
+  RELUSTAT_HOST_DEVICE int64_t most_near() const { return clamp(reach() / stride + 1, 1, output); }
 
   // The tap that window o, one of windows_near(i), has at cell i; or -1.
   RELUSTAT_HOST_DEVICE int64_t tap_at(int64_t o, int64_t i) const {

@@ -22,6 +22,8 @@ except ImportError as error:
         f"`pip install --no-build-isolation -e .` ({error})"
     ) from error
 
+KERNEL_DTYPES = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.float16})
+
 counting_relu: Any = torch.ops.relustat.counting_relu.default
 counting_relu_: Any = torch.ops.relustat.counting_relu_.default
 max_pool: Any = torch.ops.relustat.max_pool.default

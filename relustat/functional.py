@@ -31,7 +31,6 @@ __all__ = [
     "relu_stats",
 ]
 
-_KERNEL_DTYPES = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.float16})
 _REFERENCE_DTYPES = frozenset({torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
 
 
@@ -78,7 +77,7 @@ def counting_relu(
     unit_dim, units = counters.units_of(x, unit_dim)
     device = x.device
     words, edges = counters.words_for(units, device), counters.edges_on(device)
-    ops = _ops if x.dtype in _KERNEL_DTYPES else reference
+    ops = _ops if x.dtype in _ops.KERNEL_DTYPES else reference
     if inplace:
         ops.counting_relu_(x, words, edges, unit_dim, counters.binning)
         return x
@@ -111,7 +110,7 @@ def is_countable(x: object) -> bool:
     """Whether :func:`counting_relu` counts ``x``."""
     return (
         isinstance(x, Tensor)
-        and (x.dtype in _KERNEL_DTYPES or x.dtype in _REFERENCE_DTYPES)
+        and (x.dtype in _ops.KERNEL_DTYPES or x.dtype in _REFERENCE_DTYPES)
         and x.layout is torch.strided
         and not x.is_nested
     )

@@ -12,7 +12,6 @@ from . import _ops, reference
 from .pooling import Pooling
 from .switches import Switches
 
-_KERNEL_DTYPES = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.float16})
 OVERLAPS = ("last", "sum", "max")
 
 
@@ -193,7 +192,7 @@ def _max_unpool(axes: int, y: Tensor, switches: Switches, overlap: str) -> Tenso
 def _ops_for(op: str, x: Tensor) -> Any:
     if not isinstance(x, Tensor):
         raise TypeError(f"{op}: input must be a tensor, got {type(x).__name__}")
-    if x.dtype in _KERNEL_DTYPES:
+    if x.dtype in _ops.KERNEL_DTYPES:
         return _ops
     if x.is_floating_point() or x.is_complex() or x.dtype == torch.bool:
         raise TypeError(

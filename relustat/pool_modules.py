@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from ._ops import KERNEL_DTYPES
 from .functional import is_symbolic
 from .max_pooling import (
     OVERLAPS,
@@ -17,6 +20,7 @@ from .max_pooling import (
     max_unpool2d,
     max_unpool3d,
 )
+from .pooling import MOST_TAPS
 from .switches import Switches
 
 
@@ -25,6 +29,7 @@ class _MaxPool(nn.Module):
 
     # Of modules that swap() made, too.
     return_switches = False
+    _axes: int
     _pool: Callable[..., tuple[Tensor, Switches]]
 
     def __init__(
@@ -49,16 +54,33 @@ class _MaxPool(nn.Module):
             self.return_switches = True
 
     def forward(self, input: Tensor) -> Any:
-        # In traces and transforms: PyTorch's own, which knows its way there.
-        if not self.return_switches and (not isinstance(input, Tensor) or is_symbolic(input)):
-            return super().forward(input)
         own: Any = self
+        if not self.return_switches and not self._is_ours(input):
+            return super().forward(input)
         y, switches = self._pool(
             input, own.kernel_size, own.stride, own.padding, own.dilation, own.ceil_mode
         )
         if self.return_switches:
             return y, switches
         return (y, switches.indices()) if own.return_indices else y
+
+    def _is_ours(self, x: object) -> bool:
+        """Whether a kernel is there for it; if not, PyTorch's own pool knows its way.
+
+        So it is in traces and transforms, with integers, quantised tensors and other layouts, and
+        where windows have too many cells for switches.
+        """
+        own: Any = self
+        kernel = own.kernel_size
+        taps = kernel**self._axes if isinstance(kernel, int) else math.prod(kernel)
+        return (
+            isinstance(x, Tensor)
+            and x.dtype in KERNEL_DTYPES
+            and x.layout is torch.strided
+            and not x.is_nested
+            and not is_symbolic(x)
+            and taps <= MOST_TAPS
+        )
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (", return_switches=True" if self.return_switches else "")
@@ -73,6 +95,7 @@ class MaxPool1d(_MaxPool, nn.MaxPool1d):
         tensor([[3., 2.]])
     """
 
+    _axes = 1
     _pool = staticmethod(max_pool1d)
 
 
@@ -89,8 +112,9 @@ class MaxPool2d(_MaxPool, nn.MaxPool2d):
         return_switches: also return :class:`relustat.Switches`, for :class:`MaxUnpool2d`.
 
     Shape:
-        [N, C, H, W] or [C, H, W], contiguous or channels_last; float32, float64, bfloat16, float16,
-        and integers by the slow reference.
+        [N, C, H, W] or [C, H, W], contiguous or channels_last; float32, float64, bfloat16, float16.
+        What has no kernel (integers, quantised tensors, windows of more than 32,767 cells) and is
+        not to return switches is left to ``nn.MaxPool2d``.
 
     Raises:
         ValueError: if both are to be returned; and what
@@ -104,6 +128,7 @@ class MaxPool2d(_MaxPool, nn.MaxPool2d):
         torch.Size([2, 3, 13, 13])
     """
 
+    _axes = 2
     _pool = staticmethod(max_pool2d)
 
 
@@ -116,6 +141,7 @@ class MaxPool3d(_MaxPool, nn.MaxPool3d):
         torch.Size([2, 3, 2, 3, 4])
     """
 
+    _axes = 3
     _pool = staticmethod(max_pool3d)
 
 

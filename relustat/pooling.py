@@ -89,6 +89,14 @@ class Pooling:
         Raises:
             ValueError: what csrc/pooling_checks.h raises, in the same words.
         """
+        if not 1 <= self.axes <= 3:
+            raise ValueError(f"{op}: kernel_size must have 1 to 3 numbers, got {self.axes}")
+        given = [len(each) for each in (self.stride, self.padding, self.dilation, input_size)]
+        if given != [self.axes] * 4:
+            raise ValueError(
+                f"{op}: stride, padding, dilation and input size must have {self.axes} numbers, "
+                f"got {given[0]}, {given[1]}, {given[2]} and {given[3]}"
+            )
         sizes = tuple(
             self._checked_windows(op, axis, cells) for axis, cells in enumerate(input_size)
         )
@@ -112,10 +120,10 @@ class Pooling:
                 f"{op}: kernel_size must be at most {MOST_TAPS}, stride and dilation below 2**40, "
                 f"got kernel_size={kernel}, stride={stride}, dilation={dilation}"
             )
-        if not 0 <= padding <= ((kernel - 1) * dilation + 1) // 2:
+        if not 0 <= padding <= kernel // 2:
             raise ValueError(
                 f"{op}: padding must be at most half the kernel size, "
-                f"got padding={padding}, kernel_size={kernel}, dilation={dilation}"
+                f"got padding={padding}, kernel_size={kernel}"
             )
         windows = self.windows(axis, cells)
         geometry = (
@@ -124,15 +132,23 @@ class Pooling:
         )
         if windows <= 0:
             raise ValueError(f"{op}: the output would be empty, got an input of {geometry}")
-        # Without dilation, every window has one; sizes that are symbols are not walked through.
-        if dilation > 1 and isinstance(cells, int):
-            for window in range(windows):
+        # Without dilation, every window of an input has one; symbols are not walked through.
+        if cells == 0 or (dilation > 1 and isinstance(cells, int)):
+            for window in self._windows_at_the_edges(axis, cells, windows):
                 if not self._cells_of(axis, window, cells):
                     raise ValueError(
                         f"{op}: every window must hold a cell of the input, "
                         f"got none in window {window} of an input of {geometry}"
                     )
         return windows
+
+    def _windows_at_the_edges(self, axis: int, cells: int, windows: int) -> Iterator[int]:
+        stride, padding = self.stride[axis], self.padding[axis]
+        reach = (self.kernel_size[axis] - 1) * self.dilation[axis]
+        first_whole = min(-(-padding // stride), windows)
+        last_whole = (cells - 1 - reach + padding) // stride
+        yield from range(first_whole)
+        yield from range(max(first_whole, last_whole + 1), windows)
 
     def _cells_of(self, axis: int, window: int, cells: int) -> range:
         start = window * self.stride[axis] - self.padding[axis]
@@ -175,6 +191,8 @@ class Pooling:
 
 
 def _per_axis(op: str, name: str, value: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    if type(value) is int:
+        return (value,) * axes
     numbers = tuple(value) if isinstance(value, Sequence) else (value,)
     if len(numbers) == 1:
         numbers *= axes

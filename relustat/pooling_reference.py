@@ -137,13 +137,16 @@ def _winners(index: npt.NDArray[np.int64], value: npt.NDArray[Any]) -> list[int]
 
 def check_pooled(op: str, x: Tensor, pooling: Pooling) -> tuple[int, ...]:
     """Returns the windows along each axis; raises what csrc/pooling_checks.h raises."""
-    axes = pooling.axes
+    _check_dims(op, x, pooling.axes)
+    return pooling.output_size(op, x.shape[-pooling.axes :])
+
+
+def _check_dims(op: str, x: Tensor, axes: int) -> None:
     if x.dim() not in (axes + 1, axes + 2):
         raise ValueError(
             f"{op}: input must be {axes + 1}-D or {axes + 2}-D, "
             f"got {x.dim()}-D of size {list(x.shape)}"
         )
-    return pooling.output_size(op, x.shape[-axes:])
 
 
 def check_unpooled(
@@ -157,11 +160,7 @@ def check_unpooled(
     """Raises what csrc/pooling_checks.h raises."""
     axes = pooling.axes
     windows = pooling.output_size(op, input_size)
-    if y.dim() not in (axes + 1, axes + 2):
-        raise ValueError(
-            f"{op}: input must be {axes + 1}-D or {axes + 2}-D, "
-            f"got {y.dim()}-D of size {list(y.shape)}"
-        )
+    _check_dims(op, y, axes)
     if offsets.dtype != pooling.offsets_dtype:
         raise ValueError(
             f"{op}: switches of windows of {pooling.taps} cells must be {pooling.offsets_dtype}, "
@@ -195,8 +194,8 @@ def check_unpooled_backward(
     overlap: int,
 ) -> None:
     """Raises what csrc/cpu/max_unpool.cpp raises."""
-    check_pooled(op, gradient, pooling)
-    like_y = gradient.new_empty(offsets.shape)
+    windows = check_pooled(op, gradient, pooling)
+    like_y = gradient.new_empty((*gradient.shape[: -pooling.axes], *windows))
     check_unpooled(op, like_y, offsets, pooling, gradient.shape[-pooling.axes :], overlap)
     if overlap == OVERLAP_MAX and (
         y is None
@@ -205,11 +204,6 @@ def check_unpooled_backward(
         or y.device != gradient.device
     ):
         raise ValueError(f"{op}: overlap=2 (max) needs y, of the gradient's dtype and device")
-    if gradient.shape[: -pooling.axes] != offsets.shape[: -pooling.axes]:
-        raise ValueError(
-            f"{op}: batch and channels must be the same, got gradient={list(gradient.shape)}, "
-            f"switches={list(offsets.shape)}"
-        )
 
 
 def _pooling(

@@ -178,14 +178,6 @@ def test_integers_by_the_reference(device, dtype):
     assert torch.equal(switches.indices(), indices)
 
 
-def test_dilated_padding_beyond_what_torch_takes(device):
-    x = torch.arange(10.0, device=device).view(1, 10)
-    # A window reaches over 5 cells; torch's max_pool1d compares the padding with 3.
-    y, switches = max_pool1d(x, 3, 1, 2, 2)
-    assert y.tolist() == [[2, 3, 4, 5, 6, 7, 8, 9, 8, 9]]
-    assert switches.indices().tolist() == [[2, 3, 4, 5, 6, 7, 8, 9, 8, 9]]
-
-
 def test_denormals_are_compared_in_any_mode(device):
     x = torch.tensor([[[0.0, 1e-40, 2e-40, 1e-41]]], device=device)
     torch.set_flush_denormal(True)
@@ -205,6 +197,8 @@ def test_denormals_are_compared_in_any_mode(device):
         (2, (1, 4, 4), (0,), "must be positive, got kernel_size=0"),
         (2, (1, 4, 4), (2, 2, 0, -1), "must be positive, got kernel_size=2, stride=2, dilation=-1"),
         (2, (1, 4, 4), (9,), "the output would be empty, got an input of 4 cells"),
+        (1, (1, 9), (3, 1, 2, 2), "padding must be at most half the kernel size, got padding=2, k"),
+        (1, (2, 0), (2, 1, 1), "every window must hold a cell of the input, got none in window 0"),
         (1, (2, 0), (2,), "the output would be empty, got an input of 0 cells"),
         (2, (1, 4, 4), ((200, 200), 2), "the output would be empty, got an input of 4 cells"),
         (

@@ -228,6 +228,15 @@ def test_negative_wide_offsets(device):
         max_unpool1d(y, tampered(switches, (1, 7), -1))
 
 
+def test_wrong_switches_that_are_not_validated_are_left_out(device):
+    y, switches = max_pool1d(torch.ones(2, 900, device=device), 300, 2)
+    for offset in (-1, -2, -32768, 300, 32767):
+        wrong = torch.full_like(switches.offsets, offset)
+        arguments = wrong, switches.input_size, *switches.pooling.arguments
+        for dtype, overlap in itertools.product(DTYPES, range(3)):
+            assert not _ops.max_unpool(y.to(dtype), *arguments, overlap, False).any()
+
+
 def test_messages_are_the_references(device):
     y, switches = max_pool2d(torch.randn(2, 3, 9, 9, device=device), 3, 2, 1)
     wrong = tampered(switches, (1, 0, 0, 0), 77)

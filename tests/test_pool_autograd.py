@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from oracle import DTYPES, same_bits
 from test_max_pool import CHANNELS_LAST, formats, nasty
 from torch import nn
-from torch.autograd import gradcheck, gradgradcheck
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.library import opcheck
 
 import relustat
@@ -60,7 +60,7 @@ def test_gradcheck(device, geometry):
     def pool(x):
         return _ops.max_pool(x, *geometry)[0]
 
-    assert gradcheck(pool, (x,))
+    assert gradcheck(pool, (x,), check_forward_ad=True)
     assert gradgradcheck(pool, (x,))
     y, offsets = _ops.max_pool(x.detach(), *geometry)
     # Not the pooled values: those that point at one cell are equal, where "max" has no derivative.
@@ -74,9 +74,9 @@ def test_gradcheck(device, geometry):
         def backward(gradient, overlap=overlap):
             return _ops.max_unpool_backward(gradient, y.detach(), offsets, *geometry, overlap)
 
-        assert gradcheck(unpool, (y,))
+        assert gradcheck(unpool, (y,), check_forward_ad=True)
         assert gradgradcheck(unpool, (y,))
-        assert gradcheck(backward, (gradient,))
+        assert gradcheck(backward, (gradient,), check_forward_ad=True)
         assert gradgradcheck(backward, (gradient,))
 
 
@@ -269,6 +269,53 @@ def test_gradients_of_every_overlap(device):
     for overlap in OVERLAPS:
         unpooled = relustat.functional.max_unpool1d(y, switches, overlap=overlap)
         assert torch.autograd.grad(unpooled.sum(), y)[0].tolist() == expected[overlap]
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_forward_mode(device, requires_grad):
+    x = torch.randn(2, 3, 7, 7, device=device, requires_grad=requires_grad)
+    direction = torch.randn_like(x)
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(x, direction)
+        ours, switches = max_pool2d(dual, 3, 2)
+        theirs = F.max_pool2d(dual, 3, 2)
+        for ours_part, theirs_part in zip(
+            forward_ad.unpack_dual(ours), forward_ad.unpack_dual(theirs), strict=True
+        ):
+            assert torch.equal(ours_part, theirs_part)
+        assert torch.equal(MaxPool2d(3, 2)(dual), theirs)
+    y = torch.randn(switches.offsets.shape, device=device, requires_grad=requires_grad)
+    direction = torch.randn_like(y)
+    for overlap in OVERLAPS:
+
+        def unpool(y, overlap=overlap):
+            return max_unpool2d(y, switches, overlap=overlap)
+
+        with forward_ad.dual_level():
+            tangent = forward_ad.unpack_dual(unpool(forward_ad.make_dual(y, direction))).tangent
+        cells = torch.randn_like(x)
+        values = y.detach().requires_grad_()
+        (adjoint,) = torch.autograd.grad(unpool(values), values, cells)
+        torch.testing.assert_close((tangent * cells).sum(), (direction * adjoint).sum())
+
+
+def test_functional_jvp_equals_torchs(device):
+    x, direction = torch.randn(2, 2, 3, 7, 7, device=device)
+    ours = torch.func.jvp(lambda x: max_pool2d(x, 3, 2)[0], (x,), (direction,))
+    theirs = torch.func.jvp(lambda x: F.max_pool2d(x, 3, 2), (x,), (direction,))
+    assert all(map(torch.equal, ours, theirs))
+
+
+def test_denormals_decide_the_gradient_of_max_in_any_mode(device):
+    _, switches = max_pool1d(torch.tensor([[0.0, 5.0, 0.0]], device=device), 2, 1)
+    y = torch.tensor([[1e-40, 2e-40]], device=device, requires_grad=True)
+    torch.set_flush_denormal(True)
+    try:
+        unpooled = relustat.functional.max_unpool1d(y, switches, overlap="max")
+        (gradient,) = torch.autograd.grad(unpooled[0, 1], y)
+    finally:
+        torch.set_flush_denormal(False)
+    assert gradient.tolist() == [[0, 1]]
 
 
 def test_same_bits_of_a_gradient_with_infinities(device):

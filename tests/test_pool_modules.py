@@ -77,6 +77,21 @@ def test_bad_arguments():
         MaxUnpool3d("first")
 
 
+@pytest.mark.parametrize(
+    ("x", "kernel_size"),
+    [
+        (torch.randint(0, 9, (1, 2, 9, 9)), 3),
+        (torch.quantize_per_tensor(torch.randn(1, 2, 9, 9), 0.1, 8, torch.quint8), 3),
+        (torch.randn(1, 1, 200, 200), 200),
+        (torch.randn(1, 1, 200, 200), (200, 200)),
+    ],
+)
+def test_what_has_no_kernel_is_left_to_torch(x, kernel_size):
+    ours, theirs = MaxPool2d(kernel_size)(x), nn.MaxPool2d(kernel_size)(x)
+    assert ours.dtype == theirs.dtype
+    assert torch.equal(ours.dequantize(), theirs.dequantize())
+
+
 def test_not_a_tensor_is_torchs_error():
     with pytest.raises(TypeError, match="max_pool2d"):
         MaxPool2d(2)("image")

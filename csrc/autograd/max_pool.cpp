@@ -29,12 +29,23 @@ std::optional<Tensor> if_defined(const Tensor& tensor) {
   return tensor.defined() ? std::optional<Tensor>(tensor) : std::nullopt;
 }
 
+// Forward-mode AD asks the op for its derivative, which a torch::autograd::Function has none of.
+bool has_tangent(const Tensor& x) { return x._fw_grad(/*level=*/0).defined(); }
+
+const Tensor& with_tangent(const Tensor& x, const Tensor& tangent) {
+  x._set_fw_grad(tangent, /*level=*/0, /*is_inplace_op=*/false);
+  return x;
+}
+
 // All other arguments have none.
 variable_list gradients(Tensor first, size_t others) {
   variable_list all{std::move(first)};
   all.resize(1 + others);
   return all;
 }
+
+// Values that were chosen already do not meet in a cell.
+int64_t sum_if_max(int64_t overlap) { return overlap == kMax ? kSum : overlap; }
 
 // y, but 0 where overlap "max" chose another of `values` for its cell.
 Tensor chosen(const Tensor& y, const Tensor& values, const Tensor& offsets, SymSizes input_size,
@@ -95,7 +106,7 @@ class MaxUnpoolBackward : public torch::autograd::Function<MaxUnpoolBackward> {
                         const std::optional<Tensor>& y, const Tensor& offsets,
                         const PoolingArguments& pooling, int64_t overlap) {
     const at::AutoDispatchBelowADInplaceOrView guard;
-    context->save_for_backward({y.value_or(Tensor()), offsets});
+    context->save_for_backward({overlap == kMax ? *y : Tensor(), offsets});
     pooling.save(context);
     context->saved_data["overlap"] = overlap;
     context->saved_data["input_size"] = pooled_sizes(gradient, pooling);
@@ -119,6 +130,11 @@ std::tuple<Tensor, Tensor> max_pool_autograd(const Tensor& x, at::IntArrayRef ke
                                              at::IntArrayRef stride, at::IntArrayRef padding,
                                              at::IntArrayRef dilation, bool ceil_mode) {
   const PoolingArguments pooling(kernel_size, stride, padding, dilation, ceil_mode);
+  if (has_tangent(x)) {
+    const auto [y, offsets] = max_pool(x._fw_primal(0), pooling);
+    const Tensor tangent = max_unpool_backward(x._fw_grad(0), std::nullopt, offsets, pooling, kSum);
+    return {with_tangent(y, tangent), offsets};
+  }
   if (needs_gradient(x)) {
     const variable_list outputs = MaxPool::apply(x, pooling);
     return {outputs[0], outputs[1]};
@@ -132,6 +148,15 @@ Tensor max_unpool_autograd(const Tensor& y, const Tensor& offsets, c10::SymIntAr
                            at::IntArrayRef padding, at::IntArrayRef dilation, bool ceil_mode,
                            int64_t overlap, bool validate) {
   const PoolingArguments pooling(kernel_size, stride, padding, dilation, ceil_mode);
+  if (has_tangent(y)) {
+    const Tensor values = y._fw_primal(0);
+    const Tensor x = max_unpool(values, offsets, input_size, pooling, overlap, validate);
+    const Tensor tangent = overlap == kMax
+                               ? chosen(y._fw_grad(0), values, offsets, input_size, pooling)
+                               : y._fw_grad(0);
+    return with_tangent(x, max_unpool(tangent, offsets, input_size, pooling, sum_if_max(overlap),
+                                      /*validate=*/false));
+  }
   if (needs_gradient(y)) {
     return MaxUnpool::apply(y, offsets, input_size.vec(), pooling, overlap, validate);
   }
@@ -144,6 +169,12 @@ Tensor max_unpool_backward_autograd(const Tensor& gradient, const std::optional<
                                     at::IntArrayRef stride, at::IntArrayRef padding,
                                     at::IntArrayRef dilation, bool ceil_mode, int64_t overlap) {
   const PoolingArguments pooling(kernel_size, stride, padding, dilation, ceil_mode);
+  if (has_tangent(gradient)) {
+    const Tensor y_gradient =
+        max_unpool_backward(gradient._fw_primal(0), y, offsets, pooling, overlap);
+    return with_tangent(y_gradient,
+                        max_unpool_backward(gradient._fw_grad(0), y, offsets, pooling, overlap));
+  }
   if (needs_gradient(gradient)) {
     return MaxUnpoolBackward::apply(gradient, y, offsets, pooling, overlap);
   }

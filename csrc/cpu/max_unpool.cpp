@@ -1,9 +1,9 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <torch/library.h>
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -17,6 +17,13 @@
 
 namespace relustat::cpu {
 namespace {
+
+constexpr uintptr_t kAlignment = 64;
+
+void* aligned(char* memory) {
+  const auto address = reinterpret_cast<uintptr_t>(memory);
+  return memory + (kAlignment - address % kAlignment) % kAlignment;
+}
 
 at::Tensor max_unpool(const at::Tensor& y, const at::Tensor& offsets, at::IntArrayRef input_size,
                       at::IntArrayRef kernel_size, at::IntArrayRef stride, at::IntArrayRef padding,
@@ -52,11 +59,11 @@ at::Tensor max_unpool(const at::Tensor& y, const at::Tensor& offsets, at::IntArr
   const int64_t part = is_channels_last ? channels : pooling.w.input;
   const int64_t scratch_bytes = UnpoolPlan(pooling, y.element_size()).bytes;
   at::parallel_for(0, x.numel() / part, grain_of(part), [&](int64_t begin, int64_t end) {
-    std::vector<int64_t> scratch(scratch_bytes / sizeof(int64_t) + 1);
+    const auto scratch = std::make_unique_for_overwrite<char[]>(scratch_bytes + kAlignment);
     MaxUnpoolShare share = whole;
     share.begin = begin;
     share.end = end;
-    share.scratch = scratch.data();
+    share.scratch = aligned(scratch.get());
     const KeepDenormals keep_denormals;
     kernels().max_unpool(share);
   });
@@ -75,17 +82,16 @@ at::Tensor max_unpool_backward(const at::Tensor& gradient, const std::optional<a
   const PoolingNumbers numbers = check_pooling(op, options, input_size);
   const Pooling pooling(numbers);
   const at::MemoryFormat format = pooling_format(gradient, axes);
-  at::Tensor y_gradient = at::empty(offsets.sizes(), gradient.options().memory_format(format));
+  auto sizes = gradient.sizes().vec();
+  const std::array<int64_t, 3> outputs{pooling.d.output, pooling.h.output, pooling.w.output};
+  std::copy(outputs.end() - axes, outputs.end(), sizes.end() - axes);
+  at::Tensor y_gradient = at::empty(sizes, gradient.options().memory_format(format));
   check_unpooled(op, y_gradient, offsets, numbers, axes, overlap);
   const bool needs_y = static_cast<Overlap>(overlap) == Overlap::kMax;
   TORCH_CHECK_VALUE(
       !needs_y || (y && y->sizes() == offsets.sizes() &&
                    y->scalar_type() == gradient.scalar_type() && y->device() == gradient.device()),
       op, ": overlap=2 (max) needs y, of the gradient's dtype and device");
-  TORCH_CHECK_VALUE(gradient.sizes().slice(0, gradient.dim() - axes) ==
-                        offsets.sizes().slice(0, offsets.dim() - axes),
-                    op, ": batch and channels must be the same, got gradient=", gradient.sizes(),
-                    ", switches=", offsets.sizes());
   if (offsets.numel() == 0) return y_gradient;
 
   const at::Tensor dense_gradient = gradient.contiguous(format);
@@ -109,6 +115,7 @@ at::Tensor max_unpool_backward(const at::Tensor& gradient, const std::optional<a
     MaxUnpoolBackwardShare share = whole;
     share.begin = begin;
     share.end = end;
+    const KeepDenormals keep_denormals;
     kernels().max_unpool_backward(share);
   });
   return y_gradient;

@@ -50,9 +50,10 @@ class MaxPoolLoop {
         splat<Bits, kLanes>(static_cast<Bits>(Format::kSign | Format::kInfinity)),
         switch_of(0, taps.begin));
     for (int64_t row = 0; row < rows_; ++row) {
-      const Bits* const first = x_ + (share_.tap_rows[row].cell + cell);
+      const int64_t first = share_.tap_rows[row].cell + cell;
       for (int64_t tap = taps.begin; tap < taps.end; ++tap) {
-        largest.offer(load_every<kLanes, kStep>(first + tap * tap_step, step), switch_of(row, tap));
+        largest.offer(load_every<kLanes, kStep>(x_ + (first + tap * tap_step), step),
+                      switch_of(row, tap));
       }
     }
     store(largest.bits, y_ + to);

@@ -33,12 +33,14 @@ struct Phases {
   int64_t ahead;   // minus the smallest
 
   explicit Phases(const Window& window) {
-    // A single window has no use for its stride.
+    // A single step has no use for its stride.
     stride = window.stride < window.input ? window.stride : window.input;
     steps = ceil_divide(window.input, stride);
-    const int64_t most = floor_divide(window.reach() - window.padding, window.stride);
-    behind = most > 0 ? most : 0;
-    ahead = ceil_divide(window.padding + stride - 1, window.stride);
+    // Shifts beyond these, which much dilation makes, lead to no window.
+    const int64_t most_behind = floor_divide(window.reach() - window.padding, window.stride);
+    behind = clamp(most_behind, 0, steps - 1);
+    const int64_t most_ahead = ceil_divide(window.padding + stride - 1, window.stride);
+    ahead = clamp(most_ahead, 0, window.output - 1);
   }
 
   // For each group of phases its taps, those of earlier windows first.
@@ -107,12 +109,19 @@ struct UnpoolPlan {
     h_begins = take(h.stride + 1, sizeof(int64_t));
     w_taps = take(pooling.w.kernel, sizeof(ShiftedTaps));
     w_begins = take(groups + 1, sizeof(int64_t));
-    clipped = take(w.stride * kMostLanes, element_bytes);
+    clipped = take(w.stride * lanes_at_once(), element_bytes);
     band_y = take(depths * band_rows * width, element_bytes);
     band_switches = take(depths * band_rows * width, element_bytes);
   }
 
  private:
+  // The fewest lanes that hold all steps, or a whole vector of each kind.
+  int64_t lanes_at_once() const {
+    int64_t lanes = 1;
+    while (lanes < w.steps && lanes < kMostLanes) lanes *= 2;
+    return lanes;
+  }
+
   // So that vectors of unshifted windows are aligned.
   static int64_t round_up(int64_t elements) { return (elements + 15) / 16 * 16; }
 };

@@ -46,13 +46,19 @@ class UnpoolPlanes {
  private:
   static constexpr Bits kNowhere = static_cast<Bits>(-1);
 
+  // Of wrong switches; no other has its first bit set.
+  template <class Switches>
+  static Switches nowhere_if_negative(Switches switches) {
+    return switches | -(switches >> (8 * sizeof(Bits) - 1));
+  }
+
   static void fill(Bits* to, int64_t n, Bits value) {
     for (int64_t i = 0; i < n; ++i) to[i] = value;
   }
 
   template <int kLanes>
   void choose_lanes() {
-    if constexpr (kLanes > 4) {
+    if constexpr (kLanes > 1) {
       if (plan_.w.steps <= kLanes / 2) return choose_lanes<kLanes / 2>();
     }
     if (plan_.w.stride == 1) {
@@ -119,7 +125,8 @@ class UnpoolPlanes {
   void copy_row(int64_t from, int64_t to) {
     for_each_vector<kFullLanes<Bits>>(pooling_.w.output, [&]<int kLanes>(int64_t o) {
       store(load<kLanes>(y_ + from + o), band_y_ + to + o);
-      store(load_switches<Bits, kLanes>(offsets_ + from + o), band_switches_ + to + o);
+      store(nowhere_if_negative(load_switches<Bits, kLanes>(offsets_ + from + o)),
+            band_switches_ + to + o);
     });
   }
 

@@ -60,7 +60,8 @@ template <class To, int kLanes, class From>
 Vector<To, kLanes> widen(Vector<From, kLanes> from) {
 #if defined(__x86_64__) && RELUSTAT_VECTOR_BYTES == 64
   if constexpr (sizeof(From) == 1 && sizeof(To) == 4 && kLanes == 16) {
-    return bit_cast<Vector<To, kLanes>>(_mm512_cvtepu8_epi32(bit_cast<__m128i>(from)));
+    return bit_cast<Vector<To, kLanes>>(
+        _mm512_maskz_cvtepu8_epi32(0xffff, bit_cast<__m128i>(from)));
   }
 #endif
 #if defined(__x86_64__) && RELUSTAT_VECTOR_BYTES >= 32
@@ -115,8 +116,9 @@ void store_interleaved(Vector<T, kLanes> a, Vector<T, kLanes> b, T* to) {
     store(
         shuffle<T, kLanes>(a, b, std::integer_sequence<int, (kLane / 2 + kLane % 2 * kLanes)...>()),
         to);
-    store(shuffle<T, kLanes>(
-              a, b, std::integer_sequence<int, ((kLanes + kLane) / 2 + kLane % 2 * kLanes)...>()),
+    store(shuffle<T, kLanes>(a, b,
+                             std::integer_sequence<int, ((kLanes + kLane) / 2 +
+                                                         (kLanes + kLane) % 2 * kLanes)...>()),
           to + kLanes);
   }(std::make_integer_sequence<int, kLanes>());
 }
