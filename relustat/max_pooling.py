@@ -192,6 +192,9 @@ def _max_unpool(axes: int, y: Tensor, switches: Switches, overlap: str) -> Tenso
 def _ops_for(op: str, x: Tensor) -> Any:
     if not isinstance(x, Tensor):
         raise TypeError(f"{op}: input must be a tensor, got {type(x).__name__}")
+    if x.layout is not torch.strided or x.is_nested or x.is_quantized:
+        kind = "a nested tensor" if x.is_nested else f"{x.layout}, {x.dtype}"
+        raise TypeError(f"{op}: input must be a dense tensor, got {kind}")
     if x.dtype in _ops.KERNEL_DTYPES:
         return _ops
     if x.is_floating_point() or x.is_complex() or x.dtype == torch.bool:

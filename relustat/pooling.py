@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -42,14 +43,18 @@ class Pooling:
         ceil_mode: bool,
     ) -> Pooling:
         """From numbers for all axes or for each; ``op`` is who takes them, for messages."""
+        if not isinstance(ceil_mode, bool):
+            raise TypeError(f"{op}: ceil_mode must be True or False, got {ceil_mode!r}")
         kernel = _per_axis(op, "kernel_size", kernel_size, axes)
+        # To torch, an empty stride is none, too.
+        if stride is None or (isinstance(stride, Sequence) and len(stride) == 0):
+            stride = kernel
         return cls(
             kernel_size=kernel,
-            # An empty stride, too, means none to torch.
-            stride=kernel if stride in (None, (), []) else _per_axis(op, "stride", stride, axes),
+            stride=_per_axis(op, "stride", stride, axes),
             padding=_per_axis(op, "padding", padding, axes),
             dilation=_per_axis(op, "dilation", dilation, axes),
-            ceil_mode=bool(ceil_mode),
+            ceil_mode=ceil_mode,
         )
 
     @property
@@ -171,10 +176,20 @@ class Pooling:
 
     def flat_indices(self, offsets: Tensor, input_size: Sequence[int]) -> Tensor:
         """The places in a plane that offsets stand for, int64, as PyTorch's indices are."""
-        indices = torch.zeros_like(offsets, dtype=torch.int64)
-        for cells, place in zip(input_size, self.coordinates(offsets), strict=True):
-            indices = indices * cells + place
-        return indices
+        device = offsets.device
+        tap_places = torch.zeros(1, dtype=torch.int64, device=device)
+        windows = torch.zeros((), dtype=torch.int64, device=device)
+        below = 1
+        for axis in reversed(range(self.axes)):
+            step = self.dilation[axis] * below
+            taps = torch.arange(self.kernel_size[axis], device=device) * step
+            tap_places = (taps[:, None] + tap_places).flatten()
+            start = torch.arange(offsets.size(axis - self.axes), device=device)
+            start = (start * self.stride[axis] - self.padding[axis]) * below
+            windows = windows + start.view(-1, *(1 for _ in range(self.axes - axis - 1)))
+            below = below * input_size[axis]
+        indices = tap_places[offsets.int()]
+        return indices.add_(windows)
 
     def __repr__(self) -> str:
         def short(numbers: tuple[int, ...]) -> int | tuple[int, ...]:
@@ -193,9 +208,11 @@ class Pooling:
 def _per_axis(op: str, name: str, value: int | Sequence[int], axes: int) -> tuple[int, ...]:
     if type(value) is int:
         return (value,) * axes
-    numbers = tuple(value) if isinstance(value, Sequence) else (value,)
-    if len(numbers) == 1:
-        numbers *= axes
-    if len(numbers) != axes or not all(isinstance(number, int) for number in numbers):
+    given = tuple(value) if isinstance(value, Sequence) else (value,)
+    if len(given) == 1:
+        given *= axes
+    # Whatever counts as an int: NumPy's, 0-d tensors.
+    whole = all(hasattr(each, "__index__") and not isinstance(each, bool) for each in given)
+    if len(given) != axes or not whole:
         raise ValueError(f"{op}: {name} must be an int or {axes} of them, got {value!r}")
-    return numbers
+    return tuple(operator.index(each) for each in given)

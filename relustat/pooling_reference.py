@@ -234,7 +234,8 @@ def _indices(
             f"{int(cpu.flatten()[first])} in window {first % windows} of a plane, "
             f"where windows have {pooling.taps} cells"
         )
-    indices = torch.where(points, pooling.flat_indices(cpu, input_size), 0)
+    indices = pooling.flat_indices(torch.where(points, cpu, 0), input_size)
+    indices = torch.where(points, indices, 0)
     planes = int(np.prod(offsets.shape[: -pooling.axes]))
     shape = (planes, int(np.prod(offsets.shape[-pooling.axes :])))
     return indices.reshape(shape).numpy(), points.reshape(shape).numpy()

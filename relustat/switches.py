@@ -74,13 +74,14 @@ class Switches:
             True
         """
         op = "Switches.from_indices"
+        if not isinstance(input_size, Sequence) or not 1 <= len(input_size) <= 3:
+            raise ValueError(f"{op}: input_size must be 1 to 3 sizes, got {input_size}")
         input_size = tuple(input_size)
         axes = len(input_size)
-        if not 1 <= axes <= 3:
-            raise ValueError(f"{op}: input_size must be 1 to 3 sizes, got {list(input_size)}")
         pooling = Pooling.of(op, axes, kernel_size, stride, padding, dilation, ceil_mode)
-        if indices.dtype != torch.int64:
-            raise TypeError(f"{op}: indices must be int64, got {indices.dtype}")
+        if not isinstance(indices, Tensor) or indices.dtype != torch.int64:
+            got = indices.dtype if isinstance(indices, Tensor) else type(indices).__name__
+            raise TypeError(f"{op}: indices must be an int64 tensor, got {got}")
         windows = pooling.output_size(op, input_size)
         if indices.dim() not in (axes + 1, axes + 2) or indices.shape[-axes:] != windows:
             raise ValueError(
@@ -115,7 +116,7 @@ class Switches:
 
     def to(self, device: torch.device | str | int) -> Switches:
         """These switches on another device."""
-        return Switches(self.offsets.to(device), self.pooling, self.input_size)
+        return Switches(self.offsets.to(torch.device(device)), self.pooling, self.input_size)
 
     @property
     def kernel_size(self) -> tuple[int, ...]:
@@ -156,24 +157,27 @@ class Switches:
         )
 
 
-def _flatten(switches: Switches) -> tuple[list[Any], Any]:
-    return [switches.offsets], (switches.pooling, switches.input_size)
+def _flatten(switches: Switches) -> tuple[list[Any], Pooling]:
+    # Sizes can be symbols: they are leaves, not part of the tree.
+    return [switches.offsets, *switches.input_size], switches.pooling
 
 
-def _unflatten(children: Any, context: Any) -> Switches:
-    (offsets,) = children
-    return Switches(offsets, *context)
+def _flatten_with_keys(switches: Switches) -> tuple[list[Any], Pooling]:
+    leaves, pooling = _flatten(switches)
+    names = ["offsets", *(f"input_size_{axis}" for axis in range(pooling.axes))]
+    return [
+        (pytree.GetAttrKey(name), leaf) for name, leaf in zip(names, leaves, strict=True)
+    ], pooling
 
 
-def _to_json(context: Any) -> Any:
-    pooling, input_size = context
-    return [pooling.arguments, input_size]
+def _unflatten(leaves: Any, pooling: Pooling) -> Switches:
+    offsets, *input_size = leaves
+    return Switches(offsets, pooling, input_size)
 
 
-def _from_json(context: Any) -> Any:
-    kernel_size, stride, padding, dilation, ceil_mode = context[0]
-    pooling = Pooling(tuple(kernel_size), tuple(stride), tuple(padding), tuple(dilation), ceil_mode)
-    return pooling, tuple(context[1])
+def _from_json(arguments: Any) -> Pooling:
+    kernel_size, stride, padding, dilation, ceil_mode = arguments
+    return Pooling(tuple(kernel_size), tuple(stride), tuple(padding), tuple(dilation), ceil_mode)
 
 
 # So that exported functions and torch.func take and return them, and torch.load reads them.
@@ -182,7 +186,8 @@ pytree.register_pytree_node(
     _flatten,
     _unflatten,
     serialized_type_name="relustat.Switches",
-    to_dumpable_context=_to_json,
+    to_dumpable_context=lambda pooling: pooling.arguments,
     from_dumpable_context=_from_json,
+    flatten_with_keys_fn=_flatten_with_keys,
 )
 torch.serialization.add_safe_globals([Switches, Pooling])

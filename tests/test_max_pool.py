@@ -221,6 +221,41 @@ def test_bad_geometry(device, axes, shape, arguments, message):
         OURS[axes](torch.zeros(shape, device=device), *arguments)
 
 
+def test_what_counts_as_an_int(device):
+    x = torch.randn(2, 3, 9, 9, device=device)
+    expected = max_pool2d(x, 3, 2, 1)
+    for three, two in ((np.int64(3), np.int32(2)), (torch.tensor(3), torch.tensor([2, 2])[0])):
+        for geometry in [
+            (three, two, 1),
+            ((three, 3), [two, two], (1,)),
+            (torch.Size([3, 3]), 2, 1),
+        ]:
+            y, switches = max_pool2d(x, *geometry)
+            assert torch.equal(y, expected[0])
+            assert switches == expected[1]
+            assert all(type(number) is int for number in switches.stride)
+    for stride in (None, (), []):
+        assert max_pool2d(x, 3, stride)[1].stride == (3, 3)
+
+
+def test_bools_are_no_numbers():
+    x = torch.randn(1, 5, 5)
+    with pytest.raises(ValueError, match="kernel_size must be an int or 2 of them, got True"):
+        max_pool2d(x, True)
+    with pytest.raises(TypeError, match="ceil_mode must be True or False, got 'False'"):
+        max_pool2d(x, 2, ceil_mode="False")
+
+
+def test_layouts_without_a_kernel():
+    for x in (
+        torch.eye(4)[None].to_sparse(),
+        torch.quantize_per_tensor(torch.randn(1, 4, 4), 0.1, 8, torch.quint8),
+        torch.nested.nested_tensor([torch.randn(1, 4, 4)]),
+    ):
+        with pytest.raises(TypeError, match="max_pool2d: input must be a dense tensor, got"):
+            max_pool2d(x, 2)
+
+
 @pytest.mark.parametrize("x", [None, [1.0], np.zeros((1, 4, 4))])
 def test_no_tensor(x):
     with pytest.raises(TypeError, match="max_pool2d: input must be a tensor, got"):

@@ -1,6 +1,7 @@
 """Gradients of pooling and unpooling of any order, and what the compiler is told of them."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -233,17 +234,35 @@ def test_functional_transforms_and_traces_see_a_plain_pool(device):
         assert torch.equal(form(x), F.max_pool2d(x, 2))
 
 
-def test_exported_switches():
-    class Both(nn.Module):
-        def forward(self, x):
-            y, switches = max_pool2d(x, 3, 2)
-            return max_unpool2d(y, switches), switches
+class PoolUnpool(nn.Module):
+    def forward(self, x):
+        y, switches = max_pool2d(x, 3, 2)
+        return max_unpool2d(y, switches), switches
 
+
+class Unpool(nn.Module):
+    def forward(self, y, switches):
+        return max_unpool2d(y, switches)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_exported_switches(dynamic):
+    sizes = {0: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
     x = torch.randn(2, 3, 9, 9)
-    unpooled, switches = torch.export.export(Both(), (x,)).module()(x)
-    expected, expected_switches = Both()(x)
+    exported = torch.export.export(PoolUnpool(), (x,), dynamic_shapes=(sizes,) if dynamic else None)
+    x = torch.randn(4, 3, 12, 13) if dynamic else x
+    unpooled, switches = exported.module()(x)
+    expected, expected_switches = PoolUnpool()(x)
     assert torch.equal(unpooled, expected)
     assert switches == expected_switches
+    assert torch.equal(switches.indices(), expected_switches.indices())
+    assert pickle.loads(pickle.dumps(switches)) == switches
+
+
+def test_switches_as_exported_input():
+    y, switches = max_pool2d(torch.randn(2, 3, 9, 9), 3, 2)
+    exported = torch.export.export(Unpool(), (y, switches)).module()
+    assert torch.equal(exported(y, switches), max_unpool2d(y, switches))
 
 
 def test_meta_device():

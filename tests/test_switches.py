@@ -83,7 +83,8 @@ def test_other_device_than_y(device, switches):
 
 def test_pytree(switches):
     leaves, spec = pytree.tree_flatten({"switches": switches})
-    assert leaves == [switches.offsets]
+    assert leaves[0] is switches.offsets
+    assert leaves[1:] == [9, 10]
     assert pytree.tree_unflatten(leaves, spec)["switches"] == switches
     assert pytree.treespec_loads(pytree.treespec_dumps(spec)) == spec
 
@@ -100,6 +101,16 @@ def test_indices_round_trip_of_every_geometry(device):
 def test_indices_serve_torchs_unpool(device):
     y, switches = max_pool2d(torch.randn(2, 3, 8, 8, device=device), 2)
     assert torch.equal(F.max_unpool2d(y, switches.indices(), 2), max_unpool2d(y, switches))
+
+
+def test_bad_kinds(switches):
+    for indices in (None, switches.indices().cpu().numpy()):
+        with pytest.raises(TypeError, match="indices must be an int64 tensor, got (None|nda)"):
+            Switches.from_indices(indices, (9, 10), 3, 2, 1)
+    with pytest.raises(ValueError, match="input_size must be 1 to 3 sizes, got 9"):
+        Switches.from_indices(switches.indices(), 9, 3, 2, 1)
+    with pytest.raises((TypeError, RuntimeError)):
+        switches.to(torch.float16)
 
 
 def test_unbatched_indices(device):
@@ -134,7 +145,13 @@ def test_an_index_wrapped_into_the_next_row(device):
 @pytest.mark.parametrize(
     ("shape", "dtype", "input_size", "error", "message"),
     [
-        ((2, 3, 4, 4), torch.int32, (8, 8), TypeError, "indices must be int64, got torch.int32"),
+        (
+            (2, 3, 4, 4),
+            torch.int32,
+            (8, 8),
+            TypeError,
+            "indices must be an int64 tensor, got torch.int32",
+        ),
         ((2, 3, 4, 4), torch.int64, (9, 12), ValueError, r"an output of \[4, 6\] in 3 or 4 dim"),
         ((4, 4), torch.int64, (8, 8), ValueError, r"got indices of \[4, 4\]"),
         ((2, 3, 4, 4), torch.int64, (2, 3, 8, 8), ValueError, "input_size must be 1 to 3 sizes"),

@@ -57,7 +57,8 @@ at::Tensor max_unpool(const at::Tensor& y, const at::Tensor& offsets, at::IntArr
   whole.pooling = numbers;
   whole.channels = is_channels_last ? channels : 0;
   const int64_t part = is_channels_last ? channels : pooling.w.input;
-  const int64_t scratch_bytes = UnpoolPlan(pooling, y.element_size()).bytes;
+  const int64_t scratch_bytes =
+      is_channels_last ? PixelPlan(pooling).bytes : UnpoolPlan(pooling, y.element_size()).bytes;
   at::parallel_for(0, x.numel() / part, grain_of(part), [&](int64_t begin, int64_t end) {
     const auto scratch = std::make_unique_for_overwrite<char[]>(scratch_bytes + kAlignment);
     MaxUnpoolShare share = whole;

@@ -21,7 +21,7 @@ struct MaxUnpoolShare {
   int64_t channels;
   int64_t begin;
   int64_t end;
-  void* scratch;  // UnpoolPlan::bytes of it, 64-byte aligned
+  void* scratch;  // bytes of UnpoolPlan or PixelPlan, 64-byte aligned
 };
 
 }  // namespace relustat::cpu

@@ -26,7 +26,7 @@ class UnpoolPixels {
         y_(static_cast<const Bits*>(share.y)),
         offsets_(static_cast<const Offset*>(share.offsets)),
         x_(static_cast<Bits*>(share.x)) {
-    const UnpoolPlan plan(pooling_, sizeof(Bits));
+    const PixelPlan plan(pooling_);
     near_ = part_of<Range>(share.scratch, plan.near);
     covers_ = part_of<Cover>(share.scratch, plan.covers);
   }

@@ -84,7 +84,7 @@ struct UnpoolPlan {
   int64_t band_rows;
   int64_t groups;  // of w's phases, unpooled one after the other
   // Bytes from the start of the scratch.
-  int64_t near, covers, h_taps, h_begins, w_taps, w_begins, clipped, band_y, band_switches, bytes;
+  int64_t covers, h_taps, h_begins, w_taps, w_begins, clipped, band_y, band_switches, bytes;
 
   UnpoolPlan(const Pooling& pooling, int64_t element_bytes) : h(pooling.h), w(pooling.w) {
     margin = round_up(w.behind);
@@ -103,7 +103,6 @@ struct UnpoolPlan {
       bytes += (count * size + 63) / 64 * 64;
       return begin;
     };
-    near = take(pooling.w.input, sizeof(Range));
     covers = take(pooling.taps(), sizeof(Cover));
     h_taps = take(pooling.h.kernel, sizeof(ShiftedTaps));
     h_begins = take(h.stride + 1, sizeof(int64_t));
@@ -124,6 +123,18 @@ struct UnpoolPlan {
 
   // So that vectors of unshifted windows are aligned.
   static int64_t round_up(int64_t elements) { return (elements + 15) / 16 * 16; }
+};
+
+// The same of channels_last pixels, which need little.
+struct PixelPlan {
+  int64_t near;
+  int64_t covers;
+  int64_t bytes;
+
+  explicit PixelPlan(const Pooling& pooling)
+      : near(0),
+        covers(pooling.w.input * static_cast<int64_t>(sizeof(Range))),
+        bytes(covers + pooling.taps() * static_cast<int64_t>(sizeof(Cover))) {}
 };
 
 }  // namespace RELUSTAT_ISA
