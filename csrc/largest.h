@@ -62,11 +62,14 @@ struct Largest {
   Bits place;
   Keys key;
 
-  // -inf, where nothing is offered that is larger.
-  RELUSTAT_HOST_DEVICE Largest(Bits negative_infinity, Bits first_place)
-      : bits(negative_infinity),
-        place(first_place),
-        key(Ranking<Format>::template keys<Keys>(negative_infinity)) {}
+  RELUSTAT_HOST_DEVICE Largest() : bits{}, place{}, key{} {}
+
+  // With -inf, which stays where nothing is offered that is larger.
+  RELUSTAT_HOST_DEVICE void begin(Bits negative_infinity, Bits first_place) {
+    bits = negative_infinity;
+    place = first_place;
+    key = Ranking<Format>::template keys<Keys>(negative_infinity);
+  }
 
   // Returns whether it takes over.
   RELUSTAT_HOST_DEVICE auto offer(Bits other, Bits other_place) {

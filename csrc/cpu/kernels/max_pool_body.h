@@ -38,26 +38,35 @@ class MaxPoolLoop {
   }
 
  private:
-  // Windows whose first taps' cells lie kStep apart (0: `step`), one in each lane. `cell`: where
-  // tap 0 of the first one would be in its row; `to`: its place in the output.
-  template <int kLanes, int kStep>
+  // Windows whose first taps' cells lie kStep apart (0: `step`), one in each of kWidth lanes.
+  // `cell`: where tap 0 of the first one would be in its row; `to`: its place in the output.
+  template <int kWidth, int kStep>
   void pool(int64_t cell, int64_t step, Range taps, int64_t tap_step, int64_t to) {
-    using Places = Vector<Bits, kLanes>;
+    constexpr int kLanes = kWidth < kFullLanes<Bits> ? kWidth : kFullLanes<Bits>;
+    constexpr int kVectors = kWidth / kLanes;
     const auto switch_of = [&](int64_t row, int64_t tap) {
       return splat<Bits, kLanes>(static_cast<Bits>(share_.tap_rows[row].first_switch + tap));
     };
-    Largest<Format, Lanes<kLanes>> largest(
-        splat<Bits, kLanes>(static_cast<Bits>(Format::kSign | Format::kInfinity)),
-        switch_of(0, taps.begin));
+    constexpr auto kNegativeInfinity = static_cast<Bits>(Format::kSign | Format::kInfinity);
+    Largest<Format, Lanes<kLanes>> largest[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      largest[v].begin(splat<Bits, kLanes>(kNegativeInfinity), switch_of(0, taps.begin));
+    }
     for (int64_t row = 0; row < rows_; ++row) {
       const int64_t first = share_.tap_rows[row].cell + cell;
       for (int64_t tap = taps.begin; tap < taps.end; ++tap) {
-        largest.offer(load_every<kLanes, kStep>(x_ + (first + tap * tap_step), step),
-                      switch_of(row, tap));
+        const auto here = switch_of(row, tap);
+        const Bits* const x = x_ + (first + tap * tap_step);
+        for (int v = 0; v < kVectors; ++v) {
+          largest[v].offer(load_every<kLanes, kStep>(x + v * kLanes * step, step), here);
+        }
       }
     }
-    store(largest.bits, y_ + to);
-    store(__builtin_convertvector(Places(largest.place), Vector<Offset, kLanes>), offsets_ + to);
+    for (int v = 0; v < kVectors; ++v) {
+      const auto places = __builtin_convertvector(largest[v].place, Vector<Offset, kLanes>);
+      store(largest[v].bits, y_ + to + v * kLanes);
+      store(places, offsets_ + to + v * kLanes);
+    }
   }
 
   // The rows of cells that window row (o_d, o_h) looks at. `scale`: elements of one cell.
@@ -86,9 +95,9 @@ class MaxPoolLoop {
         pool<1, 1>(w.start(o), 1, w.taps_inside(o), w.dilation, to + o);
       };
       for (int64_t o = 0; o < whole.begin; ++o) pool_one(o);
-      for_each_vector<kLanesFor<Bits, kStep>>(whole.size(), [&]<int kLanes>(int64_t i) {
+      for_each_vector<kStrip<Bits, kStep>>(whole.size(), [&]<int kWidth>(int64_t i) {
         const int64_t o = whole.begin + i;
-        pool<kLanes, kStep>(w.start(o), w.stride, {0, w.kernel}, w.dilation, to + o);
+        pool<kWidth, kStep>(w.start(o), w.stride, {0, w.kernel}, w.dilation, to + o);
       });
       for (int64_t o = whole.end; o < w.output; ++o) pool_one(o);
     }
@@ -105,8 +114,8 @@ class MaxPoolLoop {
       find_tap_rows(walk.plane, walk.d, walk.h, channels);
       for (; column < w.output && pixel < share_.end; ++column, ++pixel) {
         const Range taps = w.taps_inside(column);
-        for_each_vector<kFullLanes<Bits>>(channels, [&]<int kLanes>(int64_t channel) {
-          pool<kLanes, 1>(w.start(column) * channels + channel, 1, taps, tap_step,
+        for_each_vector<kStrip<Bits, 1>>(channels, [&]<int kWidth>(int64_t channel) {
+          pool<kWidth, 1>(w.start(column) * channels + channel, 1, taps, tap_step,
                           pixel * channels + channel);
         });
       }

@@ -54,7 +54,8 @@ class MaxUnpoolBackwardLoop {
   int64_t winner_of(const Cell& cell) const {
     constexpr auto kNegativeInfinity = static_cast<Bits>(Format::kSign | Format::kInfinity);
     int64_t winner = -1;
-    Largest<Format, Single> largest(kNegativeInfinity, 0);
+    Largest<Format, Single> largest;
+    largest.begin(kNegativeInfinity, 0);
     const Range near_d = pooling_.d.windows_near(cell.d);
     const Range near_h = pooling_.h.windows_near(cell.h);
     const Range near_w = pooling_.w.windows_near(cell.w);

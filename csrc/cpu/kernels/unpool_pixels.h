@@ -54,10 +54,15 @@ class UnpoolPixels {
             });
           });
         });
-        for_each_vector<Cells<Format, 1>::kFull>(channels, [&]<int kLanes>(int64_t channel) {
-          const auto bits = gather<Cells<Format, kLanes>, kLanes, 1, 1>(
+        constexpr int kFull = Cells<Format, 1>::kFull;
+        for_each_vector<2 * kFull>(channels, [&]<int kWidth>(int64_t channel) {
+          constexpr int kLanes = kWidth < kFull ? kWidth : kFull;
+          constexpr int kVectors = kWidth / kLanes;
+          const auto cells = gather<Cells<Format, kLanes>, kLanes, 1, kVectors>(
               y_ + channel, offsets_ + channel, covers_, covers);
-          store(bits.of[0][0], x_ + pixel * channels + channel);
+          for (int v = 0; v < kVectors; ++v) {
+            store(cells.of[0][v], x_ + pixel * channels + channel + v * kLanes);
+          }
         });
       }
       column = 0;

@@ -67,7 +67,7 @@ struct MaxCells {
   Largest<Format, Lanes<kLanes>> largest;
   Bits any;
 
-  MaxCells() : largest(least(), Bits{}), any{} {}
+  MaxCells() : any{} { largest.begin(least(), Bits{}); }
   template <class Mask>
   void offer(Mask points, Bits y) {
     largest.offer(points ? y : least(), Bits{});

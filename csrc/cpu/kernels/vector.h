@@ -32,10 +32,10 @@ using Vector = typename Lanes<kLanes>::template Of<T>;
 template <class T>
 constexpr int kFullLanes = RELUSTAT_VECTOR_BYTES / sizeof(T);
 
-// Lanes for elements kStep apart (0: any step). Those that must be filled one by one are slow to
-// fill by the dozen.
+// How many elements, kStep apart (0: any step), to work on at once: two vectors share what each tap
+// costs. Lanes that must be filled one by one are slow to fill by the dozen.
 template <class T, int kStep>
-constexpr int kLanesFor = kStep == 0 && kFullLanes<T> > 16 ? 16 : kFullLanes<T>;
+constexpr int kStrip = kStep == 0 ? (kFullLanes<T> < 16 ? kFullLanes<T> : 16) : 2 * kFullLanes<T>;
 
 template <int kLanes, class T>
 Vector<T, kLanes> load(const T* from) {
