@@ -42,8 +42,9 @@ bool check_switches_of(const SwitchesShare& share) {
   for (RowWalk walk(pooling.d.output, pooling.h.output, share.begin); walk.row < share.end;
        walk.next()) {
     const Offset* const row = offsets + walk.row * in_row;
-    const Range inside_d = pooling.d.taps_inside(walk.d);
-    const Range inside_h = pooling.h.taps_inside(walk.h);
+    const bool is_whole = whole_d.contains(walk.d) && whole_h.contains(walk.h);
+    const Range inside_d = is_whole ? Range{0, pooling.d.kernel} : pooling.d.taps_inside(walk.d);
+    const Range inside_h = is_whole ? Range{0, pooling.h.kernel} : pooling.h.taps_inside(walk.h);
     const auto are_inside = [&](int64_t o) {
       const Range inside_w = pooling.w.taps_inside(o);
       for (int64_t i = o * channels; i < (o + 1) * channels; ++i) {
@@ -55,7 +56,6 @@ bool check_switches_of(const SwitchesShare& share) {
       }
       return true;
     };
-    const bool is_whole = whole_d.contains(walk.d) && whole_h.contains(walk.h);
     const Range known = is_whole ? whole : Range{0, 0};
     for (int64_t o = 0; o < known.begin; ++o) {
       if (!are_inside(o)) return false;
