@@ -105,7 +105,7 @@ def test_indices_serve_torchs_unpool(device):
 
 def test_bad_kinds(switches):
     for indices in (None, switches.indices().cpu().numpy()):
-        with pytest.raises(TypeError, match="indices must be an int64 tensor, got (None|nda)"):
+        with pytest.raises(TypeError, match=r"indices must be an int64 tensor, got (None|nda)"):
             Switches.from_indices(indices, (9, 10), 3, 2, 1)
     with pytest.raises(ValueError, match="input_size must be 1 to 3 sizes, got 9"):
         Switches.from_indices(switches.indices(), 9, 3, 2, 1)
