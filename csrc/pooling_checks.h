@@ -2,8 +2,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
+#include <vector>
 
 #include "window.h"
 
@@ -91,6 +93,19 @@ inline PoolingNumbers check_pooling(const std::string& op, const PoolingOptions&
   return {windows[0], windows[1], windows[2]};
 }
 
+// How many windows there are along each of the pooled axes.
+inline std::vector<int64_t> windows_of(const PoolingNumbers& pooling, int64_t axes) {
+  const std::array<int64_t, 3> windows{pooling.d.output, pooling.h.output, pooling.w.output};
+  return {windows.end() - axes, windows.end()};
+}
+
+// The sizes of x with others of its last dimensions.
+inline std::vector<int64_t> resized(const at::Tensor& x, at::IntArrayRef spatial) {
+  auto sizes = x.sizes().vec();
+  std::copy(spatial.begin(), spatial.end(), sizes.end() - spatial.size());
+  return sizes;
+}
+
 // The format that nn.MaxPool*d's output has.
 inline at::MemoryFormat pooling_format(const at::Tensor& x, int64_t axes) {
   if (axes == 2 && x.dim() == 4) return x.suggest_memory_format();
@@ -125,11 +140,10 @@ inline void check_unpooled(const std::string& op, const at::Tensor& y, const at:
   TORCH_CHECK_VALUE(offsets.sizes() == y.sizes(), op,
                     ": switches must have the input's size, got input=", y.sizes(),
                     ", switches=", offsets.sizes());
-  const std::array<int64_t, 3> outputs{pooling.d.output, pooling.h.output, pooling.w.output};
-  const at::IntArrayRef expected(outputs.end() - axes, outputs.end());
-  TORCH_CHECK_VALUE(y.sizes().slice(y.dim() - axes) == expected, op,
-                    ": this pooling gives an output of ", expected, ", got an input of ",
-                    y.sizes());
+  const std::vector<int64_t> windows = windows_of(pooling, axes);
+  TORCH_CHECK_VALUE(y.sizes().slice(y.dim() - axes) == at::IntArrayRef(windows), op,
+                    ": this pooling gives an output of ", at::IntArrayRef(windows),
+                    ", got an input of ", y.sizes());
   TORCH_CHECK_VALUE(0 <= overlap && overlap <= static_cast<int64_t>(Overlap::kMax), op,
                     ": overlap must be 0 (last), 1 (sum) or 2 (max), got ", overlap);
 }

@@ -20,7 +20,7 @@ from .max_pooling import (
     max_unpool2d,
     max_unpool3d,
 )
-from .pooling import MOST_TAPS
+from .pooling import MOST_TAPS, per_axis
 from .switches import Switches
 
 
@@ -70,17 +70,19 @@ class _MaxPool(nn.Module):
         So it is in traces and transforms, with integers, quantised tensors and other layouts, and
         where windows have too many cells for switches.
         """
-        own: Any = self
-        kernel = own.kernel_size
-        taps = kernel**self._axes if isinstance(kernel, int) else math.prod(kernel)
         return (
             isinstance(x, Tensor)
             and x.dtype in KERNEL_DTYPES
             and x.layout is torch.strided
             and not x.is_nested
             and not is_symbolic(x)
-            and taps <= MOST_TAPS
+            and self._taps() <= MOST_TAPS
         )
+
+    def _taps(self) -> int:
+        own: Any = self
+        name = f"max_pool{self._axes}d"
+        return math.prod(per_axis(name, "kernel_size", own.kernel_size, self._axes))
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (", return_switches=True" if self.return_switches else "")

@@ -45,15 +45,15 @@ class Pooling:
         """From numbers for all axes or for each; ``op`` is who takes them, for messages."""
         if not isinstance(ceil_mode, bool):
             raise TypeError(f"{op}: ceil_mode must be True or False, got {ceil_mode!r}")
-        kernel = _per_axis(op, "kernel_size", kernel_size, axes)
+        kernel = per_axis(op, "kernel_size", kernel_size, axes)
         # To torch, an empty stride is none, too.
         if stride is None or (isinstance(stride, Sequence) and len(stride) == 0):
             stride = kernel
         return cls(
             kernel_size=kernel,
-            stride=_per_axis(op, "stride", stride, axes),
-            padding=_per_axis(op, "padding", padding, axes),
-            dilation=_per_axis(op, "dilation", dilation, axes),
+            stride=per_axis(op, "stride", stride, axes),
+            padding=per_axis(op, "padding", padding, axes),
+            dilation=per_axis(op, "dilation", dilation, axes),
             ceil_mode=ceil_mode,
         )
 
@@ -205,7 +205,8 @@ class Pooling:
         return ", ".join(parts)
 
 
-def _per_axis(op: str, name: str, value: int | Sequence[int], axes: int) -> tuple[int, ...]:
+def per_axis(op: str, name: str, value: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    """One number for each axis, from one for all or for each."""
     if type(value) is int:
         return (value,) * axes
     given = tuple(value) if isinstance(value, Sequence) else (value,)

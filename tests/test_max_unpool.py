@@ -117,7 +117,11 @@ def test_the_overlap_rules(device):
         for overlap, expected in zip(OVERLAPS, (last, total, largest), strict=True):
             unpooled = max_unpool1d(y, switches, overlap=overlap)
             torch.testing.assert_close(
-                unpooled.cpu(), torch.tensor([[0, expected, 0, 0]]).float(), equal_nan=True
+                unpooled.cpu(),
+                torch.tensor([[0, expected, 0, 0]]).float(),
+                rtol=0,
+                atol=0,
+                equal_nan=True,
             )
 
 

@@ -4,6 +4,7 @@ import copy
 import inspect
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from oracle import same_bits
@@ -90,6 +91,12 @@ def test_what_has_no_kernel_is_left_to_torch(x, kernel_size):
     ours, theirs = MaxPool2d(kernel_size)(x), nn.MaxPool2d(kernel_size)(x)
     assert ours.dtype == theirs.dtype
     assert torch.equal(ours.dequantize(), theirs.dequantize())
+
+
+def test_what_counts_as_an_int():
+    x = torch.randn(1, 2, 9, 9)
+    for three, two in ((np.int64(3), np.int64(2)), ((3,), (2,)), ([3, 3], torch.Size([2, 2]))):
+        assert torch.equal(MaxPool2d(three, two)(x), nn.MaxPool2d(3, 2)(x))
 
 
 def test_not_a_tensor_is_torchs_error():

@@ -5,6 +5,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include "differentiation.h"
+
 // The gradient is nn.ReLU's, made of the op that nn.ReLU's is made of: any device, double backward
 // and the compiler follow. The counters have none.
 
@@ -72,11 +74,6 @@ class InplaceCountingRelu : public torch::autograd::Function<InplaceCountingRelu
     return input_gradient(context->get_saved_variables()[0], grads[0]);
   }
 };
-
-bool needs_gradient(const Tensor& x) { return at::GradMode::is_enabled() && x.requires_grad(); }
-
-// Forward-mode AD asks the op for its derivative, which a torch::autograd::Function has none of.
-bool has_tangent(const Tensor& x) { return x._fw_grad(/*level=*/0).defined(); }
 
 Tensor counting_relu(const Tensor& x, const Tensor& counters, const Tensor& edges, int64_t unit_dim,
                      int64_t binning) {

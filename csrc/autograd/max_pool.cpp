@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "../window.h"
+#include "differentiation.h"
 #include "pooling_ops.h"
 
 // Given the switches, pooling and unpooling are linear, and each is the other's adjoint: gradients
@@ -23,14 +24,9 @@ using torch::autograd::variable_list;
 constexpr auto kSum = static_cast<int64_t>(Overlap::kSum);
 constexpr auto kMax = static_cast<int64_t>(Overlap::kMax);
 
-bool needs_gradient(const Tensor& x) { return at::GradMode::is_enabled() && x.requires_grad(); }
-
 std::optional<Tensor> if_defined(const Tensor& tensor) {
   return tensor.defined() ? std::optional<Tensor>(tensor) : std::nullopt;
 }
-
-// Forward-mode AD asks the op for its derivative, which a torch::autograd::Function has none of.
-bool has_tangent(const Tensor& x) { return x._fw_grad(/*level=*/0).defined(); }
 
 const Tensor& with_tangent(const Tensor& x, const Tensor& tangent) {
   x._set_fw_grad(tangent, /*level=*/0, /*is_inplace_op=*/false);
@@ -106,11 +102,12 @@ class MaxUnpoolBackward : public torch::autograd::Function<MaxUnpoolBackward> {
                         const std::optional<Tensor>& y, const Tensor& offsets,
                         const PoolingArguments& pooling, int64_t overlap) {
     const at::AutoDispatchBelowADInplaceOrView guard;
+    Tensor y_gradient = max_unpool_backward(gradient, y, offsets, pooling, overlap);
     context->save_for_backward({overlap == kMax ? *y : Tensor(), offsets});
     pooling.save(context);
     context->saved_data["overlap"] = overlap;
     context->saved_data["input_size"] = pooled_sizes(gradient, pooling);
-    return max_unpool_backward(gradient, y, offsets, pooling, overlap);
+    return y_gradient;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
@@ -120,7 +117,7 @@ class MaxUnpoolBackward : public torch::autograd::Function<MaxUnpoolBackward> {
     const auto saved = context->get_saved_variables();
     const Tensor y =
         overlap == kMax ? chosen(grads[0], saved[0], saved[1], input_size, pooling) : grads[0];
-    return gradients(max_unpool(y, saved[1], input_size, pooling, overlap == kMax ? kSum : overlap,
+    return gradients(max_unpool(y, saved[1], input_size, pooling, sum_if_max(overlap),
                                 /*validate=*/false),
                      4);
   }

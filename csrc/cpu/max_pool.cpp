@@ -26,9 +26,7 @@ std::tuple<at::Tensor, at::Tensor> max_pool(const at::Tensor& x, at::IntArrayRef
 
   const at::MemoryFormat format = pooling_format(x, axes);
   const at::Tensor dense = x.contiguous(format);
-  auto sizes = x.sizes().vec();
-  const std::array<int64_t, 3> outputs{pooling.d.output, pooling.h.output, pooling.w.output};
-  std::copy(outputs.end() - axes, outputs.end(), sizes.end() - axes);
+  const std::vector<int64_t> sizes = resized(x, windows_of(numbers, axes));
   at::Tensor y = at::empty(sizes, x.options().memory_format(format));
   at::Tensor offsets =
       at::empty(sizes, x.options().dtype(offsets_dtype(numbers)).memory_format(format));

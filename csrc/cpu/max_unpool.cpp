@@ -2,7 +2,6 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
-#include <algorithm>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -38,8 +37,7 @@ at::Tensor max_unpool(const at::Tensor& y, const at::Tensor& offsets, at::IntArr
   const at::MemoryFormat format = pooling_format(y, axes);
   const at::Tensor dense_y = y.contiguous(format);
   const at::Tensor dense_offsets = offsets.contiguous(format);
-  auto sizes = y.sizes().vec();
-  std::copy(input_size.begin(), input_size.end(), sizes.end() - axes);
+  const std::vector<int64_t> sizes = resized(y, input_size);
   if (y.numel() == 0) return at::empty(sizes, y.options().memory_format(format));
   const bool is_channels_last = format != at::MemoryFormat::Contiguous;
   const int64_t channels = is_channels_last ? y.size(1) : 1;
@@ -83,10 +81,8 @@ at::Tensor max_unpool_backward(const at::Tensor& gradient, const std::optional<a
   const PoolingNumbers numbers = check_pooling(op, options, input_size);
   const Pooling pooling(numbers);
   const at::MemoryFormat format = pooling_format(gradient, axes);
-  auto sizes = gradient.sizes().vec();
-  const std::array<int64_t, 3> outputs{pooling.d.output, pooling.h.output, pooling.w.output};
-  std::copy(outputs.end() - axes, outputs.end(), sizes.end() - axes);
-  at::Tensor y_gradient = at::empty(sizes, gradient.options().memory_format(format));
+  at::Tensor y_gradient = at::empty(resized(gradient, windows_of(numbers, axes)),
+                                    gradient.options().memory_format(format));
   check_unpooled(op, y_gradient, offsets, numbers, axes, overlap);
   const bool needs_y = static_cast<Overlap>(overlap) == Overlap::kMax;
   TORCH_CHECK_VALUE(

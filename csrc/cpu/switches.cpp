@@ -15,7 +15,6 @@ namespace {
   const Pooling pooling(row.pooling);
   const int64_t n = pooling.w.output * row.channels;
   const int64_t first = row.begin * n;
-  SwitchesShare share = row;
   for (int64_t i = first; i < first + n; ++i) {
     const int64_t offset = row.wide_offsets ? static_cast<const int16_t*>(row.offsets)[i]
                                             : static_cast<const uint8_t*>(row.offsets)[i];
