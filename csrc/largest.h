@@ -49,6 +49,18 @@ struct Ranking<Float16> : IntegerRanking<Float16> {};
 struct Single {
   template <class T>
   using Of = T;
+  template <class To, class From>
+  static RELUSTAT_HOST_DEVICE To wide(From value) {
+    return value;
+  }
+  template <class To, class From>
+  static RELUSTAT_HOST_DEVICE To narrow(From value) {
+    return static_cast<To>(value);
+  }
+  template <class T>
+  static RELUSTAT_HOST_DEVICE T splat(T value) {
+    return value;
+  }
 };
 
 // The largest value so far and its place, decided as PyTorch does: the first of equals, and the

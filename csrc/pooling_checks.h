@@ -33,8 +33,8 @@ inline std::string op_name(const char* op, int64_t axes) {
   return std::string(op) + std::to_string(axes) + "d";
 }
 
-inline Window check_window(const std::string& op, const PoolingOptions& options, int64_t axis,
-                           int64_t input) {
+inline WindowNumbers check_window(const std::string& op, const PoolingOptions& options,
+                                  int64_t axis, int64_t input) {
   const int64_t kernel = options.kernel_size[axis];
   const int64_t stride = options.stride[axis];
   const int64_t padding = options.padding[axis];
@@ -56,7 +56,8 @@ inline Window check_window(const std::string& op, const PoolingOptions& options,
   TORCH_CHECK_VALUE(output > 0, op, ": the output would be empty, got an input of ", input,
                     " cells with kernel_size=", kernel, ", stride=", stride, ", padding=", padding,
                     ", dilation=", dilation);
-  const Window window{{input, output, kernel, stride, padding, dilation}};
+  const WindowNumbers numbers{input, output, kernel, stride, padding, dilation};
+  const Window window(numbers);
   const Range whole = window.whole_windows();
   for (int64_t o = 0; o < output; ++o) {
     if (o == whole.begin && whole.size() > 0) o = whole.end;
@@ -66,7 +67,7 @@ inline Window check_window(const std::string& op, const PoolingOptions& options,
                       " of an input of ", input, " cells with kernel_size=", kernel,
                       ", stride=", stride, ", padding=", padding, ", dilation=", dilation);
   }
-  return window;
+  return numbers;
 }
 
 // `spatial`: the sizes of the pooled axes.

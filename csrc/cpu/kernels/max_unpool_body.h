@@ -1,9 +1,9 @@
 #pragma once
 
+#include "../../unpooled_cells.h"
 #include "max_unpool.h"
 #include "unpool_pixels.h"
 #include "unpool_planes.h"
-#include "unpooled_cells.h"
 #include "with_format.h"
 
 // The CPU loops of max_unpool. Included once per instruction set; torch-free and STL-free.
@@ -12,7 +12,7 @@ namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
 
-template <class Format, class Offset, template <class, int> class Cells>
+template <class Format, class Offset, template <class, class> class Cells>
 void unpool_into(const MaxUnpoolShare& share) {
   if (share.channels > 0) {
     UnpoolPixels<Format, Offset, Cells>(share).run();

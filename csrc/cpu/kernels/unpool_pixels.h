@@ -1,11 +1,11 @@
 #pragma once
 
+#include "../../unpooled_cells.h"
 #include "../../window.h"
 #include "gather_cells.h"
 #include "max_unpool.h"
 #include "row_walk.h"
 #include "unpool_plan.h"
-#include "unpooled_cells.h"
 #include "vector.h"
 
 // Part of max_unpool_body.h, and compiled with it for each instruction set.
@@ -15,7 +15,7 @@ inline namespace RELUSTAT_ISA {
 namespace {
 
 // Of channels_last pixels.
-template <class Format, class Offset, template <class, int> class Cells>
+template <class Format, class Offset, template <class, class> class Cells>
 class UnpoolPixels {
  public:
   using Bits = typename Format::Bits;
@@ -54,11 +54,11 @@ class UnpoolPixels {
             });
           });
         });
-        constexpr int kFull = Cells<Format, 1>::kFull;
+        constexpr int kFull = kFullLanes<typename Cells<Format, Single>::Element>;
         for_each_vector<2 * kFull>(channels, [&]<int kWidth>(int64_t channel) {
           constexpr int kLanes = kWidth < kFull ? kWidth : kFull;
           constexpr int kVectors = kWidth / kLanes;
-          const auto cells = gather<Cells<Format, kLanes>, kLanes, 1, kVectors>(
+          const auto cells = gather<Cells<Format, Lanes<kLanes>>, kLanes, 1, kVectors>(
               y_ + channel, offsets_ + channel, covers_, covers);
           for (int v = 0; v < kVectors; ++v) {
             store(cells.of[0][v], x_ + pixel * channels + channel + v * kLanes);

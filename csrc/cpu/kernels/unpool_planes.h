@@ -1,11 +1,11 @@
 #pragma once
 
+#include "../../unpooled_cells.h"
 #include "../../window.h"
 #include "gather_cells.h"
 #include "max_unpool.h"
 #include "row_walk.h"
 #include "unpool_plan.h"
-#include "unpooled_cells.h"
 #include "vector.h"
 
 // Part of max_unpool_body.h, and compiled with it for each instruction set.
@@ -15,7 +15,7 @@ inline namespace RELUSTAT_ISA {
 namespace {
 
 // Of contiguous planes.
-template <class Format, class Offset, template <class, int> class Cells>
+template <class Format, class Offset, template <class, class> class Cells>
 class UnpoolPlanes {
  public:
   using Bits = typename Format::Bits;
@@ -40,7 +40,7 @@ class UnpoolPlanes {
     plan_.h.find_taps(pooling_.h, plan_.h.stride, h_taps_, h_begins_);
     plan_.w.find_taps(pooling_.w, plan_.groups, w_taps_, w_begins_);
     fill(band_switches_, plan_.depths * plan_.band_rows * plan_.width, kNowhere);
-    choose_lanes<Cells<Format, 1>::kFull>();
+    choose_lanes<kFullLanes<typename Cells<Format, Single>::Element>>();
   }
 
  private:
@@ -178,7 +178,7 @@ class UnpoolPlanes {
     const auto unpool_steps = [&]<int kVectors>(int64_t step) {
       constexpr int kPhases = kStride > 0 ? kStride : 1;
       const auto unpool_group = [&](Range seen) {
-        return gather<Cells<Format, kLanes>, kLanes, kPhases, kVectors>(
+        return gather<Cells<Format, Lanes<kLanes>>, kLanes, kPhases, kVectors>(
             y + step, switches + step, covers + seen.begin, seen.size());
       };
       Bits* const cells = x + step * stride;

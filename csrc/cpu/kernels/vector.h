@@ -24,6 +24,17 @@ struct Lanes {
   };
   template <class T>
   using Of = typename VectorOf<T>::Type;
+
+  template <class To, class From>
+  static Of<To> wide(Of<From> vector);
+  template <class To, class From>
+  static Of<To> narrow(From vector) {
+    return __builtin_convertvector(vector, Of<To>);
+  }
+  template <class T>
+  static Of<T> splat(T value) {
+    return value - Of<T>{};
+  }
 };
 
 template <class T, int kLanes>
@@ -51,7 +62,7 @@ void store(V vector, T* to) {
 
 template <class T, int kLanes>
 Vector<T, kLanes> splat(T value) {
-  return value - Vector<T, kLanes>{};
+  return Lanes<kLanes>::splat(value);
 }
 
 // Integers to wider ones. GCC 12 takes steps of more than a doubling lane by lane, and doublings in
@@ -77,6 +88,12 @@ Vector<To, kLanes> widen(Vector<From, kLanes> from) {
   } else {
     return __builtin_convertvector(from, Vector<To, kLanes>);
   }
+}
+
+template <int kLanes>
+template <class To, class From>
+typename Lanes<kLanes>::template Of<To> Lanes<kLanes>::wide(Of<From> vector) {
+  return widen<To, kLanes, From>(vector);
 }
 
 // Lane i: the kPlaces[i]-th of a's lanes followed by b's.
