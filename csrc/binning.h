@@ -116,7 +116,10 @@ struct LinearBinner {
     return slot - ((slot > 1) & (x < static_cast<Value>(edges[bin])) ? 1 : 0);
   }
 
-  RELUSTAT_HOST_DEVICE int32_t slot(Value x) const { return repaired(x, guess(x)); }
+  RELUSTAT_HOST_DEVICE int32_t slot(Value x) const {
+    const int32_t slot = guess(x);
+    return is_doubtful(x) ? repaired(x, slot) : slot;
+  }
 };
 
 // Signed logarithmic bins: edges +-2^e * (1 + k / per_octave) and 0. The bin is a shift of the
@@ -130,6 +133,13 @@ struct LogBinner {
   int32_t shift;
   int32_t first;  // step of the smallest positive edge, counted from the smallest float
   Key top;        // key of the last edge
+
+  static RELUSTAT_HOST_DEVICE int32_t at_least(int32_t low, int32_t value) {
+    return value > low ? value : low;
+  }
+  static RELUSTAT_HOST_DEVICE int32_t at_most(int32_t high, int32_t value) {
+    return value < high ? value : high;
+  }
 
   // Monotone in x, and 0 for -0.0 as for 0.0.
   static RELUSTAT_HOST_DEVICE Key key(Value x) {
@@ -154,18 +164,18 @@ struct LogBinner {
   }
 
   RELUSTAT_HOST_DEVICE int32_t slot(Value x) const {
-    Key k = key(x);
-    const bool nan = k > Ieee<Value>::kInfinity || k < -Ieee<Value>::kInfinity;
+    const Key exact = key(x);
     // The last bin includes its right edge.
-    k -= k == top ? 1 : 0;
+    const Key k = exact == top ? top - 1 : exact;
     const int32_t step = static_cast<int32_t>(k >> shift);
-    // The two bins beside 0 take in all steps nearer to 0 than the smallest edge.
-    const int32_t above = (step >= first ? step - first + 1 : 0) + bins / 2 + 1;
-    const int32_t below = (step < -first ? step + first : 0) + bins / 2;
-    int32_t slot = k < 0 ? below : above;
-    slot = slot > 0 ? slot : 0;
-    slot = slot < bins + 1 ? slot : bins + 1;
-    return nan ? bins + 2 : slot;
+    // The two bins beside 0 take in all steps nearer to 0 than the smallest edge. Below 0, `above`
+    // is 0; from 0 on, `below` is.
+    const int32_t above = at_least(0, step - first + 1);
+    const int32_t below = at_most(0, step + first);
+    const int32_t is_below_zero = static_cast<int32_t>(k >> (8 * sizeof(Key) - 1));  // -1 or 0
+    const int32_t slot =
+        at_most(bins + 1, at_least(0, bins / 2 + 1 + above + below + is_below_zero));
+    return x != x ? bins + 2 : slot;
   }
 };
 

@@ -120,12 +120,21 @@ RELUSTAT_HOST_DEVICE bool is_nan(typename Format::Bits bits) {
   return static_cast<Bits>(bits & static_cast<Bits>(~Format::kSign)) > Format::kInfinity;
 }
 
-// ReLU as torch computes it: NaN and -0.0 pass through, every number below zero becomes 0.
+// ReLU as torch computes it on the CPU: NaN and -0.0 pass through, every number below zero becomes
+// 0.
 template <class Format>
 RELUSTAT_HOST_DEVICE typename Format::Bits rectify(typename Format::Bits bits) {
   using Bits = typename Format::Bits;
   const bool below_zero =
       static_cast<Bits>(bits - (Format::kSign + 1)) < static_cast<Bits>(Format::kInfinity);
+  return below_zero ? Bits{0} : bits;
+}
+
+// On CUDA devices, torch takes the maximum of x and 0, which is 0 for -0.0, too.
+template <class Format>
+RELUSTAT_HOST_DEVICE typename Format::Bits rectify_as_cuda(typename Format::Bits bits) {
+  using Bits = typename Format::Bits;
+  const bool below_zero = static_cast<Bits>(bits - Format::kSign) <= Format::kInfinity;
   return below_zero ? Bits{0} : bits;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../checks.h"
+#include "../dtype_of.h"
 #include "denormals.h"
 #include "dispatch.h"
 #include "grain.h"

@@ -18,17 +18,4 @@ const Kernels& kernels() {
   return *chosen;
 }
 
-Dtype dtype_of(const at::Tensor& x) {
-  switch (x.scalar_type()) {
-    case at::kFloat:
-      return Dtype::kFloat32;
-    case at::kDouble:
-      return Dtype::kFloat64;
-    case at::kBFloat16:
-      return Dtype::kBFloat16;
-    default:
-      return Dtype::kFloat16;
-  }
-}
-
 }  // namespace relustat::cpu

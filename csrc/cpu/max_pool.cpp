@@ -5,6 +5,7 @@
 #include <tuple>
 #include <vector>
 
+#include "../dtype_of.h"
 #include "../pooling_checks.h"
 #include "denormals.h"
 #include "dispatch.h"

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "../dtype_of.h"
 #include "../pooling_checks.h"
 #include "denormals.h"
 #include "dispatch.h"

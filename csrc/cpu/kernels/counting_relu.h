@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "dtype.h"
+#include "../../dtype.h"
 
 namespace relustat::cpu {
 

@@ -4,12 +4,12 @@
 #include <cstdint>
 
 #include "../../binning.h"
+#include "../../with_format.h"
 #include "counting_relu.h"
 #include "find_slots.h"
 #include "rectify.h"
 #include "tally.h"
 #include "tiling.h"
-#include "with_format.h"
 
 namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {

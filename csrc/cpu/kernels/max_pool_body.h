@@ -2,10 +2,10 @@
 
 #include "../../largest.h"
 #include "../../window.h"
+#include "../../with_format.h"
 #include "max_pool.h"
 #include "row_walk.h"
 #include "vector.h"
-#include "with_format.h"
 
 // The CPU loops of max_pool. Included once per instruction set; torch-free and STL-free.
 

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
+#include "../../dtype.h"
 #include "../../window.h"
-#include "dtype.h"
 
 namespace relustat::cpu {
 

@@ -1,10 +1,10 @@
 #pragma once
 
 #include "../../unpooled_cells.h"
+#include "../../with_format.h"
 #include "max_unpool.h"
 #include "unpool_pixels.h"
 #include "unpool_planes.h"
-#include "with_format.h"
 
 // The CPU loops of max_unpool. Included once per instruction set; torch-free and STL-free.
 

@@ -1,9 +1,9 @@
 #pragma once
 
-#include "../../float_format.h"
 #include "dtype.h"
+#include "float_format.h"
 
-namespace relustat::cpu {
+namespace relustat {
 inline namespace RELUSTAT_ISA {
 
 // Calls visit.operator()<Format>().
@@ -22,4 +22,4 @@ void with_format(Dtype dtype, const Visit& visit) {
 }
 
 }  // namespace RELUSTAT_ISA
-}  // namespace relustat::cpu
+}  // namespace relustat

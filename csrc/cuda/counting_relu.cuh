@@ -1,0 +1,509 @@
+#pragma once
+
+#include "../binning.h"
+#include "../float_format.h"
+#include "../with_format.h"
+#include "counting_relu_tiling.h"
+#include "pack.h"
+#include "shared_memory.cuh"
+#include "word.h"
+
+// The CUDA kernel of counting_relu. Torch-free: tests/cuda_host runs it without a GPU.
+
+namespace relustat::cuda {
+
+using Count = unsigned long long;  // as atomicAdd() takes it
+
+// Words that are 0 between kernels, and of which no two kernels that run at a time have the same.
+struct Workspace {
+  static constexpr int64_t kTurn = 0;      // 0, or one of Turn
+  static constexpr int64_t kFinished = 1;  // blocks
+  static constexpr int64_t kZeros = 2;     // of this call, by unit
+
+  static constexpr int64_t words(int64_t units) { return kZeros + units; }
+};
+
+enum Turn : Count { kUndecided = 0, kDeciding, kCounted, kNotCounted };
+
+struct CountingReluCall {
+  const void* x;
+  void* y;             // may be x
+  const float* edges;  // [bins + 1]
+  int64_t bins;
+  Count* counters;  // see counters.h
+  Count* workspace;
+  CounterLayout layout;
+  CountingReluTiling tiling;
+};
+
+template <class Value>
+struct LinearOrSearchBinner {
+  LinearBinner<Value> linear;
+  bool guesses;
+
+  RELUSTAT_HOST_DEVICE int32_t slot(Value x) const {
+    return guesses ? linear.slot(x) : SearchBinner<Value>{linear.edges, linear.bins}.slot(x);
+  }
+};
+
+struct NoBinner {};
+
+template <class Value, Binning kBinning>
+RELUSTAT_HOST_DEVICE auto make_binner(const float* edges, int64_t bins) {
+  if constexpr (kBinning == Binning::kSearch) {
+    return SearchBinner<Value>{edges, static_cast<int32_t>(bins)};
+  } else if constexpr (kBinning == Binning::kLinear) {
+    const auto linear = LinearBinner<Value>::make(edges, bins);
+    return LinearOrSearchBinner<Value>{linear, linear.guesses_within_one()};
+  } else if constexpr (kBinning == Binning::kLog) {
+    return LogBinner<Value>::make(edges, bins);
+  } else {
+    return NoBinner{};
+  }
+}
+
+// What one block does. Without bins a histogram has one slot, of NaNs.
+// kShared: there is one histogram, and it fits into shared memory.
+template <class Format, Binning kBinning, int kVector, bool kShared>
+class CountingReluBlock {
+ public:
+  __device__ explicit CountingReluBlock(const CountingReluCall& call)
+      : call_(call),
+        tiling_(call.tiling),
+        copy_(threadIdx.x & (call.tiling.copies > 0 ? call.tiling.copies - 1 : 0)) {}
+
+  __device__ void run() {
+    if (threadIdx.x == 0) {
+      control().every = static_cast<int64_t>(read(call_.counters + CounterLayout::kEvery));
+      control().counts = takes_turn(control().every);
+      control().binner = make_binner<Value, kBinning>(call_.edges, call_.bins);
+    }
+    const int32_t words = static_cast<int32_t>(tiling_.shared_words(call_.layout.slots));
+    for (int32_t i = threadIdx.x; i < words; i += blockDim.x) unit_zeros()[i] = 0;
+    __syncthreads();
+    binner_ = control().binner;
+    counts_ = control().counts;
+    walk_share();
+    if (counts_) {
+      flush_zeros();
+      flush_histogram();
+    }
+    if (control().every > 0) finish();
+  }
+
+ private:
+  using Bits = typename Format::Bits;
+  using Value = typename Format::Value;
+  static constexpr int kInWord = sizeof(Bits) == 2 && kVector > 1 ? 2 : 1;
+  static constexpr int kWords = kVector / kInWord;
+  using Word = cuda::Word<Format, kInWord>;
+  using Vector = Pack<typename Word::Bits, kWords>;
+  using Binner = decltype(make_binner<Value, kBinning>(nullptr, 0));
+  static constexpr uint32_t kAllLanes = 0xffffffffu;
+  static constexpr bool kHasBins = kBinning != Binning::kNone;
+
+  // Units lie side by side in a row, and again in each of the rows that were folded into one. A
+  // strip has columns of some of them in a row: its places.
+  struct Strip {
+    int64_t index;
+    int64_t first_unit;
+    int32_t first_columns;  // of the first place
+    int32_t place_columns;  // of each other one
+    int32_t places;
+  };
+
+  struct Control {
+    int64_t every;
+    bool counts;
+    bool is_last;
+    Strip strip;
+    Binner binner;
+  };
+  static_assert(sizeof(Control) <= kControlBytes);
+
+  __device__ Control& control() const { return *reinterpret_cast<Control*>(shared_memory()); }
+  __device__ uint32_t* unit_zeros() const {  // [strip_units]
+    return reinterpret_cast<uint32_t*>(shared_memory() + kControlBytes);
+  }
+  __device__ uint32_t* words() const {  // [slots, rows, copies]
+    return unit_zeros() + tiling_.strip_units;
+  }
+  __device__ int32_t stride() const { return tiling_.histogram_rows * tiling_.copies; }
+  __device__ bool is_per_unit() const { return !kShared && call_.layout.rows > 1; }
+
+  static __device__ Count read(const Count* word) {
+    return *const_cast<const volatile Count*>(word);
+  }
+
+  // All blocks of a call must decide alike, though calls on other streams move the ticks: the first
+  // of them decides for all.
+  __device__ bool takes_turn(int64_t every) const {
+    if (every <= 1) return every == 1;
+    Count* const turn = call_.workspace + Workspace::kTurn;
+    if (atomicCAS(turn, Count{kUndecided}, Count{kDeciding}) == kUndecided) {
+      const Count tick = atomicAdd(call_.counters + CounterLayout::kTicks, Count{1});
+      atomicExch(turn, Count{tick % every == 0 ? kCounted : kNotCounted});
+    }
+    Count decided = kDeciding;
+    while (decided == kDeciding) decided = atomicAdd(turn, Count{0});
+    return decided == kCounted;
+  }
+
+  __device__ void walk_share() {
+    const int64_t all = tiling_.strips * tiling_.chunks;
+    const int64_t begin = all * blockIdx.x / gridDim.x;
+    int64_t left = all * (blockIdx.x + 1) / gridDim.x - begin;
+    int64_t strip = begin / tiling_.chunks;
+    int64_t chunk = begin - strip * tiling_.chunks;
+    int64_t pending = 0;
+    while (left > 0) {
+      int64_t n = tiling_.chunks - chunk;
+      n = n < left ? n : left;
+      n = n < tiling_.most_chunks ? n : tiling_.most_chunks;
+      const int64_t elements = n * tiling_.chunk_rows * tiling_.strip_vectors * kVector;
+      const bool is_full = pending + elements > tiling_.most_pending;
+      enter(strip, pending == 0, is_full);
+      pending = is_full ? elements : pending + elements;
+      walk_rows(chunk * tiling_.chunk_rows, (chunk + n) * tiling_.chunk_rows);
+      left -= n;
+      chunk += n;
+      if (chunk == tiling_.chunks) {
+        chunk = 0;
+        ++strip;
+      }
+    }
+  }
+
+  // Counts of the strip before are added to the counters, but for zeros of the same unit.
+  __device__ void enter(int64_t index, bool is_first, bool is_full) {
+    const Strip before = control().strip;
+    const Strip strip = strip_at(index);
+    const bool stays =
+        before.places == 1 && strip.places == 1 && before.first_unit == strip.first_unit;
+    if (!is_first && counts_ && (is_full || !stays)) {
+      flush_zeros();
+      if (is_full || is_per_unit()) flush_histogram();
+    }
+    __syncthreads();
+    if (threadIdx.x == 0) control().strip = strip;
+    __syncthreads();
+    if constexpr (!kShared) {
+      for_each_place([&](int v, int32_t place) { histograms_[v] = histogram_of(place); });
+    }
+  }
+
+  __device__ Strip strip_at(int64_t index) const {
+    // No strip is as wide.
+    constexpr int64_t kWide = 1 << 24;
+    const int64_t width = tiling_.strip_vectors * kVector;
+    const int64_t begin = index * width;
+    const int64_t columns = width < tiling_.row - begin ? width : tiling_.row - begin;
+    const int64_t place = begin / tiling_.inner;
+    const int64_t left = (place + 1) * tiling_.inner - begin;
+    const int32_t first_columns = static_cast<int32_t>(left < kWide ? left : kWide);
+    const int32_t place_columns =
+        static_cast<int32_t>(tiling_.inner < kWide ? tiling_.inner : kWide);
+    const int32_t others = static_cast<int32_t>(columns) - first_columns;
+    const int32_t places = others > 0 ? 1 + (others + place_columns - 1) / place_columns : 1;
+    return {index, place % tiling_.units, first_columns, place_columns, places};
+  }
+
+  // The thread's vector in a row of the strip, and which of the rows that the block looks at
+  // together: one too many if it has none.
+  struct Stand {
+    int32_t vector;
+    int32_t row;
+  };
+
+  __device__ Stand stand() const {
+    const int32_t width = static_cast<int32_t>(tiling_.strip_vectors);
+    const int32_t row = threadIdx.x / width;
+    const int32_t vector = threadIdx.x - row * width;
+    const bool is_there =
+        row < tiling_.rows_at_once && control().strip.index * width + vector < tiling_.row_vectors;
+    return {is_there ? vector : 0, is_there ? row : static_cast<int32_t>(tiling_.chunk_rows)};
+  }
+
+  // Calls visit(v, place in the strip) for each of the thread's columns.
+  template <class Visit>
+  __device__ void for_each_place(const Visit& visit) const {
+    const Strip& strip = control().strip;
+    const int32_t column = stand().vector * kVector;
+    const int32_t behind = column - strip.first_columns;
+    int32_t place = behind < 0 ? 0 : 1 + behind / strip.place_columns;
+    int32_t left = strip.first_columns + place * strip.place_columns - column;
+#pragma unroll
+    for (int v = 0; v < kVector; ++v) {
+      visit(v, place);
+      if (--left == 0) {
+        left = strip.place_columns;
+        ++place;
+      }
+    }
+  }
+
+  // In shared memory, the place of a slot's word; in global memory, the histogram's row.
+  __device__ int32_t histogram_of(int32_t place) const {
+    if (tiling_.copies == 0) return is_per_unit() ? static_cast<int32_t>(unit_of(place)) : 0;
+    return (is_per_unit() ? place * tiling_.copies : 0) + copy_;
+  }
+
+  __device__ int64_t unit_of(int32_t place) const {
+    int64_t unit = control().strip.first_unit + place;
+    while (unit >= tiling_.units) unit -= tiling_.units;
+    return unit;
+  }
+
+  __device__ void walk_rows(int64_t begin, int64_t end) {
+    const int32_t at_once = static_cast<int32_t>(tiling_.rows_at_once);
+    const int64_t step = at_once * tiling_.row;
+    const Stand stand = this->stand();
+    const int64_t column = (control().strip.index * tiling_.strip_vectors + stand.vector) * kVector;
+    const int64_t complete = end < tiling_.rows ? end : tiling_.rows;
+    const int64_t start = (begin + stand.row) * tiling_.row + column;
+    const Bits* x = static_cast<const Bits*>(call_.x) + start;
+    Bits* y = static_cast<Bits*>(call_.y) + start;
+    // All lanes go through the loop alike: some of what they do, they do together.
+    const int32_t all_left = static_cast<int32_t>(complete - begin);
+    int32_t left = all_left - stand.row;
+    for (int32_t row = 0; row < all_left; row += kUnroll * at_once) {
+      Vector vectors[kUnroll];
+#pragma unroll
+      for (int u = 0; u < kUnroll; ++u) {
+        if (u * at_once < left) vectors[u] = *reinterpret_cast<const Vector*>(x + u * step);
+      }
+#pragma unroll
+      for (int u = 0; u < kUnroll; ++u) {
+        const bool is_here = u * at_once < left;
+        if (counts_) count(vectors[u], is_here);
+        if (is_here) *reinterpret_cast<Vector*>(y + u * step) = rectified(vectors[u]);
+      }
+      left -= kUnroll * at_once;
+      x += kUnroll * step;
+      y += kUnroll * step;
+    }
+    if (end > tiling_.rows && stand.row == 0) walk_last_row(tiling_.rows * tiling_.row + column);
+  }
+
+  // The last row ends in the midst of a vector, or anywhere.
+  __device__ void walk_last_row(int64_t begin) {
+    using One = cuda::Word<Format, 1>;
+#pragma unroll
+    for (int v = 0; v < kVector; ++v) {
+      if (begin + v >= tiling_.elements) break;
+      const Bits bits = static_cast<const Bits*>(call_.x)[begin + v];
+      if (counts_) count_one(bits, v);
+      const Bits y = One::rectified(bits);
+      zeros_[v / kInWord] += One::zeros(y) << (v % kInWord * 16);
+      static_cast<Bits*>(call_.y)[begin + v] = y;
+    }
+  }
+
+  __device__ Vector rectified(const Vector& x) {
+    Vector y;
+#pragma unroll
+    for (int i = 0; i < kWords; ++i) {
+      y.of[i] = Word::rectified(x.of[i]);
+      zeros_[i] += Word::zeros(y.of[i]);
+    }
+    return y;
+  }
+
+  static __device__ Bits element(const Vector& vector, int v) {
+    return Word::element(vector.of[v / kInWord], v % kInWord);
+  }
+
+  __device__ void count(const Vector& vector, bool is_here) {
+    if constexpr (!kHasBins) {
+      if (!is_here) return;
+#pragma unroll
+      for (int v = 0; v < kVector; ++v) count_one(element(vector, v), v);
+    } else if (kShared || tiling_.copies > 0) {
+      if (!is_here) return;
+#pragma unroll
+      for (int v = 0; v < kVector; ++v) add(slot_of(element(vector, v)), v);
+    } else {
+#pragma unroll
+      for (int v = 0; v < kVector; ++v) {
+        add_together(is_here ? slot_of(element(vector, v)) : -1, v);
+      }
+    }
+  }
+
+  __device__ void count_one(Bits bits, int v) {
+    int32_t slot = 0;
+    if constexpr (kHasBins) {
+      slot = slot_of(bits);
+    } else {
+      if (!is_nan<Format>(bits)) return;
+    }
+    if (kShared || tiling_.copies > 0) {
+      add(slot, v);
+    } else {
+      add_globally(slot, v, 1);
+    }
+  }
+
+  __device__ int32_t slot_of(Bits bits) const { return binner_.slot(Format::value(bits)); }
+
+  __device__ int32_t histogram(int v) const { return kShared ? copy_ : histograms_[v]; }
+
+  __device__ void add(int32_t slot, int v) {
+    atomicAdd(words() + slot * stride() + histogram(v), uint32_t{1});
+  }
+
+  __device__ void add_globally(int32_t slot, int v, Count n) {
+    atomicAdd(global_histogram() + histogram(v) * call_.layout.slots + slot, n);
+  }
+
+  // One addition for all lanes where they have the same slot: else a layer that is dead, so all of
+  // one slot, would be slower than others.
+  __device__ void add_together(int32_t slot, int v) {
+    const int32_t row = histogram(v);
+    const bool is_same =
+        slot == __shfl_sync(kAllLanes, slot, 0) && row == __shfl_sync(kAllLanes, row, 0);
+    if (__all_sync(kAllLanes, is_same)) {
+      if (threadIdx.x % 32 == 0 && slot >= 0) add_globally(slot, v, 32);
+    } else if (slot >= 0) {
+      add_globally(slot, v, 1);
+    }
+  }
+
+  __device__ Count* global_histogram() const { return call_.counters + call_.layout.histogram(); }
+
+  __device__ uint32_t zeros_of(int v) const {
+    return Word::count(zeros_[v / kInWord], v % kInWord);
+  }
+
+  // From registers, by way of shared memory, to the workspace. A barrier for the block.
+  __device__ void flush_zeros() {
+    int32_t first_place = 0;
+    int32_t last_place = 0;
+    uint32_t all_zeros = 0;
+    for_each_place([&](int v, int32_t place) {
+      first_place = v == 0 ? place : first_place;
+      last_place = place;
+      all_zeros += zeros_of(v);
+    });
+    const bool is_same =
+        first_place == last_place && first_place == __shfl_sync(kAllLanes, first_place, 0);
+    if (__all_sync(kAllLanes, is_same)) {
+#pragma unroll
+      for (int distance = 16; distance > 0; distance /= 2) {
+        all_zeros += __shfl_xor_sync(kAllLanes, all_zeros, distance);
+      }
+      if (threadIdx.x % 32 == 0) atomicAdd(unit_zeros() + first_place, all_zeros);
+    } else {
+      for_each_place([&](int v, int32_t place) {
+        if (zeros_of(v) > 0) atomicAdd(unit_zeros() + place, zeros_of(v));
+      });
+    }
+#pragma unroll
+    for (int i = 0; i < kWords; ++i) zeros_[i] = 0;
+    __syncthreads();
+    for (int32_t place = threadIdx.x; place < control().strip.places; place += blockDim.x) {
+      const uint32_t zeros = unit_zeros()[place];
+      if (zeros == 0) continue;
+      unit_zeros()[place] = 0;
+      atomicAdd(call_.workspace + Workspace::kZeros + unit_of(place), Count{zeros});
+    }
+    __syncthreads();
+  }
+
+  // From shared memory to the counters. A barrier must stand before.
+  __device__ void flush_histogram() {
+    if (!kShared && tiling_.copies == 0) return;
+    const int32_t slots = static_cast<int32_t>(call_.layout.slots);
+    const int32_t rows = is_per_unit() ? control().strip.places : 1;
+    for (int32_t i = threadIdx.x; i < rows * slots; i += blockDim.x) {
+      const int32_t row = i / slots;
+      const int32_t slot = i - row * slots;
+      uint32_t* const copies = words() + slot * stride() + row * tiling_.copies;
+      uint32_t sum = 0;
+      for (int32_t c = 0; c < tiling_.copies; ++c) {
+        // Each lane begins with another bank.
+        uint32_t& word = copies[(c + threadIdx.x) & (tiling_.copies - 1)];
+        sum += word;
+        word = 0;
+      }
+      const int64_t unit = is_per_unit() ? unit_of(row) : 0;
+      if (sum > 0) atomicAdd(global_histogram() + unit * slots + slot, Count{sum});
+    }
+    __syncthreads();
+  }
+
+  // The last block to come here sees what all others added, and closes the call.
+  __device__ void finish() {
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      const Count before = atomicAdd(call_.workspace + Workspace::kFinished, Count{1});
+      control().is_last = before == gridDim.x - 1;
+    }
+    __syncthreads();
+    if (!control().is_last) return;
+    __threadfence();
+    if (counts_) add_zeros();
+    if (threadIdx.x > 0) return;
+    if (control().every == 1) atomicAdd(call_.counters + CounterLayout::kTicks, Count{1});
+    if (counts_) {
+      atomicAdd(call_.counters + CounterLayout::kCalls, Count{1});
+      atomicAdd(call_.counters + CounterLayout::kElements, static_cast<Count>(tiling_.elements));
+    }
+    call_.workspace[Workspace::kTurn] = kUndecided;
+    call_.workspace[Workspace::kFinished] = 0;
+  }
+
+  __device__ void add_zeros() {
+    for (int64_t unit = threadIdx.x; unit < tiling_.units; unit += blockDim.x) {
+      Count* const word = call_.workspace + Workspace::kZeros + unit;
+      const Count zeros = read(word);
+      if (zeros == 0) continue;
+      *word = 0;
+      atomicAdd(call_.counters + call_.layout.zeros() + unit, zeros);
+      if (zeros == static_cast<Count>(tiling_.elements_per_unit)) {
+        atomicAdd(call_.counters + call_.layout.dead_calls() + unit, Count{1});
+      }
+    }
+  }
+
+  const CountingReluCall& call_;
+  const CountingReluTiling& tiling_;
+  const int32_t copy_;
+  Binner binner_{};
+  bool counts_ = false;
+  uint32_t zeros_[kWords] = {};  // of the thread's columns
+  int32_t histograms_[kShared ? 1 : kVector] = {};
+};
+
+template <class Format, Binning kBinning, int kVector, bool kShared>
+__global__ void __launch_bounds__(kCountingReluThreads, kCountingReluBlocksPerProcessor)
+    counting_relu_kernel(const __grid_constant__ CountingReluCall call) {
+  CountingReluBlock<Format, kBinning, kVector, kShared>(call).run();
+}
+
+// Calls launch(kernel). `packed`: x and y are aligned to kPackBytes.
+template <class Launch>
+void with_counting_relu_kernel(Dtype dtype, Binning binning, bool packed, bool shared,
+                               const Launch& launch) {
+  with_format(dtype, [&]<class Format>() {
+    constexpr int kPack = kPackBytes / sizeof(typename Format::Bits);
+    const auto with_binning = [&]<Binning kBinning>() {
+      if (!packed) return launch(counting_relu_kernel<Format, kBinning, 1, false>);
+      if (!shared) return launch(counting_relu_kernel<Format, kBinning, kPack, false>);
+      return launch(counting_relu_kernel<Format, kBinning, kPack, true>);
+    };
+    switch (binning) {
+      case Binning::kNone:
+        return with_binning.template operator()<Binning::kNone>();
+      case Binning::kSearch:
+        return with_binning.template operator()<Binning::kSearch>();
+      case Binning::kLinear:
+        return with_binning.template operator()<Binning::kLinear>();
+      case Binning::kLog:
+        return with_binning.template operator()<Binning::kLog>();
+    }
+  });
+}
+
+}  // namespace relustat::cuda

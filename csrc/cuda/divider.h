@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+
+#include "../host_device.h"
+
+namespace relustat::cuda {
+
+// Divides by the same number again and again: by a multiplication, where indices have 32 bits.
+template <class Index>
+struct Divider;
+
+template <>
+struct Divider<int64_t> {
+  int64_t divisor;
+
+  explicit Divider(int64_t divisor) : divisor(divisor) {}
+  RELUSTAT_HOST_DEVICE int64_t quotient(int64_t n) const { return n / divisor; }
+};
+
+// The round-up method of Granlund and Montgomery, Division by invariant integers using
+// multiplication, PLDI 1994. For n from 0 to 2^31 - 1.
+template <>
+struct Divider<int32_t> {
+  int32_t divisor;
+  uint32_t factor;
+  uint32_t shift;
+
+  explicit Divider(int64_t divisor) : divisor(static_cast<int32_t>(divisor)), shift(0) {
+    while ((uint64_t{1} << shift) < static_cast<uint64_t>(divisor)) ++shift;
+    const uint64_t power = uint64_t{1} << shift;
+    factor = static_cast<uint32_t>(((power - divisor) << 32) / divisor + 1);
+  }
+  RELUSTAT_HOST_DEVICE int32_t quotient(int32_t n) const {
+    const auto high = static_cast<uint32_t>(static_cast<uint64_t>(n) * factor >> 32);
+    return static_cast<int32_t>((high + static_cast<uint32_t>(n)) >> shift);
+  }
+};
+
+// A place as its coordinate along the last axis and the place among the rest.
+template <class Index>
+struct Split {
+  Index rest;
+  Index last;
+
+  RELUSTAT_HOST_DEVICE Split(Index place, const Divider<Index>& size)
+      : rest(size.quotient(place)), last(place - rest * size.divisor) {}
+};
+
+}  // namespace relustat::cuda

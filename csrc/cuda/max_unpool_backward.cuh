@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstdint>
+
+#include "../unpool_winner.h"
+#include "../with_format.h"
+#include "divider.h"
+#include "grid.cuh"
+#include "narrow_index.h"
+#include "tap.h"
+
+// The CUDA kernel of max_unpool's backward: a thread for each value that was unpooled. Torch-free:
+// tests/cuda_host runs it without a GPU.
+
+namespace relustat::cuda {
+
+struct MaxUnpoolBackwardCall {
+  const void* gradient;
+  const void* y;  // null where the overlap is not "max"
+  const void* offsets;
+  void* y_gradient;
+  Dtype dtype;
+  bool wide_offsets;
+  Overlap overlap;
+  PoolingNumbers pooling;
+  int64_t planes;    // of [batch, channels]; of the batch alone where channels are last
+  int64_t channels;  // 1: planes are contiguous; else channels are last
+
+  int64_t places() const {
+    const Pooling pooling(this->pooling);
+    const int64_t in_plane =
+        pooling.inputs() > pooling.outputs() ? pooling.inputs() : pooling.outputs();
+    return planes * in_plane * channels;
+  }
+};
+
+template <class Index>
+struct MaxUnpoolBackwardArguments {
+  const void* gradient;
+  const void* y;
+  const void* offsets;
+  void* y_gradient;
+  Overlap overlap;
+  BasicPooling<Index> pooling;
+  Index threads;
+  TapDividers<Index> dividers;
+
+  explicit MaxUnpoolBackwardArguments(const MaxUnpoolBackwardCall& call)
+      : gradient(call.gradient),
+        y(call.y),
+        offsets(call.offsets),
+        y_gradient(call.y_gradient),
+        overlap(call.overlap),
+        pooling(call.pooling),
+        threads(static_cast<Index>(call.planes * Pooling(call.pooling).outputs() * call.channels)),
+        dividers(call.pooling, call.channels) {}
+};
+
+template <class Format, class Offset, class Index>
+__global__ void max_unpool_backward_kernel(
+    const __grid_constant__ MaxUnpoolBackwardArguments<Index> arguments) {
+  using Bits = typename Format::Bits;
+  const BasicPooling<Index>& pooling = arguments.pooling;
+  const auto* const gradient = static_cast<const Bits*>(arguments.gradient);
+  const auto* const offsets = static_cast<const Offset*>(arguments.offsets);
+  auto* const y_gradient = static_cast<Bits*>(arguments.y_gradient);
+  const Index channels = arguments.dividers.channels.divisor;
+  const UnpoolWinner<Format, Offset, Index> winner{pooling, static_cast<const Bits*>(arguments.y),
+                                                   offsets, channels, arguments.overlap};
+  const bool may_lose = arguments.overlap != Overlap::kSum && pooling.overlaps();
+  for_each_place(arguments.threads, [&](Index place) {
+    const Tap<Index> tap(place, offsets[place], pooling, arguments.dividers);
+    // Of a wrong switch.
+    Bits bits = 0;
+    if (tap.is_cell) {
+      const PlaneCell<Index>& cell = tap.cell;
+      const Index at = cell.plane * pooling.inputs() + pooling.cell(cell.d, cell.h, cell.w);
+      if (!may_lose || winner.of(cell) == place) bits = gradient[at * channels + cell.channel];
+    }
+    y_gradient[place] = bits;
+  });
+}
+
+// Calls launch(kernel, arguments).
+template <class Launch>
+void with_max_unpool_backward_kernel(const MaxUnpoolBackwardCall& call, const Launch& launch) {
+  with_format(call.dtype, [&]<class Format>() {
+    const auto run = [&]<class Offset, class Index>() {
+      launch(max_unpool_backward_kernel<Format, Offset, Index>,
+             MaxUnpoolBackwardArguments<Index>(call));
+    };
+    if (fits_narrow_index(call.pooling, call.places())) {
+      call.wide_offsets ? run.template operator()<int16_t, int32_t>()
+                        : run.template operator()<uint8_t, int32_t>();
+    } else {
+      call.wide_offsets ? run.template operator()<int16_t, int64_t>()
+                        : run.template operator()<uint8_t, int64_t>();
+    }
+  });
+}
+
+}  // namespace relustat::cuda

@@ -1,0 +1,38 @@
+#pragma once
+
+#include "../window.h"
+
+// What the compiler knows of windows: a kernel sets it first, and divisions become shifts.
+
+namespace relustat::cuda {
+
+struct AnyWindows {
+  template <class Index>
+  static RELUSTAT_HOST_DEVICE void set(BasicPooling<Index>&) {}
+};
+
+// Square ones over planes; kStride 0: with any stride.
+template <int kSide, int kStride>
+struct SquareWindows {
+  template <class Index>
+  static RELUSTAT_HOST_DEVICE void set(BasicPooling<Index>& pooling) {
+    pooling.d.input = pooling.d.output = pooling.d.kernel = pooling.d.stride = 1;
+    pooling.d.padding = 0;
+    pooling.h.kernel = pooling.w.kernel = kSide;
+    pooling.d.dilation = pooling.h.dilation = pooling.w.dilation = 1;
+    if constexpr (kStride > 0) pooling.h.stride = pooling.w.stride = kStride;
+  }
+
+  static bool fits(const PoolingNumbers& pooling) {
+    return pooling.d.input == 1 && pooling.d.kernel == 1 && is_known(pooling.h) &&
+           is_known(pooling.w);
+  }
+
+ private:
+  static bool is_known(const WindowNumbers& window) {
+    return window.kernel == kSide && window.dilation == 1 &&
+           (kStride == 0 || window.stride == kStride);
+  }
+};
+
+}  // namespace relustat::cuda

@@ -1,0 +1,8 @@
+#pragma once
+
+namespace relustat {
+
+// What the kernels are compiled for.
+enum class Dtype { kFloat32, kFloat64, kBFloat16, kFloat16 };
+
+}  // namespace relustat
