@@ -209,19 +209,20 @@ class CountingReluBlock {
   }
 
   // The thread's vector in a row of the strip, and which of the rows that the block looks at
-  // together: one too many if it has none.
+  // together; idle threads have none.
   struct Stand {
     int32_t vector;
     int32_t row;
+    bool is_idle;
   };
 
   __device__ Stand stand() const {
     const int32_t width = static_cast<int32_t>(tiling_.strip_vectors);
     const int32_t row = threadIdx.x / width;
     const int32_t vector = threadIdx.x - row * width;
-    const bool is_there =
-        row < tiling_.rows_at_once && control().strip.index * width + vector < tiling_.row_vectors;
-    return {is_there ? vector : 0, is_there ? row : static_cast<int32_t>(tiling_.chunk_rows)};
+    const bool is_idle = row >= tiling_.rows_at_once ||
+                         control().strip.index * width + vector >= tiling_.row_vectors;
+    return {is_idle ? 0 : vector, row, is_idle};
   }
 
   // Calls visit(v, place in the strip) for each of the thread's columns.
@@ -265,7 +266,7 @@ class CountingReluBlock {
     Bits* y = static_cast<Bits*>(call_.y) + start;
     // All lanes go through the loop alike: some of what they do, they do together.
     const int32_t all_left = static_cast<int32_t>(complete - begin);
-    int32_t left = all_left - stand.row;
+    int32_t left = stand.is_idle ? 0 : all_left - stand.row;
     for (int32_t row = 0; row < all_left; row += kUnroll * at_once) {
       Vector vectors[kUnroll];
 #pragma unroll
@@ -282,7 +283,8 @@ class CountingReluBlock {
       x += kUnroll * step;
       y += kUnroll * step;
     }
-    if (end > tiling_.rows && stand.row == 0) walk_last_row(tiling_.rows * tiling_.row + column);
+    if (end > tiling_.rows && stand.row == 0 && !stand.is_idle)
+      walk_last_row(tiling_.rows * tiling_.row + column);
   }
 
   // The last row ends in the midst of a vector, or anywhere.
@@ -360,9 +362,9 @@ class CountingReluBlock {
   // one slot, would be slower than others.
   __device__ void add_together(int32_t slot, int v) {
     const int32_t row = histogram(v);
-    const bool is_same =
-        slot == __shfl_sync(kAllLanes, slot, 0) && row == __shfl_sync(kAllLanes, row, 0);
-    if (__all_sync(kAllLanes, is_same)) {
+    const int32_t first_slot = __shfl_sync(kAllLanes, slot, 0);
+    const int32_t first_row = __shfl_sync(kAllLanes, row, 0);
+    if (__all_sync(kAllLanes, slot == first_slot && row == first_row)) {
       if (threadIdx.x % 32 == 0 && slot >= 0) add_globally(slot, v, 32);
     } else if (slot >= 0) {
       add_globally(slot, v, 1);
@@ -385,9 +387,8 @@ class CountingReluBlock {
       last_place = place;
       all_zeros += zeros_of(v);
     });
-    const bool is_same =
-        first_place == last_place && first_place == __shfl_sync(kAllLanes, first_place, 0);
-    if (__all_sync(kAllLanes, is_same)) {
+    const int32_t place_of_first = __shfl_sync(kAllLanes, first_place, 0);
+    if (__all_sync(kAllLanes, first_place == place_of_first && last_place == place_of_first)) {
 #pragma unroll
       for (int distance = 16; distance > 0; distance /= 2) {
         all_zeros += __shfl_xor_sync(kAllLanes, all_zeros, distance);
@@ -482,16 +483,22 @@ __global__ void __launch_bounds__(kCountingReluThreads, kCountingReluBlocksPerPr
   CountingReluBlock<Format, kBinning, kVector, kShared>(call).run();
 }
 
-// Calls launch(kernel). `packed`: x and y are aligned to kPackBytes.
+// Calls launch(kernel, call) with the call's tiling filled in.
 template <class Launch>
-void with_counting_relu_kernel(Dtype dtype, Binning binning, bool packed, bool shared,
+void with_counting_relu_kernel(Dtype dtype, Binning binning, const UnitLayout& units,
+                               const CountingReluLimits& limits, CountingReluCall call,
                                const Launch& launch) {
   with_format(dtype, [&]<class Format>() {
     constexpr int kPack = kPackBytes / sizeof(typename Format::Bits);
+    // NaNs are counted in all.
+    if (binning == Binning::kNone) call.layout.rows = 1;
+    const bool is_packed = is_aligned(call.x, kPackBytes) && is_aligned(call.y, kPackBytes);
+    call.tiling = make_counting_relu_tiling(units, is_packed ? kPack : 1, call.layout, limits);
+    const bool is_shared = call.layout.rows == 1 && call.tiling.copies > 0;
     const auto with_binning = [&]<Binning kBinning>() {
-      if (!packed) return launch(counting_relu_kernel<Format, kBinning, 1, false>);
-      if (!shared) return launch(counting_relu_kernel<Format, kBinning, kPack, false>);
-      return launch(counting_relu_kernel<Format, kBinning, kPack, true>);
+      if (!is_packed) return launch(counting_relu_kernel<Format, kBinning, 1, false>, call);
+      if (!is_shared) return launch(counting_relu_kernel<Format, kBinning, kPack, false>, call);
+      return launch(counting_relu_kernel<Format, kBinning, kPack, true>, call);
     };
     switch (binning) {
       case Binning::kNone:

@@ -15,6 +15,8 @@ constexpr int kCountingReluThreads = 512;
 constexpr int kCountingReluBlocksPerProcessor = 2;
 // Vectors that a thread loads before it looks at the first.
 constexpr int kUnroll = 2;
+// Threads count the zeros of a column in as few as 16 bits.
+constexpr int64_t kMostZerosInColumn = 0xffff;
 // What a block holds in shared memory before its counts.
 constexpr int64_t kControlBytes = 128;
 
@@ -23,7 +25,7 @@ struct CountingReluLimits {
   int64_t threads;       // of a block; whole warps
   int64_t blocks;        // at most
   int64_t shared_bytes;  // of a block
-  int64_t most_pending;  // elements that a block counts before it adds them to the counters
+  int64_t most_pending;  // elements that a block may count before it adds them to the counters
 };
 
 // The tensor as a matrix whose columns belong to the same unit in every row, so that a thread which
@@ -58,6 +60,7 @@ struct CountingReluTiling {
   RELUSTAT_HOST_DEVICE int64_t shared_words(int64_t slots) const {
     return strip_units + slots * histogram_rows * copies;
   }
+  int64_t shared_bytes(int64_t slots) const { return kControlBytes + 4 * shared_words(slots); }
 };
 
 namespace tiling {
@@ -91,7 +94,7 @@ inline int32_t copies_that_fit(int64_t counts, int64_t words, int64_t elements) 
 
 // `vector`: elements that are loaded at once.
 inline CountingReluTiling make_counting_relu_tiling(const UnitLayout& layout, int64_t vector,
-                                                    int64_t slots, bool unit_histograms,
+                                                    const CounterLayout& counters,
                                                     const CountingReluLimits& limits) {
   using tiling::ceil_divide;
   CountingReluTiling t{};
@@ -115,7 +118,8 @@ inline CountingReluTiling make_counting_relu_tiling(const UnitLayout& layout, in
   tiling::set_strips(t, wide, vector);
   const auto words_left = [&] { return (limits.shared_bytes - kControlBytes) / 4 - t.strip_units; };
   t.histogram_rows = 1;
-  if (unit_histograms) {
+  const int64_t slots = counters.slots;
+  if (counters.rows > 1) {
     for (int64_t vectors = t.strip_vectors;; vectors = ceil_divide(vectors, 2)) {
       tiling::set_strips(t, vectors, vector);
       if (slots * t.strip_units <= words_left() || vectors == 1) break;
@@ -131,9 +135,9 @@ inline CountingReluTiling make_counting_relu_tiling(const UnitLayout& layout, in
   }
   t.chunks = ceil_divide(t.all_rows(), t.chunk_rows);
   t.blocks = std::min(limits.blocks, t.strips * t.chunks);
-  t.most_pending = limits.most_pending;
-  t.most_chunks =
-      std::max<int64_t>(limits.most_pending / (t.chunk_rows * t.strip_vectors * vector), 1);
+  const int64_t at_once = t.rows_at_once * t.strip_vectors * vector;
+  t.most_pending = std::min(limits.most_pending, kMostZerosInColumn * at_once);
+  t.most_chunks = std::max<int64_t>(t.most_pending / (t.chunk_rows * t.strip_vectors * vector), 1);
   t.copies = tiling::copies_that_fit(slots * t.histogram_rows, words_left(), t.elements / t.blocks);
   return t;
 }

@@ -13,7 +13,7 @@ struct Word<Format, 1> {
   using Bits = typename Format::Bits;
   static RELUSTAT_HOST_DEVICE Bits element(Bits word, int) { return word; }
   static RELUSTAT_HOST_DEVICE Bits rectified(Bits word) { return rectify_as_cuda<Format>(word); }
-  // One count for each element; they may be added up kMostSums times.
+  // One count for each element; they may be added up kMostZerosInColumn times.
   static RELUSTAT_HOST_DEVICE uint32_t zeros(Bits rectified) { return rectified == 0 ? 1 : 0; }
   static RELUSTAT_HOST_DEVICE uint32_t count(uint32_t zeros, int) { return zeros; }
 };
@@ -45,8 +45,5 @@ struct Word<Format, 2> {
  private:
   static constexpr Bits twice(Bits half) { return half << 16 | half; }
 };
-
-// How often counts of zeros may be added up.
-constexpr int64_t kMostSums = 0xffff;
 
 }  // namespace relustat::cuda

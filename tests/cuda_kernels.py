@@ -1,0 +1,112 @@
+"""Runs the CUDA kernels on the CPU: compiles tests/cuda_host and hands it cases.
+
+RELUSTAT_SANITIZE=address,undefined or =thread builds it with that sanitizer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import struct
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted((ROOT / "tests/cuda_host").glob("*.cpp"))
+SANITIZE = os.environ.get("RELUSTAT_SANITIZE", "")
+COMPILER = os.environ.get("CXX", "g++")
+FLAGS = ["-std=c++20", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-pthread"]
+# A GPU's integers wrap around, and its kernels are compiled with --fmad=false.
+FLAGS += ["-ffp-contract=off", "-fno-strict-aliasing"]
+if SANITIZE:
+    FLAGS += [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all"]
+
+DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]  # as csrc/dtype.h has them
+LIMIT = 300  # seconds; threads that wait for one another would wait for ever
+COUNTING_RELU, MAX_POOL, MAX_UNPOOL, MAX_UNPOOL_BACKWARD, CHECK_SWITCHES = range(5)
+
+
+@dataclasses.dataclass
+class Case:
+    """One call: numbers and buffers as tests/cuda_host/*.cpp take them.
+
+    Buffers are contiguous tensors; ``offsets`` says how many bytes off alignment each starts.
+    """
+
+    op: int
+    numbers: list[int]
+    buffers: list[torch.Tensor]
+    offsets: list[int]
+
+    def encoded(self) -> bytes:
+        parts = [_numbers(self.op, len(self.numbers), *self.numbers, len(self.buffers))]
+        for buffer, offset in zip(self.buffers, self.offsets, strict=True):
+            data = _bytes(buffer)
+            parts += [_numbers(len(data), offset), data]
+        return b"".join(parts)
+
+
+def run(cases: list[Case]) -> list[list[torch.Tensor]]:
+    """What each case's buffers hold afterwards."""
+    sent = _numbers(len(cases)) + b"".join(case.encoded() for case in cases)
+    done = subprocess.run([_program()], input=sent, capture_output=True, check=False, timeout=LIMIT)
+    assert done.returncode == 0, done.stderr.decode()[-4000:]
+    results = []
+    at = 0
+    for case in cases:
+        buffers = []
+        for buffer in case.buffers:
+            size = buffer.numel() * buffer.element_size()
+            data = bytearray(done.stdout[at : at + size])
+            at += size
+            buffers.append(_tensor(data, buffer))
+        results.append(buffers)
+    assert at == len(done.stdout)
+    return results
+
+
+def _numbers(*numbers: int) -> bytes:
+    return struct.pack(f"<{len(numbers)}q", *numbers)
+
+
+def _bytes(tensor: torch.Tensor) -> bytes:
+    return tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
+
+
+def _tensor(data: bytearray, like: torch.Tensor) -> torch.Tensor:
+    if not data:
+        return like.clone()
+    return torch.frombuffer(data, dtype=like.dtype).reshape(like.shape)
+
+
+def _program() -> Path:
+    folder = ROOT / "build" / f"cuda_host-{SANITIZE or 'plain'}"
+    program = folder / "run"
+    read = [*ROOT.glob("csrc/**/*.h"), *ROOT.glob("csrc/**/*.cuh"), *SOURCES]
+    read += [*ROOT.glob("tests/cuda_host/*.h"), Path(__file__)]
+    newest = max(path.stat().st_mtime for path in read)
+    if program.exists() and program.stat().st_mtime > newest:
+        return program
+    if shutil.which(COMPILER) is None:
+        pytest.skip(f"no C++ compiler: {COMPILER}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(lambda source: _compile(source, folder), SOURCES))
+    _call([COMPILER, *FLAGS, *objects, "-o", program])
+    return program
+
+
+def _compile(source: Path, folder: Path) -> Path:
+    target = folder / f"{source.stem}.o"
+    _call([COMPILER, *FLAGS, "-c", source, "-o", target])
+    return target
+
+
+def _call(command: list[str | Path]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]

@@ -1,0 +1,211 @@
+"""The CUDA kernel of counting_relu, run on the CPU, against the reference."""
+
+import itertools
+
+import cuda_kernels
+import pytest
+import torch
+from cuda_kernels import DTYPES, Case
+from oracle import BINS, nasty_values, same_bits
+
+from relustat import LinearBins, reference
+from relustat.bins import BINNING_NONE
+from relustat.reference import EVERY, HEADER, slot_count
+
+THREADS = 64
+BLOCKS = 3
+ROOMY = 64 * 1024  # bytes of shared memory
+WORKSPACE_HEADER = 2
+
+# [outer, units, inner]: rows that are whole vectors and that are not, last rows that end in the
+# midst of one, units wider and narrower than a vector, more columns than threads, one unit.
+LAYOUTS = [
+    (1, 1, 1),
+    (1, 1, 1001),
+    (3, 1, 64),
+    (40, 1, 7),
+    (1, 5, 1),
+    (9, 3, 1),
+    (300, 10, 1),
+    (16, 16, 1),
+    (5, 300, 1),
+    (2, 1100, 1),
+    (3, 5, 3),
+    (4, 16, 3),
+    (2, 8, 49),
+    (2, 3, 700),
+    (1, 2, 1500),
+]
+
+
+class Call:
+    """What the kernel and the reference are both called with."""
+
+    def __init__(
+        self,
+        layout,
+        dtype,
+        bins,
+        *,
+        unit_histograms=False,
+        in_place=False,
+        offsets=(0, 0),
+        calls=1,
+        streams=1,
+        every=1,
+        shared_bytes=ROOMY,
+        most_pending=1 << 30,
+        values=None,
+    ):
+        self.bins = bins
+        edges = torch.tensor(bins.edges if bins else [], dtype=torch.float32)
+        self.edges = edges
+        units = layout[1]
+        self.x = samples(layout, dtype, edges) if values is None else values.reshape(layout)
+        count = len(bins) if bins else 0
+        slots = slot_count(count)
+        rows = units if unit_histograms else 1
+        self.counters = torch.zeros(HEADER + 2 * units + rows * slots, dtype=torch.int64)
+        self.counters[EVERY] = every
+        self.calls = calls * streams
+        y = torch.full_like(self.x, 77) if not in_place else self.x[:0]
+        workspace = torch.zeros(WORKSPACE_HEADER + units, dtype=torch.int64)
+        numbers = [DTYPES.index(dtype), self.binning, count, *layout, rows, calls, streams]
+        numbers += [THREADS, BLOCKS, shared_bytes, most_pending]
+        size = self.x.element_size()
+        self.case = Case(
+            cuda_kernels.COUNTING_RELU,
+            numbers,
+            [self.x, edges, self.counters, *[y, workspace] * streams],
+            [offsets[0] * size, 0, 0, *[offsets[1] * size, 0] * streams],
+        )
+
+    @property
+    def binning(self):
+        return self.bins.binning if self.bins else BINNING_NONE
+
+    def check(self, buffers):
+        x, _, counters, y, workspace = buffers[:5]
+        output = y if y.numel() else x
+        expected = self.counters.clone()
+        for _ in range(self.calls):
+            relu = reference.counting_relu(self.x, expected, self.edges, 1, self.binning)
+        # CUDA's ReLU gives 0 for -0.0.
+        assert same_bits(output, torch.where(self.x == 0, 0, relu))
+        assert counters.tolist() == expected.tolist()
+        for other in buffers[4::2]:
+            assert not other.any()
+
+
+def samples(layout, dtype, edges):
+    x = torch.randn(layout, dtype=torch.float64).mul(2).to(dtype)
+    nasty = nasty_values(dtype, edges[:40])
+    flat = x.view(-1)
+    places = torch.randperm(flat.numel())[: flat.numel() // 2]
+    flat[places] = nasty[torch.randint(len(nasty), (len(places),))]
+    # One unit is dead.
+    x[:, 0] = -x[:, 0].nan_to_num().abs()
+    return x
+
+
+def check(calls):
+    for call, buffers in zip(calls, cuda_kernels.run([call.case for call in calls]), strict=True):
+        call.check(buffers)
+
+
+KINDS = ["log", "linear", "edges", "none"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_layouts(dtype, kind):
+    check([Call(layout, dtype, BINS[kind]) for layout in LAYOUTS])
+
+
+@pytest.mark.parametrize("kind", ["log-coarse", "linear-off-zero", "edges", "none"])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_histograms_per_unit(dtype, kind):
+    check([Call(layout, dtype, BINS[kind], unit_histograms=True) for layout in LAYOUTS])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_starts_off_alignment(dtype):
+    calls = []
+    for layout, offsets, kind, per_unit in itertools.product(
+        [(1, 1, 100), (9, 3, 1), (2, 8, 49)], [(1, 0), (0, 1), (3, 2)], KINDS, [False, True]
+    ):
+        calls.append(Call(layout, dtype, BINS[kind], offsets=offsets, unit_histograms=per_unit))
+    check(calls)
+
+
+@pytest.mark.parametrize("shared_bytes", [400, 2400, 9000])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_little_shared_memory(dtype, shared_bytes):
+    """Fewer copies of the counts, narrower strips, and at last counts in global memory."""
+    calls = []
+    for layout, kind, per_unit in itertools.product(
+        [(1, 1, 1001), (16, 16, 1), (3, 5, 3), (2, 3, 700)], KINDS, [False, True]
+    ):
+        calls.append(
+            Call(layout, dtype, BINS[kind], shared_bytes=shared_bytes, unit_histograms=per_unit)
+        )
+        if layout[1] == 16:
+            dead = torch.full(layout, -1.0, dtype=dtype)
+            calls.append(Call(layout, dtype, BINS[kind], shared_bytes=shared_bytes, values=dead))
+    check(calls)
+
+
+@pytest.mark.parametrize("kind", ["linear", "none"])
+@pytest.mark.parametrize("most_pending", [1, 500])
+def test_counts_that_would_overflow_are_added_in_time(kind, most_pending):
+    check(
+        [
+            Call(layout, dtype, BINS[kind], most_pending=most_pending, unit_histograms=per_unit)
+            for layout in LAYOUTS
+            for dtype in (torch.float32, torch.bfloat16)
+            for per_unit in (False, True)
+        ]
+    )
+
+
+def test_more_zeros_than_16_bits_hold():
+    dead = torch.zeros(200_000, 8, 1, dtype=torch.bfloat16)
+    check([Call(dead.shape, torch.bfloat16, BINS["none"], values=dead)])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_in_place(dtype):
+    check([Call(layout, dtype, BINS["log"], in_place=True) for layout in LAYOUTS])
+
+
+@pytest.mark.parametrize("bins", sorted(BINS))
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_every_nasty_value(dtype, bins):
+    bins = BINS[bins]
+    values = nasty_values(dtype, torch.tensor(bins.edges if bins else []))
+    check([Call((1, 1, values.numel()), dtype, bins, values=values)])
+
+
+def test_bins_that_are_no_float_apart():
+    bins = LinearBins(1, 1 + 2**-19, 16)
+    values = 1 + torch.arange(-4, 24) * 2**-23
+    check([Call((1, 1, 28), torch.float32, bins, values=values)])
+
+
+@pytest.mark.parametrize("every", [0, 1, 2, 3])
+def test_every(every):
+    check(
+        [
+            Call(layout, torch.float32, BINS["linear"], every=every, calls=5)
+            for layout in [(1, 1, 1), (16, 16, 1), (2, 8, 49)]
+        ]
+    )
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_streams_that_share_counters(every):
+    """Which calls are counted is any one's guess; how many, and each as a whole, is not."""
+    x = torch.randn(2, 8, 49)
+    x[:, 3] = -1
+    call = Call(x.shape, torch.float32, BINS["linear"], every=every, calls=4, streams=3, values=x)
+    check([call] * 5)
