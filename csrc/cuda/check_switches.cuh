@@ -17,6 +17,7 @@ struct CheckSwitchesCall {
   int64_t planes;
   int64_t channels;            // 1: planes are contiguous; else channels are last
   unsigned long long* result;  // all ones before; the first place whose switch is wrong
+  int64_t most_narrow_places = kMostNarrowPlaces;
 
   int64_t places() const { return planes * Pooling(pooling).outputs() * channels; }
 };
@@ -53,7 +54,7 @@ void with_check_switches_kernel(const CheckSwitchesCall& call, const Launch& lau
   const auto run = [&]<class Offset, class Index>() {
     launch(check_switches_kernel<Offset, Index>, CheckSwitchesArguments<Index>(call));
   };
-  if (fits_narrow_index(call.pooling, call.places())) {
+  if (fits_narrow_index(call.pooling, call.places(), call.most_narrow_places)) {
     call.wide_offsets ? run.template operator()<int16_t, int32_t>()
                       : run.template operator()<uint8_t, int32_t>();
   } else {

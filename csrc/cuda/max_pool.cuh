@@ -24,6 +24,7 @@ struct MaxPoolCall {
   PoolingNumbers pooling;
   int64_t planes;    // of [batch, channels]; of the batch alone where channels are last
   int64_t channels;  // 0: planes are contiguous; else channels are last
+  int64_t most_narrow_places = kMostNarrowPlaces;
 
   int64_t outputs() const {
     return planes * Pooling(pooling).outputs() * (channels > 0 ? channels : 1);
@@ -208,7 +209,7 @@ void with_max_pool_kernel(const MaxPoolCall& call, const Launch& launch) {
         run.template operator()<Offset, Index, AnyWindows, 1, true>();
       }
     };
-    if (!fits_narrow_index(call.pooling, call.inputs())) {
+    if (!fits_narrow_index(call.pooling, call.inputs(), call.most_narrow_places)) {
       call.wide_offsets ? run_any.template operator()<int16_t, int64_t>()
                         : run_any.template operator()<uint8_t, int64_t>();
     } else if (call.wide_offsets) {

@@ -26,6 +26,7 @@ struct MaxUnpoolCall {
   PoolingNumbers pooling;
   int64_t planes;    // of [batch, channels]; of the batch alone where channels are last
   int64_t channels;  // 0: planes are contiguous; else channels are last
+  int64_t most_narrow_places = kMostNarrowPlaces;
 
   int64_t places() const {
     const Pooling pooling(this->pooling);
@@ -186,7 +187,7 @@ void with_max_unpool_kernel(const MaxUnpoolCall& call, const Launch& launch) {
           return run.template operator()<Offset, Index, Windows, MaxCells>();
       }
     };
-    if (!fits_narrow_index(call.pooling, call.places())) {
+    if (!fits_narrow_index(call.pooling, call.places(), call.most_narrow_places)) {
       call.wide_offsets ? with_overlap.template operator()<int16_t, int64_t, AnyWindows>()
                         : with_overlap.template operator()<uint8_t, int64_t, AnyWindows>();
     } else if (call.wide_offsets) {

@@ -25,6 +25,7 @@ struct MaxUnpoolBackwardCall {
   PoolingNumbers pooling;
   int64_t planes;    // of [batch, channels]; of the batch alone where channels are last
   int64_t channels;  // 1: planes are contiguous; else channels are last
+  int64_t most_narrow_places = kMostNarrowPlaces;
 
   int64_t places() const {
     const Pooling pooling(this->pooling);
@@ -89,7 +90,7 @@ void with_max_unpool_backward_kernel(const MaxUnpoolBackwardCall& call, const La
       launch(max_unpool_backward_kernel<Format, Offset, Index>,
              MaxUnpoolBackwardArguments<Index>(call));
     };
-    if (fits_narrow_index(call.pooling, call.places())) {
+    if (fits_narrow_index(call.pooling, call.places(), call.most_narrow_places)) {
       call.wide_offsets ? run.template operator()<int16_t, int32_t>()
                         : run.template operator()<uint8_t, int32_t>();
     } else {

@@ -28,6 +28,7 @@ void run_max_unpool(Case& call) {
   kernel_call.planes = call.take();
   kernel_call.channels = call.take();
   kernel_call.pooling = take_pooling(call);
+  if (call.take() != 0) kernel_call.most_narrow_places = 0;
   with_max_unpool_kernel(kernel_call, launch);
 }
 
@@ -44,6 +45,7 @@ void run_max_unpool_backward(Case& call) {
   kernel_call.planes = call.take();
   kernel_call.channels = call.take();
   kernel_call.pooling = take_pooling(call);
+  if (call.take() != 0) kernel_call.most_narrow_places = 0;
   with_max_unpool_backward_kernel(kernel_call, launch);
 }
 
@@ -56,5 +58,6 @@ void run_check_switches(Case& call) {
   kernel_call.planes = call.take();
   kernel_call.channels = call.take();
   kernel_call.pooling = take_pooling(call);
+  if (call.take() != 0) kernel_call.most_narrow_places = 0;
   with_check_switches_kernel(kernel_call, launch);
 }

@@ -1,0 +1,205 @@
+"""The CUDA kernels of max_pool and max_unpool, run on the CPU, against the reference."""
+
+import itertools
+
+import cuda_kernels
+import pytest
+import torch
+from cuda_kernels import DTYPES, Case
+from oracle import same_bits
+from test_max_pool import nasty
+
+from relustat import reference
+from relustat.max_pooling import OVERLAPS
+from relustat.pooling import Pooling
+
+# Sizes and [kernel, stride, padding, dilation, ceil_mode]: the windows that have kernels of their
+# own, in widths that vectors fit and do not; others; more than 256 taps; in one to three axes.
+POOLINGS = [
+    ((6, 16), (2, 2, 0, 1, False)),
+    ((5, 14), (2, 2, 0, 1, False)),
+    ((5, 14), (2, 2, 0, 1, True)),
+    ((7, 9), (2, 2, 0, 1, False)),
+    ((6, 8), (2, 2, 1, 1, False)),
+    ((6, 9), (2, 1, 0, 1, False)),
+    ((9, 17), (3, 2, 0, 1, False)),
+    ((8, 16), (3, 2, 1, 1, False)),
+    ((8, 7), (3, 2, 1, 1, True)),
+    ((7, 7), (3, 3, 0, 1, False)),
+    ((1, 1), (3, 2, 1, 1, False)),
+    ((9, 11), (3, 2, 1, 2, False)),
+    ((11, 13), (5, 3, 2, 1, True)),
+    ((6, 7), ((3, 2), (1, 2), (1, 0), (2, 3), False)),
+    ((6, 7), (1, 3, 0, 1, False)),
+    ((20, 21), (17, 2, 5, 1, False)),
+    ((13,), (3, 2, 1, 1, False)),
+    ((13,), (4, 6, 1, 1, True)),
+    ((4, 5, 6), (2, 2, 0, 1, False)),
+    ((4, 5, 6), (3, 2, 1, 1, True)),
+    ((4, 5, 6), ((1, 2, 3), (2, 1, 2), (0, 1, 1), (1, 2, 1), False)),
+]
+CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
+BATCH = 2
+
+
+def channels_of(dtype):
+    """Numbers of channels that are whole vectors, and that are not."""
+    return 16 // dtype.itemsize, 3
+
+
+def each_pooling(dtype):
+    """Yields (x, pooling, whether indices are wide) for every size, layout and kind of index."""
+    for (size, geometry), channels in itertools.product(POOLINGS, channels_of(dtype)):
+        axes = len(size)
+        pooling = Pooling.of("max_pool", axes, *geometry)
+        x = nasty((BATCH, channels, *size), dtype)
+        for wide in (False, True):
+            yield x, pooling, wide
+            if axes in CHANNELS_LAST:
+                yield x.contiguous(memory_format=CHANNELS_LAST[axes]), pooling, wide
+
+
+def is_channels_last(x):
+    return not x.is_contiguous()
+
+
+def in_memory_order(x):
+    """As a contiguous tensor."""
+    return x.movedim(1, -1).contiguous() if is_channels_last(x) else x
+
+
+def as_before(flat, like):
+    if not is_channels_last(like):
+        return flat
+    return flat.movedim(-1, 1)
+
+
+def geometry_numbers(x, pooling, wide, no_channels):
+    """planes, channels, the windows along d, h and w, and whether indices are wide."""
+    channels = x.shape[1] if is_channels_last(x) else no_channels
+    planes = x.shape[0] * (1 if is_channels_last(x) else x.shape[1])
+    size = x.shape[2:]
+    windows = pooling.output_size("max_pool", size)
+    numbers = [1, 1, 1, 1, 0, 1] * (3 - len(size))
+    for axis, cells in enumerate(size):
+        numbers += [cells, windows[axis], pooling.kernel_size[axis], pooling.stride[axis]]
+        numbers += [pooling.padding[axis], pooling.dilation[axis]]
+    return [planes, channels, *numbers, int(wide)]
+
+
+def is_wide(offsets):
+    return int(offsets.dtype == torch.int16)
+
+
+def run(cases):
+    return cuda_kernels.run([Case(*case, [0] * len(case[2])) for case in cases])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_max_pool(dtype):
+    cases, expected = [], []
+    for x, pooling, wide in each_pooling(dtype):
+        y, offsets = reference.max_pool(x, *pooling.arguments)
+        expected.append((y, offsets))
+        numbers = [DTYPES.index(dtype), is_wide(offsets), *geometry_numbers(x, pooling, wide, 0)]
+        buffers = [in_memory_order(tensor) for tensor in (x, y, offsets)]
+        buffers[1] = torch.full_like(buffers[1], 77)
+        buffers[2] = torch.full_like(buffers[2], 77)
+        cases.append((cuda_kernels.MAX_POOL, numbers, buffers))
+    for (y, offsets), (_, got_y, got_offsets) in zip(expected, run(cases), strict=True):
+        assert same_bits(as_before(got_y, y), y)
+        assert torch.equal(as_before(got_offsets, offsets), offsets)
+
+
+def each_unpooling(dtype):
+    """Yields (y, offsets, x, pooling, wide); some of the switches are wrong."""
+    for x, pooling, wide in each_pooling(dtype):
+        _, offsets = reference.max_pool(x, *pooling.arguments)
+        y = torch.empty_like(offsets, dtype=dtype)
+        y.copy_(nasty(y.shape, dtype))
+        yield y, offsets, x, pooling, wide
+
+
+@pytest.mark.parametrize("overlap", OVERLAPS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_max_unpool(dtype, overlap):
+    overlap = OVERLAPS.index(overlap)
+    cases, expected = [], []
+    for y, offsets, x, pooling, wide in each_unpooling(dtype):
+        unpooled = reference.max_unpool(y, offsets, x.shape[2:], *pooling.arguments, overlap)
+        expected.append(unpooled)
+        numbers = [DTYPES.index(dtype), is_wide(offsets), overlap]
+        numbers += geometry_numbers(x, pooling, wide, 0)
+        buffers = [in_memory_order(tensor) for tensor in (y, offsets, unpooled)]
+        buffers[2] = torch.full_like(buffers[2], 77)
+        cases.append((cuda_kernels.MAX_UNPOOL, numbers, buffers))
+    for unpooled, (_, _, got) in zip(expected, run(cases), strict=True):
+        assert same_bits(as_before(got, unpooled), unpooled)
+
+
+@pytest.mark.parametrize("overlap", OVERLAPS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_max_unpool_backward(dtype, overlap):
+    overlap = OVERLAPS.index(overlap)
+    cases, expected = [], []
+    for y, offsets, x, pooling, wide in each_unpooling(dtype):
+        gradient = torch.empty_like(x).copy_(torch.randn(x.shape))
+        arguments = gradient, y, offsets, *pooling.arguments, overlap
+        y_gradient = reference.max_unpool_backward(*arguments)
+        expected.append(y_gradient)
+        numbers = [DTYPES.index(dtype), is_wide(offsets), overlap]
+        numbers += geometry_numbers(x, pooling, wide, 1)
+        buffers = [in_memory_order(tensor) for tensor in (gradient, y, offsets, y_gradient)]
+        buffers[3] = torch.full_like(buffers[3], 77)
+        cases.append((cuda_kernels.MAX_UNPOOL_BACKWARD, numbers, buffers))
+    for y_gradient, (_, _, _, got) in zip(expected, run(cases), strict=True):
+        assert same_bits(as_before(got, y_gradient), y_gradient)
+
+
+def wrong_switches(offsets, pooling, x):
+    """(offsets with one wrong switch, its place in memory) for each kind of wrong."""
+    flat = in_memory_order(offsets)
+    for place in (0, flat.numel() // 2, flat.numel() - 1):
+        for wrong in {pooling.taps, 255 if offsets.dtype == torch.uint8 else -1}:
+            if 0 <= wrong < pooling.taps:
+                continue
+            changed = flat.clone()
+            changed.view(-1)[place] = wrong
+            yield changed, place
+    if any(pooling.padding):
+        # The first tap of the first window lies in the padding.
+        changed = flat.clone()
+        changed.view(-1)[0] = 0
+        yield changed, 0
+
+
+def test_check_switches():
+    cases, expected = [], []
+    for x, pooling, wide in each_pooling(torch.float32):
+        _, offsets = reference.max_pool(x, *pooling.arguments)
+        numbers = [is_wide(offsets), *geometry_numbers(x, pooling, wide, 1)]
+        for changed, place in [(in_memory_order(offsets), -1), *wrong_switches(offsets, pooling, x)]:
+            expected.append(place)
+            buffers = [changed, torch.tensor([-1])]
+            cases.append((cuda_kernels.CHECK_SWITCHES, numbers, buffers))
+    assert [result.item() for _, result in run(cases)] == expected
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_wrong_switches_touch_nothing_else(dtype):
+    """Values with wrong switches are left out; nothing beyond the tensors is read or written."""
+    cases = []
+    for x, pooling, wide in each_pooling(dtype):
+        _, offsets = reference.max_pool(x, *pooling.arguments)
+        limits = torch.iinfo(offsets.dtype)
+        wild = torch.randint(limits.min, limits.max + 1, offsets.shape).to(offsets.dtype)
+        wild = torch.empty_like(offsets).copy_(wild)
+        y = torch.ones_like(offsets, dtype=dtype)
+        for overlap in range(len(OVERLAPS)):
+            numbers = [DTYPES.index(dtype), is_wide(offsets), overlap]
+            tensors = [in_memory_order(tensor) for tensor in (x, y, wild, y)]
+            backward = [*numbers, *geometry_numbers(x, pooling, wide, 1)]
+            cases.append((cuda_kernels.MAX_UNPOOL_BACKWARD, backward, tensors))
+            forward = [*numbers, *geometry_numbers(x, pooling, wide, 0)]
+            cases.append((cuda_kernels.MAX_UNPOOL, forward, [tensors[1], tensors[2], tensors[0]]))
+    run(cases)
