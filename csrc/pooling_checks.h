@@ -149,5 +149,13 @@ inline void check_unpooled(const std::string& op, const at::Tensor& y, const at:
                     ": overlap must be 0 (last), 1 (sum) or 2 (max), got ", overlap);
 }
 
+// `window`: its place in a plane.
+[[noreturn]] inline void raise_for_switch(const std::string& op, const Pooling& pooling,
+                                          int64_t offset, int64_t window) {
+  TORCH_CHECK_VALUE(false, op, ": a switch must stand for a cell of the input, got ", offset,
+                    " in window ", window, " of a plane, where windows have ", pooling.taps(),
+                    " cells");
+}
+
 }  // namespace RELUSTAT_ISA
 }  // namespace relustat

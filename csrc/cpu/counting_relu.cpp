@@ -1,7 +1,6 @@
 #include <ATen/MemoryOverlap.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/relu.h>
 #include <torch/csrc/autograd/graph_task.h>
 #include <torch/library.h>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "../checks.h"
+#include "../dense_relu.h"
 #include "../dtype_of.h"
 #include "denormals.h"
 #include "dispatch.h"
@@ -115,29 +115,14 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
   add_call(call, layout, units.elements_per_unit(), counters.mutable_data_ptr<int64_t>());
 }
 
-// Of the strides that F.relu's output has: TensorIterator keeps a dense input's, but strides of
-// dimensions of size 1 only where the input is in none of these formats.
-at::Tensor empty_output(const at::Tensor& dense) {
-  for (const auto format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
-    if (dense.is_contiguous(format)) return at::empty_like(dense, dense.options(), format);
-  }
-  return at::empty_like(dense);
-}
-
 at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
                          int64_t unit_dim, int64_t binning) {
   const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning);
   if (x.numel() == 0 || !takes_turn(counters.mutable_data_ptr<int64_t>())) return at::relu(x);
-  if (x.is_non_overlapping_and_dense()) {
-    at::Tensor y = empty_output(x);
-    prefer_huge_pages(y);
-    rectify_and_count(x, y, counters, edges, unit_dim, binning, layout);
-    return y;
-  }
-  // The copy's strides are those of F.relu's output, too.
-  at::Tensor y = x.clone();
-  rectify_and_count(y, y, counters, edges, unit_dim, binning, layout);
-  return y;
+  return rectify_dense(x, [&](const at::Tensor& dense, const at::Tensor& y) {
+    if (!y.is_same(dense)) prefer_huge_pages(y);
+    rectify_and_count(dense, y, counters, edges, unit_dim, binning, layout);
+  });
 }
 
 void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
@@ -147,13 +132,11 @@ void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::T
   at::Tensor output = x;
   if (x.numel() == 0 || !takes_turn(counters.mutable_data_ptr<int64_t>())) {
     at::relu_(output);
-  } else if (x.is_non_overlapping_and_dense()) {
-    rectify_and_count(x, x, counters, edges, unit_dim, binning, layout);
-  } else {
-    const at::Tensor dense = x.clone();
-    rectify_and_count(dense, dense, counters, edges, unit_dim, binning, layout);
-    output.copy_(dense);
+    return;
   }
+  rectify_dense_in_place(x, [&](const at::Tensor& dense, const at::Tensor& y) {
+    rectify_and_count(dense, y, counters, edges, unit_dim, binning, layout);
+  });
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "../pooling_tensors.h"
 #include "dispatch.h"
 #include "grain.h"
 
@@ -27,9 +28,7 @@ namespace {
     const bool is_inside = is_tap && pooling.d.taps_inside(o_d).contains(place.d) &&
                            pooling.h.taps_inside(o_h).contains(place.h) &&
                            pooling.w.taps_inside(o_w).contains(place.w);
-    TORCH_CHECK_VALUE(is_inside, op, ": a switch must stand for a cell of the input, got ", offset,
-                      " in window ", window, " of a plane, where windows have ", pooling.taps(),
-                      " cells");
+    if (!is_inside) raise_for_switch(op, pooling, offset, window);
   }
   TORCH_CHECK(false, op, ": switches changed while they were checked");
 }
@@ -46,7 +45,7 @@ void check_switches(const std::string& op, const at::Tensor& offsets, const Pool
                     int64_t channels, const std::vector<TapPlace>& places) {
   SwitchesShare whole{};
   whole.offsets = offsets.const_data_ptr();
-  whole.wide_offsets = offsets.scalar_type() == at::kShort;
+  whole.wide_offsets = has_wide_offsets(offsets);
   whole.pooling = pooling;
   whole.channels = channels;
   whole.places = places.data();

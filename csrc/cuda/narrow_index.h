@@ -9,8 +9,7 @@ namespace relustat::cuda {
 constexpr int64_t kMostNarrowPlaces = int64_t{1} << 30;
 
 // `places`: elements of the larger tensor. Tests allow fewer.
-inline bool fits_narrow_index(const PoolingNumbers& pooling, int64_t places,
-                              int64_t most_places) {
+inline bool fits_narrow_index(const PoolingNumbers& pooling, int64_t places, int64_t most_places) {
   for (const WindowNumbers& numbers : {pooling.d, pooling.h, pooling.w}) {
     const Window window(numbers);
     if (window.stride >= kMostNarrowPlaces || window.dilation >= kMostNarrowPlaces) return false;

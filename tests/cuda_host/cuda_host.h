@@ -4,6 +4,8 @@
 #include <barrier>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <map>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -43,41 +45,74 @@ struct Block {
 
 inline thread_local Block* block;
 
-// What each lane gets is what another one has.
-template <class T>
-T exchange(T value, int from_lane) {
+// Calls look(values) when all lanes of the warp have put theirs there.
+template <class T, class Look>
+auto exchange(T value, const Look& look) {
   static_assert(sizeof(T) <= sizeof(uint64_t));
   Warp& warp = block->warps[threadIdx.x / kLanes];
   memcpy(&warp.values[threadIdx.x % kLanes], &value, sizeof(T));
   warp.barrier.arrive_and_wait();
-  T other;
-  memcpy(&other, &warp.values[from_lane], sizeof(T));
+  const auto result = look([&](int lane) {
+    T of_lane;
+    memcpy(&of_lane, &warp.values[lane], sizeof(T));
+    return of_lane;
+  });
   warp.barrier.arrive_and_wait();
-  return other;
+  return result;
 }
+
+// Threads that stay from launch to launch: to make them takes longer than most kernels do.
+class Threads {
+ public:
+  explicit Threads(int count) : start_(count + 1), finish_(count + 1) {
+    for (int i = 0; i < count; ++i) {
+      all_.emplace_back([this, i] {
+        for (;;) {
+          start_.arrive_and_wait();
+          if (!work_) return;
+          work_(i);
+          finish_.arrive_and_wait();
+        }
+      });
+    }
+  }
+  ~Threads() {
+    work_ = nullptr;
+    start_.arrive_and_wait();
+    for (std::thread& thread : all_) thread.join();
+  }
+
+  // work(i) on thread i, for all of them.
+  void run(std::function<void(int)> work) {
+    work_ = std::move(work);
+    start_.arrive_and_wait();
+    finish_.arrive_and_wait();
+  }
+
+ private:
+  std::barrier<> start_, finish_;
+  std::function<void(int)> work_;
+  std::vector<std::thread> all_;
+};
 
 // Returns when all threads have.
 template <class Kernel, class Arguments>
 void launch(Kernel kernel, int blocks, int threads, size_t shared_bytes,
             const Arguments& arguments) {
   std::vector<std::unique_ptr<Block>> grid;
-  std::vector<std::thread> all;
   for (int b = 0; b < blocks; ++b) {
     grid.push_back(std::make_unique<Block>(threads, shared_bytes));
   }
-  for (int b = 0; b < blocks; ++b) {
-    for (int t = 0; t < threads; ++t) {
-      all.emplace_back([&, b, t] {
-        threadIdx.x = t;
-        blockIdx.x = b;
-        blockDim.x = threads;
-        gridDim.x = blocks;
-        block = grid[b].get();
-        kernel(arguments);
-      });
-    }
-  }
-  for (std::thread& thread : all) thread.join();
+  // Each stream of a test has its own.
+  thread_local std::map<int, Threads> kept;
+  kept.try_emplace(blocks * threads, blocks * threads).first->second.run([&](int i) {
+    threadIdx.x = i % threads;
+    blockIdx.x = i / threads;
+    blockDim.x = threads;
+    gridDim.x = blocks;
+    block = grid[blockIdx.x].get();
+    kernel(arguments);
+  });
 }
 
 }  // namespace cuda_host
@@ -89,18 +124,19 @@ inline void __threadfence() {}
 
 template <class T>
 T __shfl_sync(unsigned int, T value, int lane) {
-  return cuda_host::exchange(value, lane);
+  return cuda_host::exchange(value, [&](const auto& of) { return of(lane); });
 }
 template <class T>
 T __shfl_xor_sync(unsigned int, T value, int mask) {
-  return cuda_host::exchange(value, (threadIdx.x % cuda_host::kLanes) ^ mask);
+  const int lane = threadIdx.x % cuda_host::kLanes;
+  return cuda_host::exchange(value, [&](const auto& of) { return of(lane ^ mask); });
 }
 inline bool __all_sync(unsigned int, bool is_true) {
-  bool all = true;
-  for (int lane = 0; lane < cuda_host::kLanes; ++lane) {
-    all &= cuda_host::exchange(is_true, lane);
-  }
-  return all;
+  return cuda_host::exchange(is_true, [](const auto& of) {
+    bool all = true;
+    for (int lane = 0; lane < cuda_host::kLanes; ++lane) all &= of(lane);
+    return all;
+  });
 }
 
 template <class T>

@@ -1,0 +1,90 @@
+#include <ATen/MemoryOverlap.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/relu.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <torch/csrc/autograd/graph_task.h>
+#include <torch/library.h>
+
+#include <algorithm>
+
+#include "../checks.h"
+#include "../dense_relu.h"
+#include "../dtype_of.h"
+#include "counting_relu.cuh"
+#include "launch.h"
+#include "workspace.h"
+
+namespace relustat::cuda {
+namespace {
+
+CountingReluLimits current_limits() {
+  const int64_t of_processor =
+      attribute(cudaDevAttrMaxSharedMemoryPerMultiprocessor) / kCountingReluBlocksPerProcessor -
+      attribute(cudaDevAttrReservedSharedMemoryPerBlock);
+  const int64_t of_block = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+  return {.threads = kCountingReluThreads,
+          .blocks = attribute(cudaDevAttrMultiProcessorCount) * kCountingReluBlocksPerProcessor,
+          .shared_bytes = std::min(of_processor, of_block),
+          .most_pending = int64_t{1} << 30};
+}
+
+// x and y are dense, with equal strides but for dimensions of size 1; y may be x.
+void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tensor& counters,
+                       const at::Tensor& edges, int64_t unit_dim, int64_t binning,
+                       const CounterLayout& layout) {
+  // Freed when the kernel is in the stream: what takes its place comes after.
+  const at::Tensor words = workspace(Workspace::words(layout.units), x.device());
+  CountingReluCall call{};
+  call.x = x.const_data_ptr();
+  call.y = y.mutable_data_ptr();
+  call.edges = edges.const_data_ptr<float>();
+  call.bins = edges.numel() == 0 ? 0 : edges.numel() - 1;
+  call.counters = reinterpret_cast<Count*>(counters.mutable_data_ptr<int64_t>());
+  call.workspace = reinterpret_cast<Count*>(words.mutable_data_ptr<int64_t>());
+  call.layout = layout;
+  with_counting_relu_kernel(dtype_of(x), static_cast<Binning>(binning),
+                            dense_unit_layout(x, unit_dim), current_limits(), call,
+                            [](auto kernel, const CountingReluCall& arguments) {
+                              const CountingReluTiling& tiling = arguments.tiling;
+                              launch(kernel, tiling.blocks, kCountingReluThreads,
+                                     tiling.shared_bytes(arguments.layout.slots), arguments);
+                            });
+}
+
+// Whether a backward pass runs: a forward inside one (activation checkpointing) repeats one that
+// was counted before.
+bool is_recomputation() { return torch::autograd::get_current_graph_task_id() != -1; }
+
+at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
+                         int64_t unit_dim, int64_t binning) {
+  const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning);
+  if (x.numel() == 0 || is_recomputation()) return at::relu(x);
+  const c10::cuda::CUDAGuard guard(x.device());
+  return rectify_dense(x, [&](const at::Tensor& dense, const at::Tensor& y) {
+    rectify_and_count(dense, y, counters, edges, unit_dim, binning, layout);
+  });
+}
+
+void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
+                    int64_t unit_dim, int64_t binning) {
+  const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning);
+  at::assert_no_internal_overlap(x);
+  at::Tensor output = x;
+  if (x.numel() == 0 || is_recomputation()) {
+    at::relu_(output);
+    return;
+  }
+  const c10::cuda::CUDAGuard guard(x.device());
+  rectify_dense_in_place(x, [&](const at::Tensor& dense, const at::Tensor& y) {
+    rectify_and_count(dense, y, counters, edges, unit_dim, binning, layout);
+  });
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(relustat, CUDA, m) {
+  m.impl("counting_relu", counting_relu);
+  m.impl("counting_relu_", counting_relu_);
+}
+
+}  // namespace relustat::cuda

@@ -1,0 +1,31 @@
+#include "switches.h"
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/as_strided.h>
+#include <ATen/ops/full.h>
+#include <c10/cuda/CUDAGraphsC10Utils.h>
+
+#include "check_switches.cuh"
+#include "launch.h"
+
+namespace relustat::cuda {
+
+void check_switches(const std::string& op, const at::Tensor& offsets, const PooledPlanes& pooled) {
+  if (c10::cuda::currentStreamCaptureStatusMayInitCtx() != c10::cuda::CaptureStatus::None) return;
+  const at::Tensor result = at::full({1}, int64_t{-1}, offsets.options().dtype(at::kLong));
+  CheckSwitchesCall call{};
+  call.offsets = offsets.const_data_ptr();
+  call.wide_offsets = has_wide_offsets(offsets);
+  call.pooling = pooled.numbers;
+  call.planes = pooled.planes;
+  call.channels = pooled.channels_or_one();
+  call.result = reinterpret_cast<unsigned long long*>(result.mutable_data_ptr<int64_t>());
+  with_check_switches_kernel(call, launch_for_each_place);
+  const int64_t place = result.item<int64_t>();
+  if (place < 0) return;
+  const Pooling pooling(pooled.numbers);
+  const at::Tensor wrong = at::as_strided(offsets, {1}, {1}, offsets.storage_offset() + place);
+  raise_for_switch(op, pooling, wrong.item().toLong(), place / call.channels % pooling.outputs());
+}
+
+}  // namespace relustat::cuda
