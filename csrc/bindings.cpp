@@ -2,7 +2,10 @@
 #include <pybind11/pybind11.h>
 #include <torch/version.h>
 
+#include <string>
+
 #include "binning.h"
+#include "cuda/build.h"
 
 namespace py = pybind11;
 
@@ -25,7 +28,11 @@ py::dict build_info() {
 #else
   info["openmp"] = false;
 #endif
+#if defined(RELUSTAT_WITH_CUDA)
+  info["kernels"] = std::string("CPU, CUDA ") + relustat::cuda::build();
+#else
   info["kernels"] = "CPU";
+#endif
   return info;
 }
 

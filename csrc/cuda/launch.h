@@ -10,18 +10,10 @@
 #include <set>
 #include <utility>
 
+#include "architectures.h"
 #include "grid.cuh"
 
 namespace relustat::cuda {
-
-// What nvcc was told to compile for, as in "750,900".
-inline const char* built_architectures() {
-#define RELUSTAT_AS_TEXT(...) #__VA_ARGS__
-#define RELUSTAT_VALUE_AS_TEXT(...) RELUSTAT_AS_TEXT(__VA_ARGS__)
-  return RELUSTAT_VALUE_AS_TEXT(__CUDA_ARCH_LIST__);
-#undef RELUSTAT_VALUE_AS_TEXT
-#undef RELUSTAT_AS_TEXT
-}
 
 inline int attribute(cudaDeviceAttr which) {
   int value = 0;
@@ -43,9 +35,9 @@ inline void prepare(const void* kernel) {
     cudaGetLastError();
     const int major = attribute(cudaDevAttrComputeCapabilityMajor);
     const int minor = attribute(cudaDevAttrComputeCapabilityMinor);
-    TORCH_CHECK(false, "relustat: the CUDA kernels must be built for compute capability ", major,
-                ".", minor, ", got ", built_architectures(), "; build with TORCH_CUDA_ARCH_LIST=\"",
-                major, ".", minor, "\"");
+    TORCH_CHECK(false, "relustat: the CUDA kernels must be built for sm_", major, minor, ", got ",
+                built_architectures(), "; build again with TORCH_CUDA_ARCH_LIST=", major, ".",
+                minor);
   }
   C10_CUDA_CHECK(found);
   const int most_shared = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin) -

@@ -1,0 +1,8 @@
+#pragma once
+
+namespace relustat::cuda {
+
+// The toolkit and the architectures that the kernels were compiled with, as in "13.0 for 750,900".
+const char* build();
+
+}  // namespace relustat::cuda
