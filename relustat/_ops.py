@@ -66,11 +66,18 @@ def _(gradient: Tensor, y: Tensor | None, offsets: Tensor, *arguments: Any) -> T
     return pooling_reference.empty_like(gradient, offsets.shape, pooling.axes)
 
 
+_TO_GET_KERNELS = {
+    "cuda": "for CUDA kernels build relustat with a CUDA build of PyTorch and nvcc at hand: "
+    "`pip install --no-build-isolation --no-deps --force-reinstall .`",
+}
+
+
 @functools.cache
 def _warn_no_kernel(device_type: str) -> None:
+    how = _TO_GET_KERNELS.get(device_type, "`relustat info` lists the kernels")
     warnings.warn(
         f"relustat: this build has no kernel for {device_type}; the reference serves on the CPU, "
-        "which copies every input there (`relustat info` lists the kernels)",
+        f"which copies every input there ({how})",
         stacklevel=3,
     )
 

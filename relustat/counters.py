@@ -120,6 +120,7 @@ class Counters:
         return edges
 
     def _new_words(self, units: int, device: torch.device) -> Tensor:
+        _check_not_capturing(device)
         rows = units if self.unit_histograms else 1
         slots = slot_count(len(self.bins) if self.bins is not None else 0)
         # An inference tensor could not be reset outside of inference mode.
@@ -129,6 +130,7 @@ class Counters:
             return words
 
     def _new_edges(self, device: torch.device) -> Tensor:
+        _check_not_capturing(device)
         edges = np.zeros(0) if self.bins is None else self.bins.edges
         with torch.inference_mode(False):
             return torch.from_numpy(edges.astype(np.float32)).to(device)
@@ -208,6 +210,15 @@ class Counters:
                     if not words.is_meta  # loaded to where nothing is kept
                 ]
             )
+
+
+def _check_not_capturing(device: torch.device) -> None:
+    # What is allocated then is set to 0 at each replay.
+    if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+        raise RuntimeError(
+            "Counters: tensors must be allocated before a CUDA graph is captured, got the first "
+            f"input of its width on {device} in the midst of one; call the model once before"
+        )
 
 
 def _is_integer(value: object) -> bool:

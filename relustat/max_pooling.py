@@ -162,7 +162,7 @@ def _max_pool(
     op = f"max_pool{axes}d"
     pooling = Pooling.of(op, axes, kernel_size, stride, padding, dilation, ceil_mode)
     y, offsets = _ops_for(op, x).max_pool(x, *pooling.arguments)
-    return y, Switches(offsets, pooling, x.shape[-axes:])
+    return y, Switches.of_pooling(offsets, pooling, x.shape[-axes:])
 
 
 def _max_unpool(axes: int, y: Tensor, switches: Switches, overlap: str) -> Tensor:
@@ -185,6 +185,7 @@ def _max_unpool(axes: int, y: Tensor, switches: Switches, overlap: str) -> Tenso
         switches.input_size,
         *switches.pooling.arguments,
         OVERLAPS.index(overlap),
+        not switches.are_known(),
     )
     return x
 

@@ -37,6 +37,9 @@ class Switches:
 
     __hash__ = None  # type: ignore[assignment]
 
+    # The offsets that a pooling made, and their version then.
+    _pooled: tuple[Tensor, int] | None = None
+
     def __init__(self, offsets: Tensor, pooling: Pooling, input_size: Sequence[int]) -> None:
         self.offsets = offsets
         self.pooling = pooling
@@ -109,6 +112,25 @@ class Switches:
                 f"{list(place)} with input_size={list(input_size)}, {pooling}"
             )
         return cls(offsets.to(pooling.offsets_dtype), pooling, input_size)
+
+    @classmethod
+    def of_pooling(cls, offsets: Tensor, pooling: Pooling, input_size: Sequence[int]) -> Switches:
+        """Switches that a pooling has just made, and so known to be right until they change."""
+        switches = cls(offsets, pooling, input_size)
+        # Compilers trace no versions, and inference tensors have none.
+        if not torch.compiler.is_compiling() and not offsets.is_inference():
+            switches._pooled = (offsets, offsets._version)
+        return switches
+
+    def are_known(self) -> bool:
+        """Whether they are as a pooling made them; if not, unpooling validates them."""
+        if self._pooled is None or torch.compiler.is_compiling():
+            return False
+        offsets, version = self._pooled
+        return self.offsets is offsets and offsets._version == version
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_pooled"}
 
     def indices(self) -> Tensor:
         """PyTorch's indices: int64 flat places in the input's planes, of the offsets' shape."""

@@ -308,3 +308,12 @@ def test_bad_options(options, message):
         CountingReLU(**options)
     with pytest.raises((TypeError, ValueError), match=message):
         relustat.watch(nn.ReLU(), **options)
+
+
+def test_counters_are_not_made_while_a_graph_is_captured(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    counters = relustat.Counters()
+    for make in (lambda device: counters.words_for(3, device), counters.edges_on):
+        with pytest.raises(RuntimeError, match="must be allocated before a CUDA graph is captured"):
+            make(torch.device("cuda", 0))
+    counters.words_for(3, torch.device("cpu"))

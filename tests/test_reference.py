@@ -81,6 +81,12 @@ def test_fallback_warns_once():
     assert counters.stats.calls == 3
 
 
+def test_fallback_tells_how_to_get_cuda_kernels():
+    _ops._warn_no_kernel.cache_clear()
+    with pytest.warns(UserWarning, match="no kernel for cuda.*build relustat with a CUDA build of"):
+        _ops._warn_no_kernel("cuda")
+
+
 def test_header_is_the_same_in_cpp():
     # counters.h's words, seen from outside.
     counters = Counters(None, every=5)

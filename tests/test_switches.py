@@ -161,3 +161,25 @@ def test_an_index_wrapped_into_the_next_row(device):
 def test_bad_indices(device, shape, dtype, input_size, error, message):
     with pytest.raises(error, match=f"Switches.from_indices: .*{message}"):
         Switches.from_indices(torch.zeros(shape, dtype=dtype, device=device), input_size, 2)
+
+
+def test_switches_are_known_until_they_change(device):
+    _, switches = max_pool2d(torch.randn(1, 2, 6, 6, device=device), 2)
+    assert switches.are_known()
+    assert not copy.deepcopy(switches).are_known()
+    assert not pickle.loads(pickle.dumps(switches)).are_known()
+    assert not Switches(switches.offsets, switches.pooling, switches.input_size).are_known()
+    switches.offsets[0, 0, 0, 0] = 200
+    assert not switches.are_known()
+    with pytest.raises(ValueError, match="must stand for a cell of the input, got 200"):
+        max_unpool2d(torch.ones(1, 2, 3, 3, device=device), switches)
+    _, switches = max_pool2d(torch.randn(1, 2, 6, 6, device=device), 2)
+    switches.offsets = switches.offsets.clone()
+    assert not switches.are_known()
+
+
+def test_switches_made_in_inference_mode_are_validated(device):
+    with torch.inference_mode():
+        y, switches = max_pool2d(torch.randn(1, 2, 6, 6, device=device), 2)
+        assert not switches.are_known()
+        max_unpool2d(y, switches)
