@@ -2,27 +2,32 @@
 #   PYTHON=python3.12   the interpreter that makes the environment
 #   VENV=path           the environment; an existing one is kept, and what it lacks is installed
 #   TORCH=torch==2.12.0 the PyTorch to install there
+#   ARCHITECTURES="90"  what cuda-check compiles for, instead of all that setup.py names
 PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch==2.13.0
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help env build demo test lint format bench dist clean
+.PHONY: help env build demo test asan tsan lint format bench cuda-check gpu-check dist clean
 
 # Quoted wherever it is used: both paths may hold spaces.
 PY = "$(VENV)/bin/python"
 PIP = $(PY) -m pip install --quiet --disable-pip-version-check
 ENV_STAMP = "$(VENV)/.relustat-env"
+CUDA_TESTS = tests/test_cuda_counting_relu.py tests/test_cuda_pooling.py
 INSTALL_STAMP = "$(VENV)/.relustat-install"
 BUILD_STAMP = build/.built-for
-CXX_FILES = $$(git ls-files '*.cpp' '*.h')
+CXX_FILES = $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
 help:
 	@echo "make demo    train a small CNN and show what its ReLUs do"
 	@echo "make test    run the tests"
+	@echo "make asan    run the CUDA kernels on the CPU under AddressSanitizer; make tsan  for races"
 	@echo "make lint    run the linters;  make format  applies them"
 	@echo "make bench   measure against PyTorch"
+	@echo "make cuda-check  compile the CUDA sources with nvcc; no GPU needed"
+	@echo "make gpu-check   build, test and measure on a GPU, with PYTHON's own PyTorch"
 	@echo "make build   compile the extension into $(VENV)"
 	@echo "make dist    build wheel and sdist, and install the wheel into an empty environment"
 	@echo "Settings: PYTHON=$(PYTHON) VENV=$(VENV) TORCH=$(TORCH)"
@@ -54,6 +59,13 @@ demo: build
 test: build
 	@$(PY) -m pytest
 
+# The kernels of csrc/cuda, a thread for each of theirs.
+asan: build
+	@RELUSTAT_SANITIZE=address,undefined $(PY) -m pytest $(CUDA_TESTS)
+
+tsan: build
+	@RELUSTAT_SANITIZE=thread $(PY) -m pytest $(CUDA_TESTS)
+
 lint: build
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
@@ -67,6 +79,13 @@ format: build
 
 bench: build
 	@$(PY) -m pytest benchmarks -q --benchmark-enable --benchmark-only --benchmark-quiet
+
+cuda-check: env
+	@$(PY) tools/cuda_check.py $(ARCHITECTURES)
+
+# In the environment that has a CUDA build of PyTorch; nothing is installed.
+gpu-check:
+	@"$(PYTHON)" tools/gpu_check.py $(if $(OUTPUT),--output "$(OUTPUT)")
 
 dist: build
 	@rm -rf dist build/dist-check

@@ -41,13 +41,13 @@ WITH_CUDA = REASON is None
 SOURCES = sorted(str(path) for path in Path("csrc").rglob("*.cpp"))
 HEADERS = sorted(str(path) for path in Path("csrc").rglob("*.h"))
 
-# One expression gives one result wherever it is inlined, on the CPU and on GPUs; so no multiplication
-# and addition become one. PyTorch 2.11 would choose C++17.
+# PyTorch 2.11 would choose C++17.
 SHARED_FLAGS = ["-std=c++20"]
 # at::parallel_for runs on one thread in a file compiled without OpenMP. Trapping and errno are
 # given up, not exactness: with them the compiler vectorises no conditional floating-point code.
 CXX_FLAGS = ["-O0", "-g"] if DEBUG else ["-O3", "-g0"]
 CXX_FLAGS += ["-fopenmp", "-fno-trapping-math", "-fno-math-errno", "-fvisibility=hidden"]
+# One expression gives one result wherever it is inlined, and on GPUs the same (--fmad=false below).
 CXX_FLAGS += ["-ffp-contract=off", "-Wall"]
 NVCC_FLAGS = ["-O0", "-g"] if DEBUG else ["-O3"]
 NVCC_FLAGS += ["--fmad=false", "--expt-relaxed-constexpr", "-Xcompiler=-fvisibility=hidden"]

@@ -20,7 +20,16 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "tests/cuda_host").glob("*.cpp"))
 SANITIZE = os.environ.get("RELUSTAT_SANITIZE", "")
 COMPILER = os.environ.get("CXX", "g++")
-FLAGS = ["-std=c++20", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-pthread"]
+FLAGS = [
+    "-std=c++20",
+    "-O1",
+    "-g",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wno-unknown-pragmas",
+    "-pthread",
+]
 # A GPU's integers wrap around, and its kernels are compiled with --fmad=false.
 FLAGS += ["-ffp-contract=off", "-fno-strict-aliasing"]
 if SANITIZE:
@@ -75,7 +84,9 @@ def _numbers(*numbers: int) -> bytes:
 
 
 def _bytes(tensor: torch.Tensor) -> bytes:
-    return tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
+    return (
+        tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
+    )
 
 
 def _tensor(data: bytearray, like: torch.Tensor) -> torch.Tensor:

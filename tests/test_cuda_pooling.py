@@ -178,7 +178,10 @@ def test_check_switches():
     for x, pooling, wide in each_pooling(torch.float32):
         _, offsets = reference.max_pool(x, *pooling.arguments)
         numbers = [is_wide(offsets), *geometry_numbers(x, pooling, wide, 1)]
-        for changed, place in [(in_memory_order(offsets), -1), *wrong_switches(offsets, pooling, x)]:
+        for changed, place in [
+            (in_memory_order(offsets), -1),
+            *wrong_switches(offsets, pooling, x),
+        ]:
             expected.append(place)
             buffers = [changed, torch.tensor([-1])]
             cases.append((cuda_kernels.CHECK_SWITCHES, numbers, buffers))

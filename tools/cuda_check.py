@@ -52,7 +52,12 @@ def compile_source(nvcc: str, source: Path, architecture: str, target: Path) -> 
     torch_headers = Path(torch.__file__).parent / "include"
     headers = [torch_headers, torch_headers / "torch/csrc/api/include"]
     headers.append(Path(sysconfig.get_paths()["include"]))
-    command = [nvcc, *FLAGS, *STRICT, f"-gencode=arch=compute_{architecture},code=sm_{architecture}"]
+    command = [
+        nvcc,
+        *FLAGS,
+        *STRICT,
+        f"-gencode=arch=compute_{architecture},code=sm_{architecture}",
+    ]
     command += [f"-isystem={path}" for path in headers]
     command += ["-c", str(source), "-o", str(target / f"{source.stem}-{architecture}.o")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -100,7 +105,10 @@ def main(architectures: list[str]) -> None:
             for kernel, used in read_usage(said).items():
                 usage[kernel][architecture] = used
     names = sorted(usage)
-    print("registers (+ static shared memory, ! spilled) " + " ".join(f"sm_{a}" for a in architectures))
+    print(
+        "registers (+ static shared memory, ! spilled) "
+        + " ".join(f"sm_{a}" for a in architectures)
+    )
     for name, mangled in sorted(zip(readable(names), names, strict=True)):
         print(f"{name:<90} " + " ".join(f"{usage[mangled][a]!s:>5}" for a in architectures))
     spilled = [name for name in names if any(used.spilled for used in usage[name].values())]
