@@ -4,13 +4,15 @@ Environment:
     USE_CUDA=0: without the CUDA kernels.
     FORCE_CUDA=1: with them, or not at all.
     TORCH_CUDA_ARCH_LIST: what to compile them for, as in "8.0;9.0+PTX"; without it, for the GPUs
-        of this machine, or where there are none, for all that KERNEL_ARCHITECTURES names.
+        of this machine, or where there are none, for all that the kernels are checked with.
     MAX_JOBS: compilers at a time.
     DEBUG=1: no optimisation, with debug information.
     CFLAGS, CXXFLAGS: added by setuptools as usual.
 """
 
 import os
+import re
+import subprocess
 from pathlib import Path
 
 import torch
@@ -18,7 +20,13 @@ from setuptools import setup
 from torch.utils.cpp_extension import CUDA_HOME, BuildExtension, CppExtension, CUDAExtension
 
 DEBUG = os.environ.get("DEBUG", "0") == "1"
-KERNEL_ARCHITECTURES = "7.5;8.0;9.0;10.0;12.0+PTX"
+NVCC = Path(CUDA_HOME or "", "bin", "nvcc")
+
+
+def nvcc_version() -> tuple[int, int]:
+    said = subprocess.run([NVCC, "--version"], capture_output=True, text=True, check=True).stdout
+    major, minor = re.search(r"release (\d+)\.(\d+)", said).groups()
+    return int(major), int(minor)
 
 
 def why_no_cuda() -> str | None:
@@ -26,10 +34,23 @@ def why_no_cuda() -> str | None:
     if os.environ.get("USE_CUDA") == "0":
         return "USE_CUDA=0"
     if torch.version.cuda is None:
-        return "this PyTorch is a CPU build"
-    if CUDA_HOME is None:
+        return f"this PyTorch is a {'ROCm' if torch.version.hip else 'CPU'} build"
+    if CUDA_HOME is None or not NVCC.exists():
         return "no CUDA toolkit was found: is nvcc on the PATH, or CUDA_HOME set?"
+    if nvcc_version()[0] != int(torch.version.cuda.split(".")[0]):
+        ours = ".".join(map(str, nvcc_version()))
+        return f"nvcc is of CUDA {ours}, this PyTorch of CUDA {torch.version.cuda}"
     return None
+
+
+def architectures() -> str:
+    """For PyTorch's TORCH_CUDA_ARCH_LIST."""
+    if os.environ.get("TORCH_CUDA_ARCH_LIST"):
+        return os.environ["TORCH_CUDA_ARCH_LIST"]
+    if torch.cuda.is_available():
+        found = {torch.cuda.get_device_capability(i) for i in range(torch.cuda.device_count())}
+        return ";".join(f"{major}.{minor}" for major, minor in sorted(found))
+    return "7.5;8.0;9.0;10.0;12.0+PTX" if nvcc_version() >= (12, 8) else "7.5;8.0;9.0+PTX"
 
 
 REASON = why_no_cuda()
@@ -56,10 +77,8 @@ if WITH_CUDA:
     SOURCES += sorted(str(path) for path in Path("csrc").rglob("*.cu"))
     HEADERS += sorted(str(path) for path in Path("csrc").rglob("*.cuh"))
     CXX_FLAGS.append("-DRELUSTAT_WITH_CUDA")
-    if not torch.cuda.is_available():
-        os.environ.setdefault("TORCH_CUDA_ARCH_LIST", KERNEL_ARCHITECTURES)
-    architectures = os.environ.get("TORCH_CUDA_ARCH_LIST", "this machine's GPUs")
-    kernels = f"CPU and CUDA {torch.version.cuda} kernels for {architectures} ({CUDA_HOME})"
+    os.environ["TORCH_CUDA_ARCH_LIST"] = architectures()
+    kernels = f"CPU and CUDA {torch.version.cuda} kernels for {architectures()} ({CUDA_HOME})"
 else:
     kernels = f"CPU kernels only ({REASON})"
 print(f"relustat: building {kernels}; {len(SOURCES)} sources{', DEBUG' if DEBUG else ''}")

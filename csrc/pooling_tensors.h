@@ -18,19 +18,17 @@ struct PooledPlanes {
   PoolingNumbers numbers;
   at::MemoryFormat format;
   int64_t planes;    // of [batch, channels]; of the batch alone where channels are last
-  int64_t channels;  // 0: planes are contiguous; else channels are last
+  int64_t channels;  // side by side at each place: 1 in contiguous planes
 
   // `x`: any tensor whose last dimensions are pooled, or have been.
   PooledPlanes(const PoolingNumbers& numbers, const at::Tensor& x, int64_t axes)
-      : numbers(numbers), format(pooling_format(x, axes)), planes(1), channels(0) {
+      : numbers(numbers), format(pooling_format(x, axes)), planes(1), channels(1) {
     for (int64_t dim = 0; dim < x.dim() - axes; ++dim) planes *= x.size(dim);
-    if (format != at::MemoryFormat::Contiguous) {
+    if (format != at::MemoryFormat::Contiguous && x.size(1) > 1) {
       channels = x.size(1);
       planes = x.size(0);
     }
   }
-  // Elements that lie side by side wherever a window or cell does.
-  int64_t channels_or_one() const { return channels > 0 ? channels : 1; }
   at::Tensor empty(at::IntArrayRef sizes, const at::TensorOptions& options) const {
     return at::empty(sizes, options.memory_format(format));
   }

@@ -193,7 +193,7 @@ def check_unpooled_backward(
     pooling: Pooling,
     overlap: int,
 ) -> None:
-    """Raises what csrc/cpu/max_unpool.cpp raises."""
+    """Raises what csrc/pooling_tensors.h raises."""
     windows = check_pooled(op, gradient, pooling)
     like_y = gradient.new_empty((*gradient.shape[: -pooling.axes], *windows))
     check_unpooled(op, like_y, offsets, pooling, gradient.shape[-pooling.axes :], overlap)

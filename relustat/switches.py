@@ -38,7 +38,7 @@ class Switches:
     __hash__ = None  # type: ignore[assignment]
 
     # The offsets that a pooling made, and their version then.
-    _pooled: tuple[Tensor, int] | None = None
+    _pooled: tuple[Tensor, int | None] | None = None
 
     def __init__(self, offsets: Tensor, pooling: Pooling, input_size: Sequence[int]) -> None:
         self.offsets = offsets
@@ -117,17 +117,19 @@ class Switches:
     def of_pooling(cls, offsets: Tensor, pooling: Pooling, input_size: Sequence[int]) -> Switches:
         """Switches that a pooling has just made, and so known to be right until they change."""
         switches = cls(offsets, pooling, input_size)
-        # Compilers trace no versions, and inference tensors have none.
-        if not torch.compiler.is_compiling() and not offsets.is_inference():
-            switches._pooled = (offsets, offsets._version)
+        if not torch.compiler.is_compiling():
+            switches._pooled = (offsets, _version(offsets))
         return switches
 
     def are_known(self) -> bool:
-        """Whether they are as a pooling made them; if not, unpooling validates them."""
+        """Whether they are as a pooling made them; if not, unpooling validates them.
+
+        Switches made in inference mode count as known: changes in place leave no trace there.
+        """
         if self._pooled is None or torch.compiler.is_compiling():
             return False
         offsets, version = self._pooled
-        return self.offsets is offsets and offsets._version == version
+        return self.offsets is offsets and _version(offsets) == version
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_pooled"}
@@ -177,6 +179,11 @@ class Switches:
             f"Switches({dtype} {list(self.offsets.shape)} into {list(self.input_size)}: "
             f"{self.pooling})"
         )
+
+
+def _version(tensor: Tensor) -> int | None:
+    """How often it was changed in place; None of inference tensors, which do not count."""
+    return None if tensor.is_inference() else tensor._version
 
 
 def _flatten(switches: Switches) -> tuple[list[Any], Pooling]:

@@ -9,7 +9,7 @@ from cuda_kernels import DTYPES, Case
 from oracle import same_bits
 from test_max_pool import nasty
 
-from relustat import reference
+from relustat import _ops, reference
 from relustat.max_pooling import OVERLAPS
 from relustat.pooling import Pooling
 
@@ -74,9 +74,9 @@ def as_before(flat, like):
     return flat.movedim(-1, 1)
 
 
-def geometry_numbers(x, pooling, wide, no_channels):
+def geometry_numbers(x, pooling, wide):
     """planes, channels, the windows along d, h and w, and whether indices are wide."""
-    channels = x.shape[1] if is_channels_last(x) else no_channels
+    channels = x.shape[1] if is_channels_last(x) else 1
     planes = x.shape[0] * (1 if is_channels_last(x) else x.shape[1])
     size = x.shape[2:]
     windows = pooling.output_size("max_pool", size)
@@ -91,28 +91,31 @@ def is_wide(offsets):
     return int(offsets.dtype == torch.int16)
 
 
-def run(cases):
-    return cuda_kernels.run([Case(*case, [0] * len(case[2])) for case in cases])
+def run(cases, offset=0):
+    """``offset``: by how many bytes the first buffer starts off alignment."""
+    return cuda_kernels.run([Case(*case, [offset] + [0] * (len(case[2]) - 1)) for case in cases])
 
 
+@pytest.mark.parametrize("elements_off", [0, 1])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_max_pool(dtype):
+def test_max_pool(dtype, elements_off):
     cases, expected = [], []
     for x, pooling, wide in each_pooling(dtype):
         y, offsets = reference.max_pool(x, *pooling.arguments)
         expected.append((y, offsets))
-        numbers = [DTYPES.index(dtype), is_wide(offsets), *geometry_numbers(x, pooling, wide, 0)]
+        numbers = [DTYPES.index(dtype), is_wide(offsets), *geometry_numbers(x, pooling, wide)]
         buffers = [in_memory_order(tensor) for tensor in (x, y, offsets)]
         buffers[1] = torch.full_like(buffers[1], 77)
         buffers[2] = torch.full_like(buffers[2], 77)
         cases.append((cuda_kernels.MAX_POOL, numbers, buffers))
-    for (y, offsets), (_, got_y, got_offsets) in zip(expected, run(cases), strict=True):
+    results = run(cases, elements_off * dtype.itemsize)
+    for (y, offsets), (_, got_y, got_offsets) in zip(expected, results, strict=True):
         assert same_bits(as_before(got_y, y), y)
         assert torch.equal(as_before(got_offsets, offsets), offsets)
 
 
 def each_unpooling(dtype):
-    """Yields (y, offsets, x, pooling, wide); some of the switches are wrong."""
+    """Yields (y, offsets, x, pooling, whether indices are wide)."""
     for x, pooling, wide in each_pooling(dtype):
         _, offsets = reference.max_pool(x, *pooling.arguments)
         y = torch.empty_like(offsets, dtype=dtype)
@@ -120,20 +123,22 @@ def each_unpooling(dtype):
         yield y, offsets, x, pooling, wide
 
 
+@pytest.mark.parametrize("elements_off", [0, 1])
 @pytest.mark.parametrize("overlap", OVERLAPS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_max_unpool(dtype, overlap):
+def test_max_unpool(dtype, overlap, elements_off):
     overlap = OVERLAPS.index(overlap)
     cases, expected = [], []
     for y, offsets, x, pooling, wide in each_unpooling(dtype):
         unpooled = reference.max_unpool(y, offsets, x.shape[2:], *pooling.arguments, overlap)
         expected.append(unpooled)
         numbers = [DTYPES.index(dtype), is_wide(offsets), overlap]
-        numbers += geometry_numbers(x, pooling, wide, 0)
+        numbers += geometry_numbers(x, pooling, wide)
         buffers = [in_memory_order(tensor) for tensor in (y, offsets, unpooled)]
         buffers[2] = torch.full_like(buffers[2], 77)
         cases.append((cuda_kernels.MAX_UNPOOL, numbers, buffers))
-    for unpooled, (_, _, got) in zip(expected, run(cases), strict=True):
+    results = run(cases, elements_off * dtype.itemsize)
+    for unpooled, (_, _, got) in zip(expected, results, strict=True):
         assert same_bits(as_before(got, unpooled), unpooled)
 
 
@@ -148,7 +153,7 @@ def test_max_unpool_backward(dtype, overlap):
         y_gradient = reference.max_unpool_backward(*arguments)
         expected.append(y_gradient)
         numbers = [DTYPES.index(dtype), is_wide(offsets), overlap]
-        numbers += geometry_numbers(x, pooling, wide, 1)
+        numbers += geometry_numbers(x, pooling, wide)
         buffers = [in_memory_order(tensor) for tensor in (gradient, y, offsets, y_gradient)]
         buffers[3] = torch.full_like(buffers[3], 77)
         cases.append((cuda_kernels.MAX_UNPOOL_BACKWARD, numbers, buffers))
@@ -177,7 +182,7 @@ def test_check_switches():
     cases, expected = [], []
     for x, pooling, wide in each_pooling(torch.float32):
         _, offsets = reference.max_pool(x, *pooling.arguments)
-        numbers = [is_wide(offsets), *geometry_numbers(x, pooling, wide, 1)]
+        numbers = [is_wide(offsets), *geometry_numbers(x, pooling, wide)]
         for changed, place in [
             (in_memory_order(offsets), -1),
             *wrong_switches(offsets, pooling, x),
@@ -188,21 +193,71 @@ def test_check_switches():
     assert [result.item() for _, result in run(cases)] == expected
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_wrong_switches_touch_nothing_else(dtype):
-    """Values with wrong switches are left out; nothing beyond the tensors is read or written."""
-    cases = []
-    for x, pooling, wide in each_pooling(dtype):
-        _, offsets = reference.max_pool(x, *pooling.arguments)
+def wild_switches(dtype):
+    """Yields (y, any switches at all, x, pooling, whether indices are wide)."""
+    for y, offsets, x, pooling, wide in each_unpooling(dtype):
         limits = torch.iinfo(offsets.dtype)
         wild = torch.randint(limits.min, limits.max + 1, offsets.shape).to(offsets.dtype)
-        wild = torch.empty_like(offsets).copy_(wild)
-        y = torch.ones_like(offsets, dtype=dtype)
-        for overlap in range(len(OVERLAPS)):
-            numbers = [DTYPES.index(dtype), is_wide(offsets), overlap]
-            tensors = [in_memory_order(tensor) for tensor in (x, y, wild, y)]
-            backward = [*numbers, *geometry_numbers(x, pooling, wide, 1)]
-            cases.append((cuda_kernels.MAX_UNPOOL_BACKWARD, backward, tensors))
-            forward = [*numbers, *geometry_numbers(x, pooling, wide, 0)]
-            cases.append((cuda_kernels.MAX_UNPOOL, forward, [tensors[1], tensors[2], tensors[0]]))
-    run(cases)
+        right = torch.rand(offsets.shape) < 0.5
+        yield y, offsets.clone().copy_(torch.where(right, offsets, wild)), x, pooling, wide
+
+
+@pytest.mark.parametrize("overlap", range(3))
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_wrong_switches_are_left_out(dtype, overlap):
+    cases, expected = [], []
+    for y, wild, x, pooling, wide in wild_switches(dtype):
+        arguments = y, wild, x.shape[2:], *pooling.arguments, overlap, False
+        expected.append(_ops.max_unpool(*arguments))
+        numbers = [DTYPES.index(dtype), is_wide(wild), overlap]
+        numbers += geometry_numbers(x, pooling, wide)
+        buffers = [in_memory_order(tensor) for tensor in (y, wild, x)]
+        cases.append((cuda_kernels.MAX_UNPOOL, numbers, buffers))
+    for unpooled, (_, _, got) in zip(expected, run(cases), strict=True):
+        assert same_bits(as_before(got, unpooled), unpooled)
+
+
+@pytest.mark.parametrize("overlap", range(3))
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_wrong_switches_have_no_gradient(dtype, overlap):
+    cases, wrong = [], []
+    for y, wild, x, pooling, wide in wild_switches(dtype):
+        wrong.append((wild < 0) | (wild.int() >= pooling.taps))
+        numbers = [DTYPES.index(dtype), is_wide(wild), overlap]
+        numbers += geometry_numbers(x, pooling, wide)
+        buffers = [in_memory_order(tensor) for tensor in (torch.ones_like(x), y, wild, y)]
+        cases.append((cuda_kernels.MAX_UNPOOL_BACKWARD, numbers, buffers))
+    for is_wrong, (_, _, _, got) in zip(wrong, run(cases), strict=True):
+        got = as_before(got, is_wrong)
+        assert not got[is_wrong].any()
+        assert ((got == 0) | (got == 1)).all()
+        assert got.any()
+
+
+def test_divider():
+    cases, expected = [], []
+    for divisor in [1, 2, 3, 5, 7, 55, 64, 641, 65535, 65536, 10**9 + 7, 2**30, 2**31 - 1]:
+        numbers = torch.randint(0, 2**31 - 1, (1000,), dtype=torch.int32)
+        multiples = torch.arange(1, 50) * divisor
+        multiples = multiples[multiples < 2**31].int()
+        numbers = torch.cat([numbers, multiples, multiples - 1, torch.tensor([0, 2**31 - 1]).int()])
+        cases.append((cuda_kernels.DIVIDE, [divisor], [numbers, torch.zeros_like(numbers)]))
+        expected.append(numbers // divisor)
+    for quotients, (_, got) in zip(expected, run(cases), strict=True):
+        assert torch.equal(got, quotients)
+
+
+def test_when_indices_are_wide():
+    """Outputs and cells beyond the input count, too, not the input alone."""
+    whole = [1, 1, 1, 1, 0, 1]
+    for planes, windows, fits in [
+        (64 * 512, [[128, 64, 2, 2, 0, 1]] * 2, True),
+        (64 * 512, [[181, 182, 2, 1, 1, 1]] * 2, False),
+        (2**29 + 1, [[1, 2, 2, 1, 1, 1]] * 2, False),
+        (1, [whole, [5, 1, 5, 2**30, 0, 1]], False),
+        (1, [whole, [2**29 + 1, 2, 2, 1, 0, 2**29 - 1]], True),
+        (1, [whole, [2**30, 1, 2, 1, 0, 2**30 - 1]], False),
+    ]:
+        numbers = [planes, 1, *whole, *windows[0], *windows[1], 0]
+        case = (cuda_kernels.FITS_NARROW_INDEX, numbers, [torch.zeros(1, dtype=torch.uint8)])
+        assert run([case])[0][0].item() == fits

@@ -34,7 +34,7 @@ STRICT = ["-Werror", "all-warnings", "-Xcompiler=-Wall", "-Xptxas=-v,-warn-spill
 class Usage:
     registers: int
     shared: int
-    spilled: int
+    spilled: int  # and other memory of a thread's own: arrays that found no registers
 
     def __str__(self) -> str:
         shared = f"+{self.shared}B" if self.shared else ""
@@ -74,7 +74,7 @@ def read_usage(said: str) -> dict[str, Usage]:
         name = part[: part.index("'")]
         registers = int(re.search(r"Used (\d+) registers", part).group(1))
         shared = re.search(r"(\d+) bytes smem", part)
-        spills = re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", part)
+        spills = re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores", part)
         kernels[name] = Usage(
             registers, int(shared.group(1)) if shared else 0, sum(map(int, spills.groups()))
         )

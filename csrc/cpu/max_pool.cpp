@@ -32,7 +32,7 @@ std::tuple<at::Tensor, at::Tensor> max_pool(const at::Tensor& x, at::IntArrayRef
   whole.dtype = dtype_of(x);
   whole.wide_offsets = has_wide_offsets(offsets);
   whole.pooling = pooled.numbers;
-  whole.channels = pooled.channels;
+  whole.channels = pooled.channels > 1 ? pooled.channels : 0;
   const int64_t outputs_in_part = whole.channels > 0 ? whole.channels : pooling.w.output;
   const int64_t work = outputs_in_part * pooling.taps();
   at::parallel_for(0, y.numel() / outputs_in_part, grain_of(work), [&](int64_t begin, int64_t end) {

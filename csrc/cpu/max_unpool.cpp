@@ -32,7 +32,7 @@ at::Tensor max_unpool(const at::Tensor& y, const at::Tensor& offsets, at::IntArr
   const PooledPlanes& pooled = tensors.pooled;
   if (y.numel() == 0) return tensors.empty_x();
   if (validate) {
-    check_switches(tensors.op, tensors.offsets, pooled.numbers, pooled.channels_or_one(),
+    check_switches(tensors.op, tensors.offsets, pooled.numbers, pooled.channels,
                    tap_places(pooled.numbers));
   }
   at::Tensor x = tensors.empty_x();
@@ -47,8 +47,8 @@ at::Tensor max_unpool(const at::Tensor& y, const at::Tensor& offsets, at::IntArr
   whole.wide_offsets = has_wide_offsets(offsets);
   whole.overlap = static_cast<Overlap>(overlap);
   whole.pooling = pooled.numbers;
-  whole.channels = pooled.channels;
-  const bool is_channels_last = pooled.channels > 0;
+  const bool is_channels_last = pooled.channels > 1;
+  whole.channels = is_channels_last ? pooled.channels : 0;
   const int64_t part = is_channels_last ? pooled.channels : pooling.w.input;
   const int64_t scratch_bytes =
       is_channels_last ? PixelPlan(pooling).bytes : UnpoolPlan(pooling, y.element_size()).bytes;
@@ -83,7 +83,7 @@ at::Tensor max_unpool_backward(const at::Tensor& gradient, const std::optional<a
   whole.wide_offsets = has_wide_offsets(offsets);
   whole.overlap = static_cast<Overlap>(overlap);
   whole.pooling = pooled.numbers;
-  whole.channels = pooled.channels_or_one();
+  whole.channels = pooled.channels;
   whole.places = places.data();
   check_switches(tensors.op, tensors.offsets, pooled.numbers, whole.channels, places);
   const int64_t in_row = pooled.numbers.w.output * whole.channels;

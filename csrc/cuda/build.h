@@ -2,7 +2,8 @@
 
 namespace relustat::cuda {
 
-// The toolkit and the architectures that the kernels were compiled with, as in "13.0 for 750,900".
+// The toolkit and the architectures that the kernels were compiled with, as in "13.0 for sm_75,
+// sm_90".
 const char* build();
 
 }  // namespace relustat::cuda

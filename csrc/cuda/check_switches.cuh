@@ -3,23 +3,16 @@
 #include <cstdint>
 
 #include "grid.cuh"
-#include "narrow_index.h"
+#include "pooling_call.h"
 #include "tap.h"
 
 // The CUDA kernel that validates switches. Torch-free: tests/cuda_host runs it without a GPU.
 
 namespace relustat::cuda {
 
-struct CheckSwitchesCall {
+struct CheckSwitchesCall : PoolingCall {
   const void* offsets;
-  bool wide_offsets;
-  PoolingNumbers pooling;
-  int64_t planes;
-  int64_t channels;            // 1: planes are contiguous; else channels are last
   unsigned long long* result;  // all ones before; the first place whose switch is wrong
-  int64_t most_narrow_places = kMostNarrowPlaces;
-
-  int64_t places() const { return planes * Pooling(pooling).outputs() * channels; }
 };
 
 template <class Index>
@@ -34,7 +27,7 @@ struct CheckSwitchesArguments {
       : offsets(call.offsets),
         result(call.result),
         pooling(call.pooling),
-        threads(static_cast<Index>(call.places())),
+        threads(static_cast<Index>(call.planes * Pooling(call.pooling).outputs() * call.channels)),
         dividers(call.pooling, call.channels) {}
 };
 
@@ -51,16 +44,9 @@ __global__ void check_switches_kernel(
 // Calls launch(kernel, arguments).
 template <class Launch>
 void with_check_switches_kernel(const CheckSwitchesCall& call, const Launch& launch) {
-  const auto run = [&]<class Offset, class Index>() {
+  with_offset_and_index(call, [&]<class Offset, class Index>() {
     launch(check_switches_kernel<Offset, Index>, CheckSwitchesArguments<Index>(call));
-  };
-  if (fits_narrow_index(call.pooling, call.places(), call.most_narrow_places)) {
-    call.wide_offsets ? run.template operator()<int16_t, int32_t>()
-                      : run.template operator()<uint8_t, int32_t>();
-  } else {
-    call.wide_offsets ? run.template operator()<int16_t, int64_t>()
-                      : run.template operator()<uint8_t, int64_t>();
-  }
+  });
 }
 
 }  // namespace relustat::cuda

@@ -32,15 +32,14 @@ CountingReluLimits current_limits() {
 void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tensor& counters,
                        const at::Tensor& edges, int64_t unit_dim, int64_t binning,
                        const CounterLayout& layout) {
-  // Freed when the kernel is in the stream: what takes its place comes after.
-  const at::Tensor words = workspace(Workspace::words(layout.units), x.device());
+  const WorkspaceWords workspace(Workspace::size(layout.units));
   CountingReluCall call{};
   call.x = x.const_data_ptr();
   call.y = y.mutable_data_ptr();
   call.edges = edges.const_data_ptr<float>();
   call.bins = edges.numel() == 0 ? 0 : edges.numel() - 1;
   call.counters = reinterpret_cast<Count*>(counters.mutable_data_ptr<int64_t>());
-  call.workspace = reinterpret_cast<Count*>(words.mutable_data_ptr<int64_t>());
+  call.workspace = static_cast<Count*>(workspace.words());
   call.layout = layout;
   with_counting_relu_kernel(dtype_of(x), static_cast<Binning>(binning),
                             dense_unit_layout(x, unit_dim), current_limits(), call,

@@ -20,7 +20,7 @@ struct Workspace {
   static constexpr int64_t kFinished = 1;  // blocks
   static constexpr int64_t kZeros = 2;     // of this call, by unit
 
-  static constexpr int64_t words(int64_t units) { return kZeros + units; }
+  static constexpr int64_t size(int64_t units) { return kZeros + units; }
 };
 
 enum Turn : Count { kUndecided = 0, kDeciding, kCounted, kNotCounted };
@@ -73,9 +73,12 @@ class CountingReluBlock {
         copy_(threadIdx.x & (call.tiling.copies > 0 ? call.tiling.copies - 1 : 0)) {}
 
   __device__ void run() {
+    // Two threads that wait for memory, while the others clear.
     if (threadIdx.x == 0) {
-      control().every = static_cast<int64_t>(read(call_.counters + CounterLayout::kEvery));
-      control().counts = takes_turn(control().every);
+      control().counts = takes_turn();
+      control().strip.places = 0;
+    }
+    if (threadIdx.x == blockDim.x - 1) {
       control().binner = make_binner<Value, kBinning>(call_.edges, call_.bins);
     }
     const int32_t words = static_cast<int32_t>(tiling_.shared_words(call_.layout.slots));
@@ -84,11 +87,8 @@ class CountingReluBlock {
     binner_ = control().binner;
     counts_ = control().counts;
     walk_share();
-    if (counts_) {
-      flush_zeros();
-      flush_histogram();
-    }
-    if (control().every > 0) finish();
+    if (counts_) add_to_counters(true);
+    finish();
   }
 
  private:
@@ -101,6 +101,8 @@ class CountingReluBlock {
   using Binner = decltype(make_binner<Value, kBinning>(nullptr, 0));
   static constexpr uint32_t kAllLanes = 0xffffffffu;
   static constexpr bool kHasBins = kBinning != Binning::kNone;
+  // Vectors that a thread loads before it looks at the first.
+  static constexpr int kUnroll = 2;
 
   // Units lie side by side in a row, and again in each of the rows that were folded into one. A
   // strip has columns of some of them in a row: its places.
@@ -109,14 +111,18 @@ class CountingReluBlock {
     int64_t first_unit;
     int32_t first_columns;  // of the first place
     int32_t place_columns;  // of each other one
-    int32_t places;
+    int32_t places;         // 0: there is no strip yet
+
+    __device__ bool is_of_one_unit_with(const Strip& other) const {
+      return places == 1 && other.places == 1 && first_unit == other.first_unit;
+    }
   };
 
   struct Control {
-    int64_t every;
     bool counts;
     bool is_last;
     Strip strip;
+    Strip next;
     Binner binner;
   };
   static_assert(sizeof(Control) <= kControlBytes);
@@ -128,21 +134,25 @@ class CountingReluBlock {
   __device__ uint32_t* words() const {  // [slots, rows, copies]
     return unit_zeros() + tiling_.strip_units;
   }
-  __device__ int32_t stride() const { return tiling_.histogram_rows * tiling_.copies; }
   __device__ bool is_per_unit() const { return !kShared && call_.layout.rows > 1; }
 
   static __device__ Count read(const Count* word) {
     return *const_cast<const volatile Count*>(word);
   }
 
-  // All blocks of a call must decide alike, though calls on other streams move the ticks: the first
-  // of them decides for all.
-  __device__ bool takes_turn(int64_t every) const {
-    if (every <= 1) return every == 1;
+  // Whether this call is one of each `every`. All blocks must decide alike, though other streams
+  // move the ticks, or set `every`, meanwhile: the first of them decides for all.
+  __device__ bool takes_turn() const {
     Count* const turn = call_.workspace + Workspace::kTurn;
     if (atomicCAS(turn, Count{kUndecided}, Count{kDeciding}) == kUndecided) {
-      const Count tick = atomicAdd(call_.counters + CounterLayout::kTicks, Count{1});
-      atomicExch(turn, Count{tick % every == 0 ? kCounted : kNotCounted});
+      const auto every = static_cast<int64_t>(read(call_.counters + CounterLayout::kEvery));
+      bool counts = false;
+      if (every > 0) {
+        const Count tick = atomicAdd(call_.counters + CounterLayout::kTicks, Count{1});
+        counts = every == 1 || tick % every == 0;
+      }
+      atomicExch(turn, Count{counts ? kCounted : kNotCounted});
+      return counts;
     }
     Count decided = kDeciding;
     while (decided == kDeciding) decided = atomicAdd(turn, Count{0});
@@ -160,11 +170,11 @@ class CountingReluBlock {
       int64_t n = tiling_.chunks - chunk;
       n = n < left ? n : left;
       n = n < tiling_.most_chunks ? n : tiling_.most_chunks;
-      const int64_t elements = n * tiling_.chunk_rows * tiling_.strip_vectors * kVector;
+      const int64_t elements = n * tiling_.rows_at_once * tiling_.strip_vectors * kVector;
       const bool is_full = pending + elements > tiling_.most_pending;
-      enter(strip, pending == 0, is_full);
+      enter(strip, is_full);
       pending = is_full ? elements : pending + elements;
-      walk_rows(chunk * tiling_.chunk_rows, (chunk + n) * tiling_.chunk_rows);
+      walk_rows(chunk * tiling_.rows_at_once, (chunk + n) * tiling_.rows_at_once);
       left -= n;
       chunk += n;
       if (chunk == tiling_.chunks) {
@@ -174,18 +184,21 @@ class CountingReluBlock {
     }
   }
 
-  // Counts of the strip before are added to the counters, but for zeros of the same unit.
-  __device__ void enter(int64_t index, bool is_first, bool is_full) {
-    const Strip before = control().strip;
-    const Strip strip = strip_at(index);
-    const bool stays =
-        before.places == 1 && strip.places == 1 && before.first_unit == strip.first_unit;
-    if (!is_first && counts_ && (is_full || !stays)) {
-      flush_zeros();
-      if (is_full || is_per_unit()) flush_histogram();
-    }
+  // What is counted between two calls of this, and was not added to the counters: zeros of the
+  // strip in registers, or of more strips of the same unit; in shared memory the histogram of the
+  // strip's units, or of all strips if there is one histogram.
+  __device__ void enter(int64_t index, bool is_full) {
+    if (threadIdx.x == 0) control().next = strip_at(index);
     __syncthreads();
-    if (threadIdx.x == 0) control().strip = strip;
+    const Strip next = control().next;
+    const Strip& strip = control().strip;
+    const bool stays = strip.is_of_one_unit_with(next);
+    if (strip.places > 0 && counts_ && (is_full || !stays)) {
+      add_to_counters(is_full || is_per_unit());
+    } else {
+      __syncthreads();
+    }
+    if (threadIdx.x == 0) control().strip = next;
     __syncthreads();
     if constexpr (!kShared) {
       for_each_place([&](int v, int32_t place) { histograms_[v] = histogram_of(place); });
@@ -287,17 +300,24 @@ class CountingReluBlock {
       walk_last_row(tiling_.rows * tiling_.row + column);
   }
 
-  // The last row ends in the midst of a vector, or anywhere.
+  // The last row ends anywhere, in the midst of a vector too.
   __device__ void walk_last_row(int64_t begin) {
+    const Bits* const x = static_cast<const Bits*>(call_.x) + begin;
+    Bits* const y = static_cast<Bits*>(call_.y) + begin;
+    if (begin + kVector <= tiling_.elements) {
+      const Vector vector = *reinterpret_cast<const Vector*>(x);
+      if (counts_) count_each(vector);
+      *reinterpret_cast<Vector*>(y) = rectified(vector);
+      return;
+    }
     using One = cuda::Word<Format, 1>;
 #pragma unroll
     for (int v = 0; v < kVector; ++v) {
       if (begin + v >= tiling_.elements) break;
-      const Bits bits = static_cast<const Bits*>(call_.x)[begin + v];
+      const Bits bits = x[v];
       if (counts_) count_one(bits, v);
-      const Bits y = One::rectified(bits);
-      zeros_[v / kInWord] += One::zeros(y) << (v % kInWord * 16);
-      static_cast<Bits*>(call_.y)[begin + v] = y;
+      y[v] = One::rectified(bits);
+      zeros_[v / kInWord] += One::zeros(y[v]) << (v % kInWord * 16);
     }
   }
 
@@ -316,20 +336,19 @@ class CountingReluBlock {
   }
 
   __device__ void count(const Vector& vector, bool is_here) {
-    if constexpr (!kHasBins) {
-      if (!is_here) return;
-#pragma unroll
-      for (int v = 0; v < kVector; ++v) count_one(element(vector, v), v);
-    } else if (kShared || tiling_.copies > 0) {
-      if (!is_here) return;
-#pragma unroll
-      for (int v = 0; v < kVector; ++v) add(slot_of(element(vector, v)), v);
-    } else {
+    if (!kHasBins || kShared || tiling_.copies > 0) {
+      if (is_here) count_each(vector);
+    } else if constexpr (kHasBins) {
 #pragma unroll
       for (int v = 0; v < kVector; ++v) {
         add_together(is_here ? slot_of(element(vector, v)) : -1, v);
       }
     }
+  }
+
+  __device__ void count_each(const Vector& vector) {
+#pragma unroll
+    for (int v = 0; v < kVector; ++v) count_one(element(vector, v), v);
   }
 
   __device__ void count_one(Bits bits, int v) {
@@ -351,7 +370,7 @@ class CountingReluBlock {
   __device__ int32_t histogram(int v) const { return kShared ? copy_ : histograms_[v]; }
 
   __device__ void add(int32_t slot, int v) {
-    atomicAdd(words() + slot * stride() + histogram(v), uint32_t{1});
+    atomicAdd(words() + slot * tiling_.slot_words + histogram(v), uint32_t{1});
   }
 
   __device__ void add_globally(int32_t slot, int v, Count n) {
@@ -377,8 +396,15 @@ class CountingReluBlock {
     return Word::count(zeros_[v / kInWord], v % kInWord);
   }
 
-  // From registers, by way of shared memory, to the workspace. A barrier for the block.
-  __device__ void flush_zeros() {
+  // Barriers for the block, before and after.
+  __device__ void add_to_counters(bool histogram_too) {
+    add_zeros();
+    if (histogram_too && (kShared || tiling_.copies > 0)) add_histogram();
+    __syncthreads();
+  }
+
+  // From registers, by way of shared memory, to the workspace.
+  __device__ void add_zeros() {
     int32_t first_place = 0;
     int32_t last_place = 0;
     uint32_t all_zeros = 0;
@@ -408,18 +434,16 @@ class CountingReluBlock {
       unit_zeros()[place] = 0;
       atomicAdd(call_.workspace + Workspace::kZeros + unit_of(place), Count{zeros});
     }
-    __syncthreads();
   }
 
-  // From shared memory to the counters. A barrier must stand before.
-  __device__ void flush_histogram() {
-    if (!kShared && tiling_.copies == 0) return;
+  // From shared memory to the counters.
+  __device__ void add_histogram() {
     const int32_t slots = static_cast<int32_t>(call_.layout.slots);
     const int32_t rows = is_per_unit() ? control().strip.places : 1;
     for (int32_t i = threadIdx.x; i < rows * slots; i += blockDim.x) {
       const int32_t row = i / slots;
       const int32_t slot = i - row * slots;
-      uint32_t* const copies = words() + slot * stride() + row * tiling_.copies;
+      uint32_t* const copies = words() + slot * tiling_.slot_words + row * tiling_.copies;
       uint32_t sum = 0;
       for (int32_t c = 0; c < tiling_.copies; ++c) {
         // Each lane begins with another bank.
@@ -430,23 +454,21 @@ class CountingReluBlock {
       const int64_t unit = is_per_unit() ? unit_of(row) : 0;
       if (sum > 0) atomicAdd(global_histogram() + unit * slots + slot, Count{sum});
     }
-    __syncthreads();
   }
 
   // The last block to come here sees what all others added, and closes the call.
   __device__ void finish() {
-    __threadfence();
     __syncthreads();
     if (threadIdx.x == 0) {
+      __threadfence();
       const Count before = atomicAdd(call_.workspace + Workspace::kFinished, Count{1});
       control().is_last = before == gridDim.x - 1;
+      __threadfence();
     }
     __syncthreads();
     if (!control().is_last) return;
-    __threadfence();
-    if (counts_) add_zeros();
+    if (counts_) close_units();
     if (threadIdx.x > 0) return;
-    if (control().every == 1) atomicAdd(call_.counters + CounterLayout::kTicks, Count{1});
     if (counts_) {
       atomicAdd(call_.counters + CounterLayout::kCalls, Count{1});
       atomicAdd(call_.counters + CounterLayout::kElements, static_cast<Count>(tiling_.elements));
@@ -455,16 +477,28 @@ class CountingReluBlock {
     call_.workspace[Workspace::kFinished] = 0;
   }
 
-  __device__ void add_zeros() {
-    for (int64_t unit = threadIdx.x; unit < tiling_.units; unit += blockDim.x) {
-      Count* const word = call_.workspace + Workspace::kZeros + unit;
-      const Count zeros = read(word);
-      if (zeros == 0) continue;
-      *word = 0;
-      atomicAdd(call_.counters + call_.layout.zeros() + unit, zeros);
-      if (zeros == static_cast<Count>(tiling_.elements_per_unit)) {
-        atomicAdd(call_.counters + call_.layout.dead_calls() + unit, Count{1});
+  // One block for all units: it asks for several words before it looks at the first.
+  __device__ void close_units() {
+    constexpr int kAtOnce = 8;
+    for (int64_t first = threadIdx.x; first < tiling_.units; first += kAtOnce * blockDim.x) {
+      Count zeros[kAtOnce];
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) {
+        const int64_t unit = first + i * static_cast<int64_t>(blockDim.x);
+        zeros[i] = unit < tiling_.units ? read(call_.workspace + Workspace::kZeros + unit) : 0;
       }
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) {
+        if (zeros[i] > 0) close_unit(first + i * static_cast<int64_t>(blockDim.x), zeros[i]);
+      }
+    }
+  }
+
+  __device__ void close_unit(int64_t unit, Count zeros) {
+    call_.workspace[Workspace::kZeros + unit] = 0;
+    atomicAdd(call_.counters + call_.layout.zeros() + unit, zeros);
+    if (zeros == static_cast<Count>(tiling_.elements_per_unit)) {
+      atomicAdd(call_.counters + call_.layout.dead_calls() + unit, Count{1});
     }
   }
 
@@ -473,7 +507,7 @@ class CountingReluBlock {
   const int32_t copy_;
   Binner binner_{};
   bool counts_ = false;
-  uint32_t zeros_[kWords] = {};  // of the thread's columns
+  uint32_t zeros_[kWords] = {};  // of the thread's columns; means nothing if nothing counts
   int32_t histograms_[kShared ? 1 : kVector] = {};
 };
 

@@ -8,6 +8,7 @@
 #include <limits>
 #include <mutex>
 #include <set>
+#include <type_traits>
 #include <utility>
 
 #include "architectures.h"

@@ -6,8 +6,8 @@
 #include "../with_format.h"
 #include "divider.h"
 #include "grid.cuh"
-#include "narrow_index.h"
 #include "pack.h"
+#include "pooling_call.h"
 #include "windows.h"
 
 // The CUDA kernels of max_pool: a thread for each output, or for a few neighbours. Torch-free:
@@ -15,23 +15,10 @@
 
 namespace relustat::cuda {
 
-struct MaxPoolCall {
+struct MaxPoolCall : PoolingCall {
   const void* x;
   void* y;
   void* offsets;
-  Dtype dtype;
-  bool wide_offsets;
-  PoolingNumbers pooling;
-  int64_t planes;    // of [batch, channels]; of the batch alone where channels are last
-  int64_t channels;  // 0: planes are contiguous; else channels are last
-  int64_t most_narrow_places = kMostNarrowPlaces;
-
-  int64_t outputs() const {
-    return planes * Pooling(pooling).outputs() * (channels > 0 ? channels : 1);
-  }
-  int64_t inputs() const {
-    return planes * Pooling(pooling).inputs() * (channels > 0 ? channels : 1);
-  }
 };
 
 // What the kernels are told. An output is found by its place: [plane, d, h, w] or, in packs of
@@ -201,7 +188,7 @@ void with_max_pool_kernel(const MaxPoolCall& call, const Launch& launch) {
              MaxPoolArguments<int32_t>(call, call.pooling.w.output / kOutputs, 1));
     };
     const auto run_any = [&]<class Offset, class Index>() {
-      if (call.channels == 0) {
+      if (call.channels == 1) {
         run.template operator()<Offset, Index, AnyWindows, 1, false>();
       } else if (call.channels % kPack == 0 && is_aligned(call.x, kPackBytes)) {
         run.template operator()<Offset, Index, AnyWindows, kPack, true>();
@@ -209,23 +196,17 @@ void with_max_pool_kernel(const MaxPoolCall& call, const Launch& launch) {
         run.template operator()<Offset, Index, AnyWindows, 1, true>();
       }
     };
-    if (!fits_narrow_index(call.pooling, call.inputs(), call.most_narrow_places)) {
-      call.wide_offsets ? run_any.template operator()<int16_t, int64_t>()
-                        : run_any.template operator()<uint8_t, int64_t>();
-    } else if (call.wide_offsets) {
-      run_any.template operator()<int16_t, int32_t>();
-    } else if (call.channels > 0) {
-      run_any.template operator()<uint8_t, int32_t>();
-    } else if (are_quads(call, kPack / 2, kSize)) {
+    const bool is_common = call.fits_narrow_index() && !call.wide_offsets && call.channels == 1;
+    if (is_common && are_quads(call, kPack / 2, kSize)) {
       run_quads.template operator()<kPack / 2>();
-    } else if (are_quads(call, 1, kSize)) {
+    } else if (is_common && are_quads(call, 1, kSize)) {
       run_quads.template operator()<1>();
-    } else if (SquareWindows<2, 0>::fits(call.pooling)) {
+    } else if (is_common && SquareWindows<2, 0>::fits(call.pooling)) {
       run.template operator()<uint8_t, int32_t, SquareWindows<2, 0>, 1, false>();
-    } else if (SquareWindows<3, 0>::fits(call.pooling)) {
+    } else if (is_common && SquareWindows<3, 0>::fits(call.pooling)) {
       run.template operator()<uint8_t, int32_t, SquareWindows<3, 0>, 1, false>();
     } else {
-      run_any.template operator()<uint8_t, int32_t>();
+      with_offset_and_index(call, run_any);
     }
   });
 }

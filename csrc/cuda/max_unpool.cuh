@@ -6,8 +6,8 @@
 #include "../with_format.h"
 #include "divider.h"
 #include "grid.cuh"
-#include "narrow_index.h"
 #include "pack.h"
+#include "pooling_call.h"
 #include "windows.h"
 
 // The CUDA kernels of max_unpool: a thread gathers what windows leave in a few neighbouring cells.
@@ -16,24 +16,11 @@
 
 namespace relustat::cuda {
 
-struct MaxUnpoolCall {
+struct MaxUnpoolCall : PoolingCall {
   const void* y;
   const void* offsets;
   void* x;
-  Dtype dtype;
-  bool wide_offsets;
   Overlap overlap;
-  PoolingNumbers pooling;
-  int64_t planes;    // of [batch, channels]; of the batch alone where channels are last
-  int64_t channels;  // 0: planes are contiguous; else channels are last
-  int64_t most_narrow_places = kMostNarrowPlaces;
-
-  int64_t places() const {
-    const Pooling pooling(this->pooling);
-    const int64_t in_plane =
-        pooling.inputs() > pooling.outputs() ? pooling.inputs() : pooling.outputs();
-    return planes * in_plane * (channels > 0 ? channels : 1);
-  }
 };
 
 // What the kernels are told. Cells are found by their place: [plane, d, h, run of cells], or
@@ -88,13 +75,22 @@ __global__ void max_unpool_planes_kernel(
       pooling.h.for_each_cover(h.last, pooling.h.windows_near(h.last), [&](Index o_h, Index tap_h) {
         const Index first_switch = pooling.row_switch(tap_d, tap_h);
         const Index row = d.rest * pooling.outputs() + pooling.window(o_d, o_h, 0);
-        for (Index o = near_begin; o < near_end; ++o) {
+        const auto look = [&](Index o) {
+          // Both are loaded at once: to wait for the switch first would take twice as long.
           const Index tap = static_cast<Index>(offsets[row + o]) - first_switch;
-          const Index at = pooling.w.cell(o, tap) - first;
-          if (tap < 0 || tap >= pooling.w.kernel || at < 0 || at >= kCells) continue;
           const Bits value = y[row + o];
+          if (tap < 0 || tap >= pooling.w.kernel) return;
+          const Index at = pooling.w.cell(o, tap) - first;
 #pragma unroll
           for (int c = 0; c < kCells; ++c) cells[c].offer(c == at, value);
+        };
+        if constexpr (Windows::most_near(kCells) > 0) {
+#pragma unroll
+          for (int i = 0; i < Windows::most_near(kCells); ++i) {
+            if (near_begin + i < near_end) look(near_begin + i);
+          }
+        } else {
+          for (Index o = near_begin; o < near_end; ++o) look(o);
         }
       });
     });
@@ -162,7 +158,7 @@ void with_max_unpool_kernel(const MaxUnpoolCall& call, const Launch& launch) {
     constexpr int kPack = kPackBytes / sizeof(typename Format::Bits);
     const auto run =
         [&]<class Offset, class Index, class Windows, template <class, class> class Cells>() {
-          if (call.channels == 0) {
+          if (call.channels == 1) {
             const int64_t runs = (call.pooling.w.input + kPack - 1) / kPack;
             launch(max_unpool_planes_kernel<Format, Offset, Index, Windows, Cells, kPack>,
                    MaxUnpoolArguments<Index>(call, runs, 1));
@@ -187,17 +183,15 @@ void with_max_unpool_kernel(const MaxUnpoolCall& call, const Launch& launch) {
           return run.template operator()<Offset, Index, Windows, MaxCells>();
       }
     };
-    if (!fits_narrow_index(call.pooling, call.places(), call.most_narrow_places)) {
-      call.wide_offsets ? with_overlap.template operator()<int16_t, int64_t, AnyWindows>()
-                        : with_overlap.template operator()<uint8_t, int64_t, AnyWindows>();
-    } else if (call.wide_offsets) {
-      with_overlap.template operator()<int16_t, int32_t, AnyWindows>();
-    } else if (SquareWindows<2, 2>::fits(call.pooling)) {
+    const bool is_common = call.fits_narrow_index() && !call.wide_offsets;
+    if (is_common && SquareWindows<2, 2>::fits(call.pooling)) {
       with_overlap.template operator()<uint8_t, int32_t, SquareWindows<2, 2>>();
-    } else if (SquareWindows<3, 2>::fits(call.pooling)) {
+    } else if (is_common && SquareWindows<3, 2>::fits(call.pooling)) {
       with_overlap.template operator()<uint8_t, int32_t, SquareWindows<3, 2>>();
     } else {
-      with_overlap.template operator()<uint8_t, int32_t, AnyWindows>();
+      with_offset_and_index(call, [&]<class Offset, class Index>() {
+        with_overlap.template operator()<Offset, Index, AnyWindows>();
+      });
     }
   });
 }

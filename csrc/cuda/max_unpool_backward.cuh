@@ -6,7 +6,7 @@
 #include "../with_format.h"
 #include "divider.h"
 #include "grid.cuh"
-#include "narrow_index.h"
+#include "pooling_call.h"
 #include "tap.h"
 
 // The CUDA kernel of max_unpool's backward: a thread for each value that was unpooled. Torch-free:
@@ -14,25 +14,12 @@
 
 namespace relustat::cuda {
 
-struct MaxUnpoolBackwardCall {
+struct MaxUnpoolBackwardCall : PoolingCall {
   const void* gradient;
   const void* y;  // null where the overlap is not "max"
   const void* offsets;
   void* y_gradient;
-  Dtype dtype;
-  bool wide_offsets;
   Overlap overlap;
-  PoolingNumbers pooling;
-  int64_t planes;    // of [batch, channels]; of the batch alone where channels are last
-  int64_t channels;  // 1: planes are contiguous; else channels are last
-  int64_t most_narrow_places = kMostNarrowPlaces;
-
-  int64_t places() const {
-    const Pooling pooling(this->pooling);
-    const int64_t in_plane =
-        pooling.inputs() > pooling.outputs() ? pooling.inputs() : pooling.outputs();
-    return planes * in_plane * channels;
-  }
 };
 
 template <class Index>
@@ -86,17 +73,10 @@ __global__ void max_unpool_backward_kernel(
 template <class Launch>
 void with_max_unpool_backward_kernel(const MaxUnpoolBackwardCall& call, const Launch& launch) {
   with_format(call.dtype, [&]<class Format>() {
-    const auto run = [&]<class Offset, class Index>() {
+    with_offset_and_index(call, [&]<class Offset, class Index>() {
       launch(max_unpool_backward_kernel<Format, Offset, Index>,
              MaxUnpoolBackwardArguments<Index>(call));
-    };
-    if (fits_narrow_index(call.pooling, call.places(), call.most_narrow_places)) {
-      call.wide_offsets ? run.template operator()<int16_t, int32_t>()
-                        : run.template operator()<uint8_t, int32_t>();
-    } else {
-      call.wide_offsets ? run.template operator()<int16_t, int64_t>()
-                        : run.template operator()<uint8_t, int64_t>();
-    }
+    });
   });
 }
 

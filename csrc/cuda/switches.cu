@@ -13,13 +13,15 @@ namespace relustat::cuda {
 void check_switches(const std::string& op, const at::Tensor& offsets, const PooledPlanes& pooled) {
   if (c10::cuda::currentStreamCaptureStatusMayInitCtx() != c10::cuda::CaptureStatus::None) return;
   const at::Tensor result = at::full({1}, int64_t{-1}, offsets.options().dtype(at::kLong));
-  CheckSwitchesCall call{};
-  call.offsets = offsets.const_data_ptr();
-  call.wide_offsets = has_wide_offsets(offsets);
-  call.pooling = pooled.numbers;
-  call.planes = pooled.planes;
-  call.channels = pooled.channels_or_one();
-  call.result = reinterpret_cast<unsigned long long*>(result.mutable_data_ptr<int64_t>());
+  // A byte or two, whatever they belong to.
+  const PoolingCall pooling_call{.dtype = {},
+                                 .wide_offsets = has_wide_offsets(offsets),
+                                 .pooling = pooled.numbers,
+                                 .planes = pooled.planes,
+                                 .channels = pooled.channels};
+  const CheckSwitchesCall call{
+      pooling_call, offsets.const_data_ptr(),
+      reinterpret_cast<unsigned long long*>(result.mutable_data_ptr<int64_t>())};
   with_check_switches_kernel(call, launch_for_each_place);
   const int64_t place = result.item<int64_t>();
   if (place < 0) return;

@@ -7,6 +7,7 @@
 namespace relustat::cuda {
 
 struct AnyWindows {
+  static constexpr int most_near(int) { return 0; }
   template <class Index>
   static RELUSTAT_HOST_DEVICE void set(BasicPooling<Index>&) {}
 };
@@ -21,6 +22,11 @@ struct SquareWindows {
     pooling.h.kernel = pooling.w.kernel = kSide;
     pooling.d.dilation = pooling.h.dilation = pooling.w.dilation = 1;
     if constexpr (kStride > 0) pooling.h.stride = pooling.w.stride = kStride;
+  }
+
+  // How many windows, at most, have taps at so many neighbouring cells of a row; 0: who knows.
+  static constexpr int most_near(int cells) {
+    return kStride > 0 ? (cells + kSide - 2) / (kStride > 0 ? kStride : 1) + 1 : 0;
   }
 
   static bool fits(const PoolingNumbers& pooling) {

@@ -4,9 +4,17 @@
 #include <memory>
 #include <vector>
 
-// One call of a kernel, as test_cuda_kernels.py writes it.
+// One call of a kernel, as cuda_kernels.py writes it.
 struct Case {
-  enum Op : int64_t { kCountingRelu, kMaxPool, kMaxUnpool, kMaxUnpoolBackward, kCheckSwitches };
+  enum Op : int64_t {
+    kCountingRelu,
+    kMaxPool,
+    kMaxUnpool,
+    kMaxUnpoolBackward,
+    kCheckSwitches,
+    kDivide,
+    kFitsNarrowIndex
+  };
 
   // Allocated to the byte, so that AddressSanitizer sees what lies beyond.
   struct Buffer {
@@ -33,3 +41,5 @@ void run_max_pool(Case& call);
 void run_max_unpool(Case& call);
 void run_max_unpool_backward(Case& call);
 void run_check_switches(Case& call);
+void run_divide(Case& call);
+void run_fits_narrow_index(Case& call);

@@ -56,6 +56,12 @@ int main() {
       case Case::kCheckSwitches:
         run_check_switches(call);
         break;
+      case Case::kDivide:
+        run_divide(call);
+        break;
+      case Case::kFitsNarrowIndex:
+        run_fits_narrow_index(call);
+        break;
     }
     for (const Case::Buffer& buffer : call.buffers) {
       std::fwrite(buffer.data(), buffer.bytes, 1, stdout);

@@ -25,10 +25,7 @@ void run_max_unpool(Case& call) {
   kernel_call.dtype = static_cast<Dtype>(call.take());
   kernel_call.wide_offsets = call.take() != 0;
   kernel_call.overlap = static_cast<Overlap>(call.take());
-  kernel_call.planes = call.take();
-  kernel_call.channels = call.take();
-  kernel_call.pooling = take_pooling(call);
-  if (call.take() != 0) kernel_call.most_narrow_places = 0;
+  take_pooling(call, kernel_call);
   with_max_unpool_kernel(kernel_call, launch);
 }
 
@@ -42,10 +39,7 @@ void run_max_unpool_backward(Case& call) {
   kernel_call.dtype = static_cast<Dtype>(call.take());
   kernel_call.wide_offsets = call.take() != 0;
   kernel_call.overlap = static_cast<Overlap>(call.take());
-  kernel_call.planes = call.take();
-  kernel_call.channels = call.take();
-  kernel_call.pooling = take_pooling(call);
-  if (call.take() != 0) kernel_call.most_narrow_places = 0;
+  take_pooling(call, kernel_call);
   with_max_unpool_backward_kernel(kernel_call, launch);
 }
 
@@ -55,9 +49,6 @@ void run_check_switches(Case& call) {
   kernel_call.offsets = call.buffer(0);
   kernel_call.result = static_cast<unsigned long long*>(call.buffer(1));
   kernel_call.wide_offsets = call.take() != 0;
-  kernel_call.planes = call.take();
-  kernel_call.channels = call.take();
-  kernel_call.pooling = take_pooling(call);
-  if (call.take() != 0) kernel_call.most_narrow_places = 0;
+  take_pooling(call, kernel_call);
   with_check_switches_kernel(kernel_call, launch);
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../../csrc/window.h"
+#include "../../csrc/cuda/pooling_call.h"
 #include "cases.h"
 
 // Fewer threads than places: each has several.
@@ -16,8 +16,11 @@ inline relustat::WindowNumbers take_window(Case& call) {
   return window;
 }
 
-inline relustat::PoolingNumbers take_pooling(Case& call) {
+inline void take_pooling(Case& call, relustat::cuda::PoolingCall& pooling_call) {
+  pooling_call.planes = call.take();
+  pooling_call.channels = call.take();
   const relustat::WindowNumbers d = take_window(call);
   const relustat::WindowNumbers h = take_window(call);
-  return {d, h, take_window(call)};
+  pooling_call.pooling = {d, h, take_window(call)};
+  if (call.take() != 0) pooling_call.most_narrow_places = 0;
 }
