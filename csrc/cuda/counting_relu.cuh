@@ -1,66 +1,17 @@
 #pragma once
 
-#include "../binning.h"
-#include "../float_format.h"
 #include "../with_format.h"
-#include "counting_relu_tiling.h"
+#include "call_protocol.cuh"
+#include "counting_relu_call.h"
+#include "make_binner.h"
 #include "pack.h"
 #include "shared_memory.cuh"
+#include "strip.cuh"
 #include "word.h"
 
 // The CUDA kernel of counting_relu. Torch-free: tests/cuda_host runs it without a GPU.
 
 namespace relustat::cuda {
-
-using Count = unsigned long long;  // as atomicAdd() takes it
-
-// Words that are 0 between kernels, and of which no two kernels that run at a time have the same.
-struct Workspace {
-  static constexpr int64_t kTurn = 0;      // 0, or one of Turn
-  static constexpr int64_t kFinished = 1;  // blocks
-  static constexpr int64_t kZeros = 2;     // of this call, by unit
-
-  static constexpr int64_t size(int64_t units) { return kZeros + units; }
-};
-
-enum Turn : Count { kUndecided = 0, kDeciding, kCounted, kNotCounted };
-
-struct CountingReluCall {
-  const void* x;
-  void* y;             // may be x
-  const float* edges;  // [bins + 1]
-  int64_t bins;
-  Count* counters;  // see counters.h
-  Count* workspace;
-  CounterLayout layout;
-  CountingReluTiling tiling;
-};
-
-template <class Value>
-struct LinearOrSearchBinner {
-  LinearBinner<Value> linear;
-  bool guesses;
-
-  RELUSTAT_HOST_DEVICE int32_t slot(Value x) const {
-    return guesses ? linear.slot(x) : SearchBinner<Value>{linear.edges, linear.bins}.slot(x);
-  }
-};
-
-struct NoBinner {};
-
-template <class Value, Binning kBinning>
-RELUSTAT_HOST_DEVICE auto make_binner(const float* edges, int64_t bins) {
-  if constexpr (kBinning == Binning::kSearch) {
-    return SearchBinner<Value>{edges, static_cast<int32_t>(bins)};
-  } else if constexpr (kBinning == Binning::kLinear) {
-    const auto linear = LinearBinner<Value>::make(edges, bins);
-    return LinearOrSearchBinner<Value>{linear, linear.guesses_within_one()};
-  } else if constexpr (kBinning == Binning::kLog) {
-    return LogBinner<Value>::make(edges, bins);
-  } else {
-    return NoBinner{};
-  }
-}
 
 // What one block does. Without bins a histogram has one slot, of NaNs.
 // kShared: there is one histogram, and it fits into shared memory.
@@ -75,7 +26,7 @@ class CountingReluBlock {
   __device__ void run() {
     // Two threads that wait for memory, while the others clear.
     if (threadIdx.x == 0) {
-      control().counts = takes_turn();
+      control().counts = takes_turn(call_);
       control().strip.places = 0;
     }
     if (threadIdx.x == blockDim.x - 1) {
@@ -104,20 +55,6 @@ class CountingReluBlock {
   // Vectors that a thread loads before it looks at the first.
   static constexpr int kUnroll = 2;
 
-  // Units lie side by side in a row, and again in each of the rows that were folded into one. A
-  // strip has columns of some of them in a row: its places.
-  struct Strip {
-    int64_t index;
-    int64_t first_unit;
-    int32_t first_columns;  // of the first place
-    int32_t place_columns;  // of each other one
-    int32_t places;         // 0: there is no strip yet
-
-    __device__ bool is_of_one_unit_with(const Strip& other) const {
-      return places == 1 && other.places == 1 && first_unit == other.first_unit;
-    }
-  };
-
   struct Control {
     bool counts;
     bool is_last;
@@ -135,29 +72,6 @@ class CountingReluBlock {
     return unit_zeros() + tiling_.strip_units;
   }
   __device__ bool is_per_unit() const { return !kShared && call_.layout.rows > 1; }
-
-  static __device__ Count read(const Count* word) {
-    return *const_cast<const volatile Count*>(word);
-  }
-
-  // Whether this call is one of each `every`. All blocks must decide alike, though other streams
-  // move the ticks, or set `every`, meanwhile: the first of them decides for all.
-  __device__ bool takes_turn() const {
-    Count* const turn = call_.workspace + Workspace::kTurn;
-    if (atomicCAS(turn, Count{kUndecided}, Count{kDeciding}) == kUndecided) {
-      const auto every = static_cast<int64_t>(read(call_.counters + CounterLayout::kEvery));
-      bool counts = false;
-      if (every > 0) {
-        const Count tick = atomicAdd(call_.counters + CounterLayout::kTicks, Count{1});
-        counts = every == 1 || tick % every == 0;
-      }
-      atomicExch(turn, Count{counts ? kCounted : kNotCounted});
-      return counts;
-    }
-    Count decided = kDeciding;
-    while (decided == kDeciding) decided = atomicAdd(turn, Count{0});
-    return decided == kCounted;
-  }
 
   __device__ void walk_share() {
     const int64_t all = tiling_.strips * tiling_.chunks;
@@ -188,7 +102,7 @@ class CountingReluBlock {
   // strip in registers, or of more strips of the same unit; in shared memory the histogram of the
   // strip's units, or of all strips if there is one histogram.
   __device__ void enter(int64_t index, bool is_full) {
-    if (threadIdx.x == 0) control().next = strip_at(index);
+    if (threadIdx.x == 0) control().next = Strip::at(index, tiling_, kVector);
     __syncthreads();
     const Strip next = control().next;
     const Strip& strip = control().strip;
@@ -203,22 +117,6 @@ class CountingReluBlock {
     if constexpr (!kShared) {
       for_each_place([&](int v, int32_t place) { histograms_[v] = histogram_of(place); });
     }
-  }
-
-  __device__ Strip strip_at(int64_t index) const {
-    // No strip is as wide.
-    constexpr int64_t kWide = 1 << 24;
-    const int64_t width = tiling_.strip_vectors * kVector;
-    const int64_t begin = index * width;
-    const int64_t columns = width < tiling_.row - begin ? width : tiling_.row - begin;
-    const int64_t place = begin / tiling_.inner;
-    const int64_t left = (place + 1) * tiling_.inner - begin;
-    const int32_t first_columns = static_cast<int32_t>(left < kWide ? left : kWide);
-    const int32_t place_columns =
-        static_cast<int32_t>(tiling_.inner < kWide ? tiling_.inner : kWide);
-    const int32_t others = static_cast<int32_t>(columns) - first_columns;
-    const int32_t places = others > 0 ? 1 + (others + place_columns - 1) / place_columns : 1;
-    return {index, place % tiling_.units, first_columns, place_columns, places};
   }
 
   // The thread's vector in a row of the strip, and which of the rows that the block looks at
@@ -241,31 +139,14 @@ class CountingReluBlock {
   // Calls visit(v, place in the strip) for each of the thread's columns.
   template <class Visit>
   __device__ void for_each_place(const Visit& visit) const {
-    const Strip& strip = control().strip;
-    const int32_t column = stand().vector * kVector;
-    const int32_t behind = column - strip.first_columns;
-    int32_t place = behind < 0 ? 0 : 1 + behind / strip.place_columns;
-    int32_t left = strip.first_columns + place * strip.place_columns - column;
-#pragma unroll
-    for (int v = 0; v < kVector; ++v) {
-      visit(v, place);
-      if (--left == 0) {
-        left = strip.place_columns;
-        ++place;
-      }
-    }
+    control().strip.template for_each_place<kVector>(stand().vector * kVector, visit);
   }
 
   // In shared memory, the place of a slot's word; in global memory, the histogram's row.
   __device__ int32_t histogram_of(int32_t place) const {
-    if (tiling_.copies == 0) return is_per_unit() ? static_cast<int32_t>(unit_of(place)) : 0;
+    if (tiling_.copies == 0)
+      return is_per_unit() ? static_cast<int32_t>(control().strip.unit_of(place, tiling_)) : 0;
     return (is_per_unit() ? place * tiling_.copies : 0) + copy_;
-  }
-
-  __device__ int64_t unit_of(int32_t place) const {
-    int64_t unit = control().strip.first_unit + place;
-    while (unit >= tiling_.units) unit -= tiling_.units;
-    return unit;
   }
 
   __device__ void walk_rows(int64_t begin, int64_t end) {
@@ -432,7 +313,8 @@ class CountingReluBlock {
       const uint32_t zeros = unit_zeros()[place];
       if (zeros == 0) continue;
       unit_zeros()[place] = 0;
-      atomicAdd(call_.workspace + Workspace::kZeros + unit_of(place), Count{zeros});
+      atomicAdd(call_.workspace + Workspace::kZeros + control().strip.unit_of(place, tiling_),
+                Count{zeros});
     }
   }
 
@@ -451,7 +333,7 @@ class CountingReluBlock {
         sum += word;
         word = 0;
       }
-      const int64_t unit = is_per_unit() ? unit_of(row) : 0;
+      const int64_t unit = is_per_unit() ? control().strip.unit_of(row, tiling_) : 0;
       if (sum > 0) atomicAdd(global_histogram() + unit * slots + slot, Count{sum});
     }
   }
@@ -459,47 +341,11 @@ class CountingReluBlock {
   // The last block to come here sees what all others added, and closes the call.
   __device__ void finish() {
     __syncthreads();
-    if (threadIdx.x == 0) {
-      __threadfence();
-      const Count before = atomicAdd(call_.workspace + Workspace::kFinished, Count{1});
-      control().is_last = before == gridDim.x - 1;
-      __threadfence();
-    }
+    if (threadIdx.x == 0) control().is_last = is_last_to_finish(call_);
     __syncthreads();
     if (!control().is_last) return;
-    if (counts_) close_units();
-    if (threadIdx.x > 0) return;
-    if (counts_) {
-      atomicAdd(call_.counters + CounterLayout::kCalls, Count{1});
-      atomicAdd(call_.counters + CounterLayout::kElements, static_cast<Count>(tiling_.elements));
-    }
-    call_.workspace[Workspace::kTurn] = kUndecided;
-    call_.workspace[Workspace::kFinished] = 0;
-  }
-
-  // One block for all units: it asks for several words before it looks at the first.
-  __device__ void close_units() {
-    constexpr int kAtOnce = 8;
-    for (int64_t first = threadIdx.x; first < tiling_.units; first += kAtOnce * blockDim.x) {
-      Count zeros[kAtOnce];
-#pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) {
-        const int64_t unit = first + i * static_cast<int64_t>(blockDim.x);
-        zeros[i] = unit < tiling_.units ? read(call_.workspace + Workspace::kZeros + unit) : 0;
-      }
-#pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) {
-        if (zeros[i] > 0) close_unit(first + i * static_cast<int64_t>(blockDim.x), zeros[i]);
-      }
-    }
-  }
-
-  __device__ void close_unit(int64_t unit, Count zeros) {
-    call_.workspace[Workspace::kZeros + unit] = 0;
-    atomicAdd(call_.counters + call_.layout.zeros() + unit, zeros);
-    if (zeros == static_cast<Count>(tiling_.elements_per_unit)) {
-      atomicAdd(call_.counters + call_.layout.dead_calls() + unit, Count{1});
-    }
+    if (counts_) close_units(call_);
+    if (threadIdx.x == 0) close_call(call_, counts_);
   }
 
   const CountingReluCall& call_;

@@ -48,8 +48,8 @@ struct CountingReluTiling {
   int64_t most_pending;
   int64_t blocks;
   int32_t strip_units;  // the most whose elements a strip has
-  // Counts in shared memory are [slots, rows, copies], each slot's words a little apart: copies
-  // keep lanes out of each other's way. Without copies, counts are in global memory.
+  // Counts in shared memory are [slots, rows, copies]: copies keep lanes out of each other's way.
+  // Without copies, counts are in global memory.
   int32_t histogram_rows;
   int32_t copies;
   int32_t slot_words;  // from one slot to the next
@@ -126,9 +126,7 @@ inline CountingReluTiling make_counting_relu_tiling(const UnitLayout& layout, in
   const int64_t fold = vector / std::gcd(columns, vector);
   t.row = columns * fold;
   t.rows = t.elements / t.row;
-  t.row_vectors = t.row / vector;
-
-  if (t.rows == 0) t.row_vectors = ceil_divide(t.elements, vector);
+  t.row_vectors = t.rows > 0 ? t.row / vector : ceil_divide(t.elements, vector);
 
   // Wide strips are read in longer runs; narrow ones have fewer units to add to the counters. With
   // few rows, only wide ones have a vector for each thread.
@@ -139,7 +137,7 @@ inline CountingReluTiling make_counting_relu_tiling(const UnitLayout& layout, in
   tiling::set_strips(t, width, vector);
   const int64_t slots = counters.slots;
   const auto words_left = [&] { return (limits.shared_bytes - kControlBytes) / 4 - t.strip_units; };
-  // Rows of an odd number of words: lanes with neighbouring slots have different banks.
+  // An odd number for each slot: lanes with neighbouring slots have different banks.
   const auto counts_of_strip = [&] { return slots * (t.strip_units | 1); };
   t.histogram_rows = 1;
   if (counters.rows > 1) {
