@@ -1,6 +1,7 @@
 #pragma once
 
 #include "../with_format.h"
+#include "block_histogram.cuh"
 #include "call_protocol.cuh"
 #include "counting_relu_call.h"
 #include "make_binner.h"
@@ -21,7 +22,7 @@ class CountingReluBlock {
   __device__ explicit CountingReluBlock(const CountingReluCall& call)
       : call_(call),
         tiling_(call.tiling),
-        copy_(threadIdx.x & (call.tiling.copies > 0 ? call.tiling.copies - 1 : 0)) {}
+        histogram_(call, unit_zeros() + call.tiling.strip_units) {}
 
   __device__ void run() {
     // Two threads that wait for memory, while the others clear.
@@ -53,7 +54,7 @@ class CountingReluBlock {
   static constexpr uint32_t kAllLanes = 0xffffffffu;
   static constexpr bool kHasBins = kBinning != Binning::kNone;
   // Vectors that a thread loads before it looks at the first.
-  static constexpr int kUnroll = 2;
+  static constexpr int kUnroll = kShared ? 2 : 1;
 
   struct Control {
     bool counts;
@@ -68,11 +69,6 @@ class CountingReluBlock {
   __device__ uint32_t* unit_zeros() const {  // [strip_units]
     return reinterpret_cast<uint32_t*>(shared_memory() + kControlBytes);
   }
-  __device__ uint32_t* words() const {  // [slots, rows, copies]
-    return unit_zeros() + tiling_.strip_units;
-  }
-  __device__ bool is_per_unit() const { return !kShared && call_.layout.rows > 1; }
-
   __device__ void walk_share() {
     const int64_t all = tiling_.strips * tiling_.chunks;
     const int64_t begin = all * blockIdx.x / gridDim.x;
@@ -108,15 +104,13 @@ class CountingReluBlock {
     const Strip& strip = control().strip;
     const bool stays = strip.is_of_one_unit_with(next);
     if (strip.places > 0 && counts_ && (is_full || !stays)) {
-      add_to_counters(is_full || is_per_unit());
+      add_to_counters(is_full || histogram_.is_per_unit());
     } else {
       __syncthreads();
     }
     if (threadIdx.x == 0) control().strip = next;
     __syncthreads();
-    if constexpr (!kShared) {
-      for_each_place([&](int v, int32_t place) { histograms_[v] = histogram_of(place); });
-    }
+    histogram_.enter(next, stand().vector * kVector);
   }
 
   // The thread's vector in a row of the strip, and which of the rows that the block looks at
@@ -140,13 +134,6 @@ class CountingReluBlock {
   template <class Visit>
   __device__ void for_each_place(const Visit& visit) const {
     control().strip.template for_each_place<kVector>(stand().vector * kVector, visit);
-  }
-
-  // In shared memory, the place of a slot's word; in global memory, the histogram's row.
-  __device__ int32_t histogram_of(int32_t place) const {
-    if (tiling_.copies == 0)
-      return is_per_unit() ? static_cast<int32_t>(control().strip.unit_of(place, tiling_)) : 0;
-    return (is_per_unit() ? place * tiling_.copies : 0) + copy_;
   }
 
   __device__ void walk_rows(int64_t begin, int64_t end) {
@@ -217,12 +204,12 @@ class CountingReluBlock {
   }
 
   __device__ void count(const Vector& vector, bool is_here) {
-    if (!kHasBins || kShared || tiling_.copies > 0) {
+    if (!kHasBins || histogram_.is_in_shared_memory()) {
       if (is_here) count_each(vector);
     } else if constexpr (kHasBins) {
 #pragma unroll
       for (int v = 0; v < kVector; ++v) {
-        add_together(is_here ? slot_of(element(vector, v)) : -1, v);
+        histogram_.add_globally_together(is_here ? slot_of(element(vector, v)) : -1, v);
       }
     }
   }
@@ -233,45 +220,14 @@ class CountingReluBlock {
   }
 
   __device__ void count_one(Bits bits, int v) {
-    int32_t slot = 0;
     if constexpr (kHasBins) {
-      slot = slot_of(bits);
+      histogram_.add(slot_of(bits), v);
     } else {
-      if (!is_nan<Format>(bits)) return;
-    }
-    if (kShared || tiling_.copies > 0) {
-      add(slot, v);
-    } else {
-      add_globally(slot, v, 1);
+      if (is_nan<Format>(bits)) histogram_.add(0, v);
     }
   }
 
   __device__ int32_t slot_of(Bits bits) const { return binner_.slot(Format::value(bits)); }
-
-  __device__ int32_t histogram(int v) const { return kShared ? copy_ : histograms_[v]; }
-
-  __device__ void add(int32_t slot, int v) {
-    atomicAdd(words() + slot * tiling_.slot_words + histogram(v), uint32_t{1});
-  }
-
-  __device__ void add_globally(int32_t slot, int v, Count n) {
-    atomicAdd(global_histogram() + histogram(v) * call_.layout.slots + slot, n);
-  }
-
-  // One addition for all lanes where they have the same slot: else a layer that is dead, so all of
-  // one slot, would be slower than others.
-  __device__ void add_together(int32_t slot, int v) {
-    const int32_t row = histogram(v);
-    const int32_t first_slot = __shfl_sync(kAllLanes, slot, 0);
-    const int32_t first_row = __shfl_sync(kAllLanes, row, 0);
-    if (__all_sync(kAllLanes, slot == first_slot && row == first_row)) {
-      if (threadIdx.x % 32 == 0 && slot >= 0) add_globally(slot, v, 32);
-    } else if (slot >= 0) {
-      add_globally(slot, v, 1);
-    }
-  }
-
-  __device__ Count* global_histogram() const { return call_.counters + call_.layout.histogram(); }
 
   __device__ uint32_t zeros_of(int v) const {
     return Word::count(zeros_[v / kInWord], v % kInWord);
@@ -280,7 +236,7 @@ class CountingReluBlock {
   // Barriers for the block, before and after.
   __device__ void add_to_counters(bool histogram_too) {
     add_zeros();
-    if (histogram_too && (kShared || tiling_.copies > 0)) add_histogram();
+    if (histogram_too) histogram_.add_to_counters(control().strip);
     __syncthreads();
   }
 
@@ -318,26 +274,6 @@ class CountingReluBlock {
     }
   }
 
-  // From shared memory to the counters.
-  __device__ void add_histogram() {
-    const int32_t slots = static_cast<int32_t>(call_.layout.slots);
-    const int32_t rows = is_per_unit() ? control().strip.places : 1;
-    for (int32_t i = threadIdx.x; i < rows * slots; i += blockDim.x) {
-      const int32_t row = i / slots;
-      const int32_t slot = i - row * slots;
-      uint32_t* const copies = words() + slot * tiling_.slot_words + row * tiling_.copies;
-      uint32_t sum = 0;
-      for (int32_t c = 0; c < tiling_.copies; ++c) {
-        // Each lane begins with another bank.
-        uint32_t& word = copies[(c + threadIdx.x) & (tiling_.copies - 1)];
-        sum += word;
-        word = 0;
-      }
-      const int64_t unit = is_per_unit() ? control().strip.unit_of(row, tiling_) : 0;
-      if (sum > 0) atomicAdd(global_histogram() + unit * slots + slot, Count{sum});
-    }
-  }
-
   // The last block to come here sees what all others added, and closes the call.
   __device__ void finish() {
     __syncthreads();
@@ -350,11 +286,10 @@ class CountingReluBlock {
 
   const CountingReluCall& call_;
   const CountingReluTiling& tiling_;
-  const int32_t copy_;
+  BlockHistogram<kVector, kShared> histogram_;
   Binner binner_{};
   bool counts_ = false;
   uint32_t zeros_[kWords] = {};  // of the thread's columns; means nothing if nothing counts
-  int32_t histograms_[kShared ? 1 : kVector] = {};
 };
 
 template <class Format, Binning kBinning, int kVector, bool kShared>

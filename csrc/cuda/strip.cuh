@@ -14,8 +14,7 @@ struct Strip {
   int32_t places;         // 0: there is no strip yet
 
   // `vector`: elements that are loaded at once.
-  static RELUSTAT_HOST_DEVICE Strip at(int64_t index, const CountingReluTiling& tiling,
-                                       int vector) {
+  static __device__ Strip at(int64_t index, const CountingReluTiling& tiling, int vector) {
     // No strip is as wide.
     constexpr int64_t kWide = 1 << 24;
     const int64_t width = tiling.strip_vectors * vector;
@@ -30,11 +29,11 @@ struct Strip {
     return {index, place % tiling.units, first_columns, place_columns, places};
   }
 
-  RELUSTAT_HOST_DEVICE bool is_of_one_unit_with(const Strip& other) const {
+  __device__ bool is_of_one_unit_with(const Strip& other) const {
     return places == 1 && other.places == 1 && first_unit == other.first_unit;
   }
 
-  RELUSTAT_HOST_DEVICE int64_t unit_of(int32_t place, const CountingReluTiling& tiling) const {
+  __device__ int64_t unit_of(int32_t place, const CountingReluTiling& tiling) const {
     int64_t unit = first_unit + place;
     while (unit >= tiling.units) unit -= tiling.units;
     return unit;
@@ -42,7 +41,7 @@ struct Strip {
 
   // Calls visit(i, place) for so many columns from the given one on.
   template <int kColumns, class Visit>
-  RELUSTAT_HOST_DEVICE void for_each_place(int32_t column, const Visit& visit) const {
+  __device__ void for_each_place(int32_t column, const Visit& visit) const {
     const int32_t behind = column - first_columns;
     int32_t place = behind < 0 ? 0 : 1 + behind / place_columns;
     int32_t left = first_columns + place * place_columns - column;
