@@ -69,6 +69,7 @@ class CountingReluBlock {
   __device__ uint32_t* unit_zeros() const {  // [strip_units]
     return reinterpret_cast<uint32_t*>(shared_memory() + kControlBytes);
   }
+
   __device__ void walk_share() {
     const int64_t all = tiling_.strips * tiling_.chunks;
     const int64_t begin = all * blockIdx.x / gridDim.x;
