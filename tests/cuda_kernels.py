@@ -30,7 +30,9 @@ FLAGS = [
     "-Wno-unknown-pragmas",
     "-pthread",
 ]
-# A GPU's integers wrap around, and its kernels are compiled with --fmad=false.
+# GCC does not see that what is loaded on a condition is used on the same.
+FLAGS += ["-Wno-unknown-warning-option", "-Wno-maybe-uninitialized"]
+# As --fmad=false has it on GPUs.
 FLAGS += ["-ffp-contract=off", "-fno-strict-aliasing"]
 if SANITIZE:
     FLAGS += [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all"]
