@@ -223,7 +223,8 @@ def _indices(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Per plane: the flat cell of each switch, and whether it is one."""
     cpu = offsets.cpu().contiguous()
-    points = (cpu >= 0) & (cpu < pooling.taps)
+    # As int32: 256 taps are more than uint8 holds.
+    points = (cpu >= 0) & (cpu.int() < pooling.taps)
     for cells, place in zip(input_size, pooling.coordinates(cpu), strict=True):
         points &= (place >= 0) & (place < cells)
     if validate and not points.all():

@@ -72,6 +72,13 @@ def test_equals_reference_hypothetically(pooling):
     assert_unpools_as_reference(axes, layouts[-1 if channels_last else 0], switches)
 
 
+def test_as_many_taps_as_bytes_tell_apart(device):
+    for kernel in (16, (8, 32), (15, 17)):
+        y, switches = max_pool2d(torch.randn(2, 3, 33, 35, device=device), kernel)
+        assert switches.offsets.dtype == torch.uint8
+        assert_unpools_as_reference(2, y, switches)
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_last_equals_torchs_unpool_on_the_cpu(device, axes, dtype):
