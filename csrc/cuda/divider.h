@@ -47,4 +47,19 @@ struct Split {
       : rest(size.quotient(place)), last(place - rest * size.divisor) {}
 };
 
+// The sizes by which a place [plane, d, h, w, pack] is taken apart. There is one pack where places
+// lie in contiguous planes.
+template <class Index>
+struct PlaceSizes {
+  Divider<Index> d;
+  Divider<Index> h;
+  Divider<Index> w;
+  Divider<Index> packs;
+
+  PlaceSizes(int64_t d, int64_t h, int64_t w, int64_t packs) : d(d), h(h), w(w), packs(packs) {}
+  int64_t places(int64_t planes) const {
+    return planes * d.divisor * h.divisor * w.divisor * packs.divisor;
+  }
+};
+
 }  // namespace relustat::cuda

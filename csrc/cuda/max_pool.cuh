@@ -29,23 +29,16 @@ struct MaxPoolArguments {
   void* y;
   void* offsets;
   BasicPooling<Index> pooling;
+  PlaceSizes<Index> sizes;
   Index threads;
-  Divider<Index> d;
-  Divider<Index> h;
-  Divider<Index> w;
-  Divider<Index> packs;
 
-  MaxPoolArguments(const MaxPoolCall& call, int64_t outputs_in_row, int64_t packs)
+  MaxPoolArguments(const MaxPoolCall& call, int64_t in_row, int64_t packs)
       : x(call.x),
         y(call.y),
         offsets(call.offsets),
         pooling(call.pooling),
-        threads(static_cast<Index>(call.planes * call.pooling.d.output * call.pooling.h.output *
-                                   outputs_in_row * packs)),
-        d(call.pooling.d.output),
-        h(call.pooling.h.output),
-        w(outputs_in_row),
-        packs(packs) {}
+        sizes(call.pooling.d.output, call.pooling.h.output, in_row, packs),
+        threads(static_cast<Index>(sizes.places(call.planes))) {}
 };
 
 // Calls look(d, h, w, is_inside) for the taps of a window, in order; perhaps for some that lie
@@ -85,17 +78,17 @@ __global__ void max_pool_kernel(const __grid_constant__ MaxPoolArguments<Index> 
     Index pack = 0;
     Index window = place;
     if constexpr (kChannelsLast) {
-      const Split<Index> split(place, arguments.packs);
+      const Split<Index> split(place, arguments.sizes.packs);
       pack = split.last;
       window = split.rest;
     }
-    const Split<Index> w(window, arguments.w);
-    const Split<Index> h(w.rest, arguments.h);
-    const Split<Index> d(h.rest, arguments.d);
+    const Split<Index> w(window, arguments.sizes.w);
+    const Split<Index> h(w.rest, arguments.sizes.h);
+    const Split<Index> d(h.rest, arguments.sizes.d);
     const auto inside_d = pooling.d.taps_inside(d.last);
     const auto inside_h = pooling.h.taps_inside(h.last);
     const auto inside_w = pooling.w.taps_inside(w.last);
-    const Index packs = kChannelsLast ? arguments.packs.divisor : 1;
+    const Index packs = kChannelsLast ? arguments.sizes.packs.divisor : 1;
     const Values* const plane = x + d.rest * (pooling.inputs() * packs) + pack;
 
     Largest<Format, Single> largest[kVector];
@@ -139,10 +132,10 @@ __global__ void max_pool_quads_kernel(const __grid_constant__ MaxPoolArguments<i
   using Row = Pack<Bits, 2 * kOutputs>;
   constexpr auto kNegativeInfinity = static_cast<Bits>(Format::kSign | Format::kInfinity);
   const int32_t rows_in = arguments.pooling.h.input;
-  const int32_t in_row = arguments.w.divisor;
+  const int32_t in_row = arguments.sizes.w.divisor;
   for_each_place(arguments.threads, [&](int32_t place) {
-    const Split<int32_t> w(place, arguments.w);
-    const Split<int32_t> h(w.rest, arguments.h);
+    const Split<int32_t> w(place, arguments.sizes.w);
+    const Split<int32_t> h(w.rest, arguments.sizes.h);
     const Row* const x =
         static_cast<const Row*>(arguments.x) + (h.rest * rows_in + 2 * h.last) * in_row + w.last;
     const Row rows[] = {x[0], x[in_row]};

@@ -31,23 +31,16 @@ struct MaxUnpoolArguments {
   const void* offsets;
   void* x;
   BasicPooling<Index> pooling;
+  PlaceSizes<Index> sizes;
   Index threads;
-  Divider<Index> d;
-  Divider<Index> h;
-  Divider<Index> w;
-  Divider<Index> packs;
 
   MaxUnpoolArguments(const MaxUnpoolCall& call, int64_t in_row, int64_t packs)
       : y(call.y),
         offsets(call.offsets),
         x(call.x),
         pooling(call.pooling),
-        threads(static_cast<Index>(call.planes * call.pooling.d.input * call.pooling.h.input *
-                                   in_row * packs)),
-        d(call.pooling.d.input),
-        h(call.pooling.h.input),
-        w(in_row),
-        packs(packs) {}
+        sizes(call.pooling.d.input, call.pooling.h.input, in_row, packs),
+        threads(static_cast<Index>(sizes.places(call.planes))) {}
 };
 
 // Of contiguous planes: kCells of a row.
@@ -61,9 +54,9 @@ __global__ void max_unpool_planes_kernel(
   const auto* const y = static_cast<const Bits*>(arguments.y);
   const auto* const offsets = static_cast<const Offset*>(arguments.offsets);
   for_each_place(arguments.threads, [&](Index place) {
-    const Split<Index> run(place, arguments.w);
-    const Split<Index> h(run.rest, arguments.h);
-    const Split<Index> d(h.rest, arguments.d);
+    const Split<Index> run(place, arguments.sizes.w);
+    const Split<Index> h(run.rest, arguments.sizes.h);
+    const Split<Index> d(h.rest, arguments.sizes.d);
     const Index first = run.last * kCells;
     const Index left = pooling.w.input - first;
     const Index last = first + (left < kCells ? left : kCells) - 1;
@@ -123,10 +116,10 @@ __global__ void max_unpool_pixels_kernel(
   const auto* const y = static_cast<const Values*>(arguments.y);
   const auto* const offsets = static_cast<const Offsets*>(arguments.offsets);
   for_each_place(arguments.threads, [&](Index place) {
-    const Split<Index> pack(place, arguments.packs);
-    const Split<Index> w(pack.rest, arguments.w);
-    const Split<Index> h(w.rest, arguments.h);
-    const Split<Index> d(h.rest, arguments.d);
+    const Split<Index> pack(place, arguments.sizes.packs);
+    const Split<Index> w(pack.rest, arguments.sizes.w);
+    const Split<Index> h(w.rest, arguments.sizes.h);
+    const Split<Index> d(h.rest, arguments.sizes.d);
 
     Cells<Format, Single> cells[kVector];
     pooling.d.for_each_cover(d.last, pooling.d.windows_near(d.last), [&](Index o_d, Index tap_d) {
@@ -135,7 +128,7 @@ __global__ void max_unpool_pixels_kernel(
             w.last, pooling.w.windows_near(w.last), [&](Index o_w, Index tap_w) {
               const Index window = d.rest * pooling.outputs() + pooling.window(o_d, o_h, o_w);
               const Index here = pooling.row_switch(tap_d, tap_h) + tap_w;
-              const Index at = window * arguments.packs.divisor + pack.last;
+              const Index at = window * arguments.sizes.packs.divisor + pack.last;
               const Offsets found = offsets[at];
               const Values values = y[at];
 #pragma unroll
