@@ -49,71 +49,79 @@ struct SearchBinner {
   }
 };
 
-// Equal widths: the bin is guessed by multiplication and compared with its edge only where the
-// guess lies within rounding of one.
+// Equal widths: the bin is guessed by multiplication, in fixed point, and compared with its edge only
+// where the guess lies within rounding of one.
 template <class Value>
 struct LinearBinner {
+  using Key = typename Ieee<Value>::Key;
+
   const float* edges;  // [bins + 1]
   int32_t bins;
-  Value lo, hi;
-  Value scale;      // bins per unit of x
-  Value tolerance;  // bound, in bins, on the error of `position`
-  Value exempt;     // 0 where the guess at 0 is known to be right (zeros are common), else NaN
+  // x * scale + offset is the slot, plus 2^k: floats of that size are fixed-point numbers, whose
+  // lowest bits are the fraction of a bin. It is kept within the middles of slots 0 and bins + 1.
+  Value scale, offset, least, most;
+  Key first_key;      // of slot 0
+  Key doubtful;       // the bits that are all 0 where the guess lies within rounding of an edge
+  int32_t fraction_bits;
+  bool is_exact_enough;  // no guess is wrong by more than one
+  Value last_edge;
+  Value exempt;  // 0 where the guess at 0 is known to be right (zeros are common), else NaN
 
   static RELUSTAT_HOST_DEVICE LinearBinner make(const float* edges, int64_t bins) {
     LinearBinner binner;
     binner.edges = edges;
     binner.bins = static_cast<int32_t>(bins);
-    binner.lo = edges[0];
-    binner.hi = edges[bins];
     const double lo = edges[0], hi = edges[bins];
     const double scale = bins / (hi - lo);
     const double magnitude =
         (lo < 0 ? -lo : lo) > (hi < 0 ? -hi : hi) ? (lo < 0 ? -lo : lo) : (hi < 0 ? -hi : hi);
-    // Rounding of x - lo, of the scale and of the product; and of the edges, which are float32
-    // whatever type is binned. Doubled for safety.
+    double base = 2;
+    binner.fraction_bits = Ieee<Value>::kMantissaBits - 1;
+    for (; base < static_cast<double>(bins + 2); base *= 2) --binner.fraction_bits;
+    const double step = base / (Key{1} << Ieee<Value>::kMantissaBits);
+    // Half a step each from rounding the offset and the sum; then the roundings of the scale and of
+    // the product, and those of the edges, which are float32 whatever type is binned: doubled.
     const double unit_roundoff = sizeof(Value) == sizeof(float) ? 0x1p-24 : 0x1p-53;
-    const double tolerance = 2 * (4 * unit_roundoff * bins + 0x1p-24 * 4 * magnitude * scale);
+    const double error = step + 4 * (unit_roundoff + 0x1p-24) * magnitude * scale;
+    // A power of two. Shifted by it, guesses are late by no more than twice as much and never early.
+    double tolerance = step;
+    Key steps = 1;
+    for (; tolerance < error && tolerance < 1; tolerance *= 2) steps *= 2;
+    binner.is_exact_enough = tolerance < 0.25 && scale > 0x1p-100 && scale < 0x1p100;
+    binner.doubtful = (Key{1} << binner.fraction_bits) - 2 * steps;
     binner.scale = static_cast<Value>(scale);
-    binner.tolerance = static_cast<Value>(tolerance);
+    binner.offset = static_cast<Value>(base + 1 - lo * scale + tolerance);
+    binner.least = static_cast<Value>(base + 0.5);
+    binner.most = static_cast<Value>(base + static_cast<double>(bins) + 1.5);
+    binner.first_key = bit_cast<Key>(static_cast<Value>(base));
+    binner.last_edge = edges[bins];
     binner.exempt = bit_cast<float>(0x7fc00000u);
-    if (binner.guesses_within_one() && lo <= 0 && 0 <= hi &&
+    if (binner.is_exact_enough &&
         binner.guess(Value{0}) == binner.repaired(Value{0}, binner.guess(Value{0}))) {
       binner.exempt = 0;
     }
     return binner;
   }
 
-  // False for bins so narrow, or ranges so extreme, that only a search finds the bin.
-  RELUSTAT_HOST_DEVICE bool guesses_within_one() const {
-    return tolerance < Value{0.25} && scale > Value{0x1p-100} && scale < Value{0x1p100};
-  }
-
-  // In bins from `lo`; late by no more than twice the tolerance and never early. Away from the
-  // outer edges' outer sides, so that values out of range convert to an int and are not doubted.
-  RELUSTAT_HOST_DEVICE Value position(Value x) const {
-    const Value at = (x - lo) * scale + tolerance;
-    const Value from_first = at > Value{0.5} ? at : Value{0.5};
-    const Value last = static_cast<Value>(bins) - Value{0.5};
-    return from_first < last ? from_first : last;
-  }
-
-  RELUSTAT_HOST_DEVICE bool is_doubtful(Value x) const {
-    const Value at = position(x);
-    const Value fraction = at - static_cast<Value>(static_cast<int32_t>(at));
-    return (fraction < 2 * tolerance) & (x != exempt);
+  RELUSTAT_HOST_DEVICE Key fixed_point(Value x) const {
+    const Value at = x * scale + offset;
+    const Value from_least = at > least ? at : least;
+    return bit_cast<Key>(from_least < most ? from_least : most) - first_key;
   }
 
   RELUSTAT_HOST_DEVICE int32_t guess(Value x) const {
-    int32_t slot = static_cast<int32_t>(position(x)) + 1;
-    slot = x < lo ? 0 : slot;
-    slot = x > hi ? bins + 1 : slot;
-    return x != x ? bins + 2 : slot;
+    return static_cast<int32_t>(fixed_point(x) >> fraction_bits);
+  }
+
+  RELUSTAT_HOST_DEVICE bool is_doubtful(Value x) const {
+    return (((fixed_point(x) & doubtful) == 0) & (x != exempt)) | (x != x);
   }
 
   RELUSTAT_HOST_DEVICE int32_t repaired(Value x, int32_t slot) const {
-    const int32_t bin = slot < 1 ? 0 : slot > bins ? bins : slot - 1;
-    return slot - ((slot > 1) & (x < static_cast<Value>(edges[bin])) ? 1 : 0);
+    const int32_t left_edge = slot > 0 ? slot - 1 : 0;
+    const bool is_late = (slot > 0) & (x < static_cast<Value>(edges[left_edge]));
+    const int32_t found = x == last_edge ? bins : slot - (is_late ? 1 : 0);
+    return x != x ? bins + 2 : found;
   }
 
   RELUSTAT_HOST_DEVICE int32_t slot(Value x) const {
@@ -123,58 +131,47 @@ struct LinearBinner {
 };
 
 // Signed logarithmic bins: edges +-2^e * (1 + k / per_octave) and 0. The bin is a shift of the
-// float's own bits; on the negative side two's complement makes the intervals closed on the left,
-// as on the positive.
+// float's own bits, without their sign.
 template <class Value>
 struct LogBinner {
   using Key = typename Ieee<Value>::Key;
 
   int32_t bins;
   int32_t shift;
-  int32_t first;  // step of the smallest positive edge, counted from the smallest float
-  Key top;        // key of the last edge
+  int32_t nearest;  // step of the two bins beside 0, counted from the smallest float
+  int32_t beyond;   // step of what lies beyond the outer edges
+  Key top;          // of the outer edges
+  int32_t zero_slot;
 
-  static RELUSTAT_HOST_DEVICE int32_t at_least(int32_t low, int32_t value) {
-    return value > low ? value : low;
-  }
-  static RELUSTAT_HOST_DEVICE int32_t at_most(int32_t high, int32_t value) {
-    return value < high ? value : high;
-  }
-
-  // Monotone in x, and 0 for -0.0 as for 0.0.
-  static RELUSTAT_HOST_DEVICE Key key(Value x) {
-    const Key bits = bit_cast<Key>(x);
-    const Key negative = bits >> (sizeof(Key) * 8 - 1);
-    const Key magnitude = bits & ~(Key{1} << (sizeof(Key) * 8 - 1));
-    return (magnitude ^ negative) - negative;
+  static RELUSTAT_HOST_DEVICE Key magnitude(Value x) {
+    return bit_cast<Key>(x) & ~(Key{1} << (sizeof(Key) * 8 - 1));
   }
 
   static RELUSTAT_HOST_DEVICE LogBinner make(const float* edges, int64_t bins) {
     LogBinner binner;
-    const Key lowest = key(edges[bins / 2 + 1]);
+    const Key lowest = magnitude(edges[bins / 2 + 1]);
     binner.bins = static_cast<int32_t>(bins);
-    binner.top = key(edges[bins]);
-    // Both edges are powers of two, so their keys differ by whole octaves.
+    binner.top = magnitude(edges[bins]);
+    // Both edges are powers of two, so they differ by whole octaves.
     const int64_t octaves = (binner.top - lowest) >> Ieee<Value>::kMantissaBits;
     const int64_t per_octave = octaves > 0 ? (bins / 2 - 1) / octaves : 1;
     binner.shift = Ieee<Value>::kMantissaBits;
     for (int64_t parts = per_octave; parts > 1; parts >>= 1) --binner.shift;
-    binner.first = static_cast<int32_t>(lowest >> binner.shift);
+    binner.nearest = static_cast<int32_t>(lowest >> binner.shift) - 1;
+    binner.beyond = static_cast<int32_t>(binner.top >> binner.shift);
+    binner.zero_slot = binner.bins / 2 + 1;
     return binner;
   }
 
   RELUSTAT_HOST_DEVICE int32_t slot(Value x) const {
-    const Key exact = key(x);
-    // The last bin includes its right edge.
-    const Key k = exact == top ? top - 1 : exact;
-    const int32_t step = static_cast<int32_t>(k >> shift);
-    // The two bins beside 0 take in all steps nearer to 0 than the smallest edge. Below 0, `above`
-    // is 0; from 0 on, `below` is.
-    const int32_t above = at_least(0, step - first + 1);
-    const int32_t below = at_most(0, step + first);
-    const int32_t is_below_zero = static_cast<int32_t>(k >> (8 * sizeof(Key) - 1));  // -1 or 0
-    const int32_t slot =
-        at_most(bins + 1, at_least(0, bins / 2 + 1 + above + below + is_below_zero));
+    const bool is_below_zero = x < 0;
+    const Key distance = magnitude(x);
+    // Below 0 bins include their outer edge and not their inner one; so does the last bin.
+    const Key inwards = is_below_zero | (distance == top) ? 1 : 0;
+    const int32_t step = static_cast<int32_t>((distance - inwards) >> shift);
+    const int32_t from_nearest = step > nearest ? step : nearest;
+    const int32_t steps = (from_nearest < beyond ? from_nearest : beyond) - nearest;
+    const int32_t slot = is_below_zero ? zero_slot - 1 - steps : zero_slot + steps;
     return x != x ? bins + 2 : slot;
   }
 };

@@ -120,11 +120,19 @@ RELUSTAT_HOST_DEVICE bool is_nan(typename Format::Bits bits) {
   return static_cast<Bits>(bits & static_cast<Bits>(~Format::kSign)) > Format::kInfinity;
 }
 
+// Whether values of this format are numbers of the machine.
+template <class Format>
+constexpr bool kIsNative = sizeof(typename Format::Bits) == sizeof(typename Format::Value);
+
 // ReLU as torch computes it on the CPU: NaN and -0.0 pass through, every number below zero becomes
-// 0.
+// 0. A processor's maximum does just that, if denormals are not flushed.
 template <class Format>
 RELUSTAT_HOST_DEVICE typename Format::Bits rectify(typename Format::Bits bits) {
   using Bits = typename Format::Bits;
+  if constexpr (kIsNative<Format>) {
+    const auto value = Format::value(bits);
+    return value < 0 ? Bits{0} : bits;
+  }
   const bool below_zero =
       static_cast<Bits>(bits - (Format::kSign + 1)) < static_cast<Bits>(Format::kInfinity);
   return below_zero ? Bits{0} : bits;
@@ -143,6 +151,13 @@ template <class Format>
 RELUSTAT_HOST_DEVICE bool is_zero(typename Format::Bits bits) {
   using Bits = typename Format::Bits;
   return static_cast<Bits>(bits + bits) == 0;
+}
+
+// Whether rectify() gives +0.0 or -0.0.
+template <class Format>
+RELUSTAT_HOST_DEVICE bool rectifies_to_zero(typename Format::Bits bits) {
+  if constexpr (kIsNative<Format>) return Format::value(bits) <= 0;
+  return is_zero<Format>(rectify<Format>(bits));
 }
 
 }  // namespace RELUSTAT_ISA

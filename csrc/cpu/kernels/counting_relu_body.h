@@ -2,12 +2,14 @@
 // Torch-free and STL-free: nothing here may be shared with a file compiled for another one.
 
 #include <cstdint>
+#include <cstring>
 
 #include "../../binning.h"
 #include "../../with_format.h"
 #include "counting_relu.h"
 #include "find_slots.h"
 #include "rectify.h"
+#include "span.h"
 #include "tally.h"
 #include "tiling.h"
 
@@ -15,158 +17,155 @@ namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
 
-// Scratch counts are 32-bit: they are flushed long before they could overflow.
-constexpr int64_t kFlushEvery = int64_t{1} << 30;
-// Elements whose slots are held at a time: inputs, outputs and slots stay in the L1 cache.
-constexpr int64_t kBlock = 1024;
+// How far ahead memory is fetched: counting leaves it idle.
+constexpr int64_t kFetchAheadBytes = 4096;
+constexpr int64_t kCacheLineBytes = 64;
 
-// Calls visit(unit, offset, length) for each run of one unit among elements [begin, begin + n).
-template <class Visit>
-void for_each_run(const CountingReluShare& share, int64_t begin, int64_t n, Visit visit) {
-  int64_t unit = begin / share.inner % share.units;
-  int64_t left_in_run = share.inner - begin % share.inner;
-  for (int64_t offset = 0; offset < n;) {
-    const int64_t length = left_in_run < n - offset ? left_in_run : n - offset;
-    visit(unit, offset, length);
-    offset += length;
-    unit = unit + 1 < share.units ? unit + 1 : 0;
-    left_in_run = share.inner;
-  }
-}
-
-template <class Format>
+template <class Format, class Rectifier>
 class Loop {
  public:
   using Bits = typename Format::Bits;
 
-  explicit Loop(const CountingReluShare& share)
+  Loop(const CountingReluShare& share, Rectifier rectifier, uint32_t* tally_scratch)
       : share_(share),
-        tiling_(make_tiling(share.units, share.inner, share.bins)),
         x_(static_cast<const Bits*>(share.x)),
         y_(static_cast<Bits*>(share.y)),
-        column_zeros_(share.scratch),
-        lanes_(share.scratch + tiling_.columns) {}
+        rectifier_(rectifier),
+        tally_scratch_(tally_scratch) {}
 
-  // find(x, n, slots) fills in the slots of n elements.
-  template <class Find>
-  void run(Find find) const {
-    for_each_block([&](int64_t begin, int64_t n) {
-      uint16_t slots[kBlock];
-      find(x_ + begin, n, slots);
-      rectify_block(begin, n);
-      count_slots(begin, n, slots);
-    });
+  template <class Binner>
+  void run(const Binner& binner) {
+    const int64_t slots = slot_count(share_.bins);
+    if (share_.unit_histograms) {
+      count_by_units(binner);
+    } else if (counts_pairs(share_.bins)) {
+      Tally tally(PairCounter{reinterpret_cast<uint16_t*>(tally_scratch_), slots, share_.histogram});
+      count(binner, share_.begin, share_.end, tally, share_.histogram);
+    } else {
+      Tally tally(LaneCounter{tally_scratch_, slots, share_.histogram});
+      count(binner, share_.begin, share_.end, tally, share_.histogram);
+    }
+    rectifier_.finish();
   }
 
-  void run_without_bins() const {
-    for_each_block([&](int64_t begin, int64_t n) {
-      share_.histogram[0] += count_nans<Format>(x_ + begin, n);
-      rectify_block(begin, n);
-    });
+  void run_without_bins() {
+    const int64_t whole = share_.end - (share_.end - share_.begin) % kSpan;
+    for (int64_t i = share_.begin; i < whole; i += kSpan) {
+      share_.histogram[0] += count_nans<Format>(x_ + i);
+      rectifier_.rectify(x_ + i, y_ + i, kSpan);
+    }
+    if (whole < share_.end) {
+      with_padded(whole, share_.end - whole, [&](const Bits* span) {
+        share_.histogram[0] += count_nans<Format>(span);
+      });
+    }
+    rectifier_.finish();
   }
 
  private:
-  template <class Visit>
-  void for_each_block(Visit visit) const {
-    for (int64_t begin = share_.begin; begin < share_.end; begin += kFlushEvery) {
-      const int64_t end = begin + kFlushEvery < share_.end ? begin + kFlushEvery : share_.end;
-      for (int64_t block = begin; block < end; block += kBlock) {
-        visit(block, kBlock < end - block ? kBlock : end - block);
-      }
-      flush_columns(column_zeros_, tiling_.columns, share_.units, share_.inner, share_.zeros);
-      if (share_.bins > 0 && !share_.unit_histograms) {
-        flush_lanes(lanes_, tiling_.lane_stride, slot_count(share_.bins), share_.histogram);
-      }
-    }
-  }
-
-  void rectify_block(int64_t begin, int64_t n) const {
-    if (tiling_.columns == 0) {
-      for_each_run(share_, begin, n, [&](int64_t unit, int64_t offset, int64_t length) {
-        share_.zeros[unit] += rectify_row<Format>(x_ + begin + offset, y_ + begin + offset, length);
-      });
-      return;
-    }
-    int64_t column = begin % tiling_.columns;
-    for (int64_t offset = 0; offset < n;) {
-      const int64_t left = tiling_.columns - column;
-      const int64_t length = left < n - offset ? left : n - offset;
-      rectify_columns<Format>(x_ + begin + offset, y_ + begin + offset, length,
-                              column_zeros_ + column);
-      offset += length;
-      column = 0;
-    }
-  }
-
-  void count_slots(int64_t begin, int64_t n, const uint16_t* slots) const {
-    const Bits* const next_x = x_ + begin + n;
-    const Bits* const next_y = y_ + begin + n;
-    if (!share_.unit_histograms) {
-      tally(slots, n, lanes_, tiling_.lane_stride, next_x, next_y);
-      return;
-    }
-    const int64_t width = slot_count(share_.bins);
-    for_each_run(share_, begin, n, [&](int64_t unit, int64_t offset, int64_t length) {
-      int64_t* const row = share_.histogram + unit * width;
-      if (length > 2 * width) {
-        tally(slots + offset, length, lanes_, tiling_.lane_stride, next_x + offset,
-              next_y + offset);
-        flush_lanes(lanes_, tiling_.lane_stride, width, row);
+  // A histogram for each unit: run by run.
+  template <class Binner>
+  void count_by_units(const Binner& binner) {
+    const int64_t slots = slot_count(share_.bins);
+    int64_t unit = share_.begin / share_.inner % share_.units;
+    int64_t left_in_run = share_.inner - share_.begin % share_.inner;
+    for (int64_t begin = share_.begin; begin < share_.end;) {
+      const int64_t left = share_.end - begin;
+      const int64_t end = begin + (left_in_run < left ? left_in_run : left);
+      int64_t* const histogram = share_.histogram + unit * slots;
+      if (end - begin > 2 * slots) {
+        Tally tally(LaneCounter{tally_scratch_, slots, histogram});
+        count(binner, begin, end, tally, histogram);
       } else {
-        for (int64_t i = offset; i < offset + length; ++i) ++row[slots[i]];
+        for (int64_t i = begin; i < end; i += kSpan) {
+          count_part(binner, i, kSpan < end - i ? kSpan : end - i, histogram);
+        }
       }
+      begin = end;
+      unit = unit + 1 < share_.units ? unit + 1 : 0;
+      left_in_run = share_.inner;
+    }
+  }
+
+  template <class Binner, class Tally>
+  void count(const Binner& binner, int64_t begin, int64_t end, Tally& tally, int64_t* histogram) {
+    constexpr int64_t kAhead = kFetchAheadBytes / sizeof(Bits);
+    int64_t i = begin;
+    for (; i + kSpan <= end; i += kSpan) {
+      int32_t slots[kSpan];
+      find_slots<Format>(binner, x_ + i, slots);
+      rectifier_.rectify(x_ + i, y_ + i, kSpan);
+      for (int64_t line = 0; line < kSpan; line += kCacheLineBytes / sizeof(Bits)) {
+        __builtin_prefetch(x_ + i + kAhead + line, /*write=*/0);
+        __builtin_prefetch(y_ + i + kAhead + line, /*write=*/1);
+      }
+      tally.add(slots);
+    }
+    tally.flush();
+    if (i < end) count_part(binner, i, end - i, histogram);
+  }
+
+  template <class Binner>
+  void count_part(const Binner& binner, int64_t begin, int64_t n, int64_t* histogram) {
+    with_padded(begin, n, [&](const Bits* span) {
+      int32_t slots[kSpan];
+      find_slots<Format>(binner, span, slots);
+      for (int64_t i = 0; i < n; ++i) ++histogram[slots[i]];
     });
+  }
+
+  // Fewer elements than a span are made one with numbers that are neither zero nor NaN. They are
+  // looked at before they are rectified, as y may be x.
+  template <class Look>
+  void with_padded(int64_t begin, int64_t n, const Look& look) {
+    Bits span[kSpan];
+    for (Bits& bits : span) bits = Format::kInfinity;
+    memcpy(span, x_ + begin, n * sizeof(Bits));
+    look(span);
+    rectifier_.rectify(span, span, n);
+    memcpy(y_ + begin, span, n * sizeof(Bits));
   }
 
   const CountingReluShare& share_;
-  const Tiling tiling_;
   const Bits* const x_;
   Bits* const y_;
-  uint32_t* const column_zeros_;
-  uint32_t* const lanes_;
+  Rectifier rectifier_;
+  uint32_t* const tally_scratch_;
 };
 
-template <class Format>
-void count_in_format(const CountingReluShare& share) {
-  using Bits = typename Format::Bits;
+template <class Format, class Rectifier>
+void count_with(const CountingReluShare& share, Rectifier rectifier, uint32_t* tally_scratch) {
   using Value = typename Format::Value;
-  const Loop<Format> loop(share);
-  const auto search = [&] {
-    const SearchBinner<Value> binner{share.edges, static_cast<int32_t>(share.bins)};
-    loop.run([&](const Bits* x, int64_t n, uint16_t* slots) {
-      find_searched_slots<Format>(binner, x, n, slots);
-    });
-  };
+  Loop<Format, Rectifier> loop(share, rectifier, tally_scratch);
+  const SearchBinner<Value> search{share.edges, static_cast<int32_t>(share.bins)};
   switch (static_cast<Binning>(share.binning)) {
     case Binning::kNone:
       loop.run_without_bins();
       break;
     case Binning::kSearch:
-      search();
+      loop.run(search);
       break;
     case Binning::kLinear: {
       const auto binner = LinearBinner<Value>::make(share.edges, share.bins);
-      if (!binner.guesses_within_one()) {
-        search();
-        break;
-      }
-      loop.run([&](const Bits* x, int64_t n, uint16_t* slots) {
-        find_linear_slots<Format>(binner, x, n, slots);
-      });
+      binner.is_exact_enough ? loop.run(binner) : loop.run(search);
       break;
     }
-    case Binning::kLog: {
-      const auto binner = LogBinner<Value>::make(share.edges, share.bins);
-      loop.run([&](const Bits* x, int64_t n, uint16_t* slots) {
-        find_slots<LogBinner<Value>, Format>(binner, x, n, slots);
-      });
+    case Binning::kLog:
+      loop.run(LogBinner<Value>::make(share.edges, share.bins));
       break;
-    }
   }
 }
 
 void count_share(const CountingReluShare& share) {
-  with_format(share.dtype, [&]<class Format>() { count_in_format<Format>(share); });
+  const Tiling tiling = make_tiling(share.units, share.inner, share.bins);
+  with_format(share.dtype, [&]<class Format>() {
+    uint32_t* const tally_scratch = share.scratch + tiling.column_words;
+    if (tiling.columns > 0) {
+      count_with<Format>(share, ColumnRectifier<Format>(share, tiling.columns), tally_scratch);
+    } else {
+      count_with<Format>(share, RowRectifier<Format>(share), tally_scratch);
+    }
+  });
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "../../host_device.h"
+#include "span.h"
 #include "tiling.h"
 
 // Part of counting_relu_body.h, and compiled with it for each instruction set.
@@ -12,44 +12,153 @@ namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
 
-// Counts n slots in kLanes histograms side by side: neighbouring elements often share a bin, and an
-// increment must wait for the one before it in the same word. Slots are read four at a time.
-//
-// Counting leaves the memory idle, so the next block's inputs and outputs are fetched meanwhile.
-template <class Bits>
-void tally(const uint16_t* slots, int64_t n, uint32_t* lanes, int64_t stride, const Bits* next_x,
-           const Bits* next_y) {
-  constexpr int64_t kCacheLine = 64 / sizeof(Bits);
-  int64_t i = 0;
-  for (; i + kCacheLine <= n; i += kCacheLine) {
-    __builtin_prefetch(next_x + i, /*write=*/0);
-    __builtin_prefetch(next_y + i, /*write=*/1);
-    for (int64_t j = i; j < i + kCacheLine; j += kLanes) {
-      uint64_t low, high;
-      memcpy(&low, slots + j, sizeof(low));
-      memcpy(&high, slots + j + 4, sizeof(high));
-      ++lanes[low & 0xffff];
-      ++lanes[stride + (low >> 16 & 0xffff)];
-      ++lanes[2 * stride + (low >> 32 & 0xffff)];
-      ++lanes[3 * stride + (low >> 48)];
-      ++lanes[4 * stride + (high & 0xffff)];
-      ++lanes[5 * stride + (high >> 16 & 0xffff)];
-      ++lanes[6 * stride + (high >> 32 & 0xffff)];
-      ++lanes[7 * stride + (high >> 48)];
-    }
-  }
-  for (; i < n; ++i) ++lanes[slots[i]];
+// The compiler writes `words` to memory and reads them from there: to take them out of a vector
+// register one by one is slower.
+template <int64_t kWords>
+[[gnu::always_inline]] inline void keep_in_memory(uint32_t (&words)[kWords]) {
+  __asm__ volatile("" : "+m"(words));
 }
 
-void flush_lanes(uint32_t* lanes, int64_t stride, int64_t slots, int64_t* histogram) {
-  for (int64_t s = 0; s < slots; ++s) {
-    // All lanes together hold no more than kFlushEvery counts.
-    uint32_t count = 0;
-    for (int64_t lane = 0; lane < kLanes; ++lane) count += lanes[lane * stride + s];
-    histogram[s] += count;
+template <int64_t kWords>
+[[gnu::always_inline]] inline bool are_equal(const uint32_t (&words)[kWords]) {
+  if (words[0] != words[1] || words[0] != words[kWords / 2] || words[0] != words[kWords - 1]) {
+    return false;
   }
-  memset(lanes, 0, sizeof(*lanes) * kLanes * stride);
+  uint32_t different = 0;
+  for (int64_t i = 0; i < kWords; ++i) different |= words[i] ^ words[0];
+  return different == 0;
 }
+
+// Counts spans of slots. Which counts to increment is written down at once, and done one span later:
+// what a vector has just written is slow to read in smaller parts.
+//
+// Counter: how many words a span makes, and what it does with them.
+template <class Counter>
+class Tally {
+ public:
+  explicit Tally(const Counter& counter) : counter_(counter) {}
+
+  [[gnu::always_inline]] inline void add(const int32_t* slots) {
+    counter_.write_down(slots, words_[now_]);
+    now_ = 1 - now_;
+    if (is_pending_) count(words_[now_]);
+    is_pending_ = true;
+  }
+
+  void flush() {
+    if (is_pending_) count(words_[1 - now_]);
+    is_pending_ = false;
+    counter_.flush();
+    counted_ = 0;
+  }
+
+ private:
+  using Words = uint32_t[Counter::kWords];
+
+  [[gnu::always_inline]] inline void count(Words& words) {
+    keep_in_memory(words);
+    // A dead layer's: each increment would wait for the one before it.
+    if (are_equal(words)) {
+      counter_.count_equal(words[0]);
+    } else {
+      counter_.count(words);
+    }
+    counted_ += Counter::kWords;
+    if (counted_ > Counter::kMost - Counter::kWords) {
+      counter_.flush();
+      counted_ = 0;
+    }
+  }
+
+  Counter counter_;
+  alignas(64) Words words_[2];
+  int now_ = 0;
+  bool is_pending_ = false;
+  int64_t counted_ = 0;
+};
+
+// In kLanes histograms side by side, [slots, lanes]: neighbouring elements often share a bin, and an
+// increment must wait for the one before it in the same place.
+struct LaneCounter {
+  static constexpr int64_t kWords = kSpan;
+  static constexpr int64_t kMost = UINT32_MAX;
+
+  uint32_t* lanes;
+  int64_t slots;
+  int64_t* histogram;
+
+  [[gnu::always_inline]] inline void write_down(const int32_t* slots, uint32_t* words) const {
+    for (int64_t i = 0; i < kSpan; ++i) words[i] = static_cast<uint32_t>(slots[i] * kLanes);
+  }
+
+  [[gnu::always_inline]] inline void count(const uint32_t (&words)[kWords]) const {
+    for (int64_t i = 0; i < kSpan; i += kLanes) {
+#pragma GCC unroll 4
+      for (int64_t lane = 0; lane < kLanes; lane += 2) {
+        uint64_t two;
+        memcpy(&two, words + i + lane, sizeof(two));
+        ++lanes[(two & 0xffffffff) + lane];
+        ++lanes[(two >> 32) + lane + 1];
+      }
+    }
+  }
+
+  void count_equal(uint32_t word) const { lanes[word] += kSpan; }
+
+  void flush() const {
+    for (int64_t slot = 0; slot < slots; ++slot) {
+      uint32_t count = 0;
+      for (int64_t lane = 0; lane < kLanes; ++lane) count += lanes[slot * kLanes + lane];
+      histogram[slot] += count;
+    }
+    memset(lanes, 0, sizeof(*lanes) * kLanes * slots);
+  }
+};
+
+// By pairs of elements, in a table [slots, slots] of 16-bit counts: half as many increments.
+struct PairCounter {
+  static constexpr int64_t kWords = kSpan / 2;
+  static constexpr int64_t kMost = UINT16_MAX;
+
+  uint16_t* table;
+  int64_t slots;
+  int64_t* histogram;
+
+  [[gnu::always_inline]] inline void write_down(const int32_t* first, uint32_t* words) const {
+    const int32_t* const second = first + kWords;
+    const auto width = static_cast<int32_t>(slots);
+    for (int64_t i = 0; i < kWords; ++i) {
+      words[i] = static_cast<uint32_t>(first[i] * width + second[i]);
+    }
+  }
+
+  [[gnu::always_inline]] inline void count(const uint32_t (&words)[kWords]) const {
+#pragma GCC unroll 16
+    for (int64_t i = 0; i < kWords; i += 2) {
+      uint64_t two;
+      memcpy(&two, words + i, sizeof(two));
+      ++table[two & 0xffffffff];
+      ++table[two >> 32];
+    }
+  }
+
+  void count_equal(uint32_t word) const { table[word] += kWords; }
+
+  void flush() const {
+    uint32_t seconds[kMostPairedSlots] = {};
+    for (int64_t first = 0; first < slots; ++first) {
+      uint16_t* const row = table + first * slots;
+      uint32_t count = 0;
+      for (int64_t second = 0; second < slots; ++second) {
+        count += row[second];
+        seconds[second] += row[second];
+        row[second] = 0;
+      }
+      histogram[first] += count;
+    }
+    for (int64_t second = 0; second < slots; ++second) histogram[second] += seconds[second];
+  }
+};
 
 }  // namespace
 }  // namespace RELUSTAT_ISA

@@ -1,22 +1,29 @@
 #pragma once
 
 #include "../../binning.h"
+#include "span.h"
 
 namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 
 // Histograms that one thread fills side by side, see tally().
-constexpr int64_t kLanes = 8;
+constexpr int32_t kLanes = 8;
 // Units of fewer neighbouring elements are counted by columns: one count per column of the matrix
 // [outer, units * inner], so that neighbours are counted in one vector.
 constexpr int64_t kShortestRow = 32;
 // A narrower matrix is read as one of several rows side by side.
 constexpr int64_t kFewestColumns = 512;
 
+// Histograms of so many slots are counted by pairs of elements: the table of pairs stays in the L1
+// and L2 caches.
+constexpr int64_t kMostPairedSlots = 256;
+
+inline bool counts_pairs(int64_t bins) { return slot_count(bins) <= kMostPairedSlots; }
+
 // How a thread's scratch words are used.
 struct Tiling {
-  int64_t columns;      // 0: by rows
-  int64_t lane_stride;  // words from one histogram to the next
+  int64_t columns;       // 0: by rows
+  int64_t column_words;  // a span can begin in the last column
   int64_t words;
 };
 
@@ -25,12 +32,12 @@ inline Tiling make_tiling(int64_t units, int64_t inner, int64_t bins) {
   if (inner < kShortestRow) {
     const int64_t width = units * inner;
     tiling.columns = width * (width < kFewestColumns ? (kFewestColumns + width - 1) / width : 1);
+    tiling.column_words = tiling.columns + kSpan;
   }
-  if (bins > 0) {
-    // An odd number of cache lines apart, lest equal bins of all lanes meet in one cache set.
-    tiling.lane_stride = ((slot_count(bins) + 15) / 16 | 1) * 16;
-  }
-  tiling.words = tiling.columns + kLanes * tiling.lane_stride;
+  const int64_t slots = slot_count(bins);
+  const int64_t lane_words = kLanes * slots;
+  const int64_t pair_words = counts_pairs(bins) ? (slots * slots + 1) / 2 : 0;
+  tiling.words = tiling.column_words + (lane_words > pair_words ? lane_words : pair_words);
   return tiling;
 }
 
