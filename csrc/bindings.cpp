@@ -1,5 +1,10 @@
+#include <ATen/PythonTorchFunctionTLS.h>
 #include <ATen/Version.h>
-#include <pybind11/pybind11.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
+#include <torch/csrc/autograd/python_variable.h>
+#include <torch/csrc/jit/frontend/tracer.h>
+#include <torch/csrc/utils/pybind.h>
 #include <torch/version.h>
 
 #include <string>
@@ -36,6 +41,32 @@ py::dict build_info() {
   return info;
 }
 
+// Whether a call with this input can go to the dispatcher at once: neither a subclass, nor a mode,
+// a trace or a transform wants to see it, and a kernel takes it.
+bool is_plain(const py::handle& object) {
+  if (!THPVariable_CheckExact(object.ptr()) || at::impl::torch_function_mode_enabled() ||
+      c10::impl::tls_is_dispatch_key_included(c10::DispatchKey::FuncTorchDynamicLayerFrontMode) ||
+      torch::jit::tracer::isTracing()) {
+    return false;
+  }
+  const at::Tensor& x = THPVariable_Unpack(object.ptr());
+  return x.layout() == at::kStrided && !x.is_meta() && !x.is_nested() &&
+         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble ||
+          x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf);
+}
+
+// torch.ops.relustat.counting_relu, for plain inputs, without what it costs to find it by its
+// schema.
+at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
+                         int64_t unit_dim, int64_t binning) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("relustat::counting_relu", "")
+                             .typed<at::Tensor(const at::Tensor&, const at::Tensor&,
+                                               const at::Tensor&, int64_t, int64_t)>();
+  const py::gil_scoped_release no_gil;
+  return op.call(x, counters, edges, unit_dim, binning);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_C, m) {
@@ -43,5 +74,7 @@ PYBIND11_MODULE(_C, m) {
   m.def("build_info", &build_info, "How this library was built.");
   m.def("cpu_capability", &at::get_cpu_capability,
         "The instruction set that the CPU kernels use: DEFAULT, AVX2 or AVX512.");
+  m.def("is_plain", &is_plain, "Whether counting_relu takes this input.");
+  m.def("counting_relu", &counting_relu, "torch.ops.relustat.counting_relu for plain inputs.");
   m.attr("MAX_BINS") = relustat::kMaxBins;
 }

@@ -49,84 +49,76 @@ struct SearchBinner {
   }
 };
 
-// Equal widths: the bin is guessed by multiplication, in fixed point, and compared with its edge only
-// where the guess lies within rounding of one.
+// Equal widths: the slot is guessed by multiplication, and compared with its edge only where the
+// guess lies within rounding of one.
 template <class Value>
 struct LinearBinner {
-  using Key = typename Ieee<Value>::Key;
-
   const float* edges;  // [bins + 1]
   int32_t bins;
-  // x * scale + offset is the slot, plus 2^k: floats of that size are fixed-point numbers, whose
-  // lowest bits are the fraction of a bin. It is kept within the middles of slots 0 and bins + 1.
-  Value scale, offset, least, most;
-  Key first_key;      // of slot 0
-  Key doubtful;       // the bits that are all 0 where the guess lies within rounding of an edge
-  int32_t fraction_bits;
-  bool is_exact_enough;  // no guess is wrong by more than one
+  Value scale, offset;  // x * scale + offset is the slot and how far x is in it
+  Value least, most;    // the middles of slots 0 and bins + 1
+  Value doubtful;       // a guess that is less far in its slot may be one too high
   Value last_edge;
   Value exempt;  // 0 where the guess at 0 is known to be right (zeros are common), else NaN
+  bool guesses_within_one;
 
   static RELUSTAT_HOST_DEVICE LinearBinner make(const float* edges, int64_t bins) {
     LinearBinner binner;
     binner.edges = edges;
     binner.bins = static_cast<int32_t>(bins);
+    binner.last_edge = edges[bins];
     const double lo = edges[0], hi = edges[bins];
     const double scale = bins / (hi - lo);
     const double magnitude =
         (lo < 0 ? -lo : lo) > (hi < 0 ? -hi : hi) ? (lo < 0 ? -lo : lo) : (hi < 0 ? -hi : hi);
-    double base = 2;
-    binner.fraction_bits = Ieee<Value>::kMantissaBits - 1;
-    for (; base < static_cast<double>(bins + 2); base *= 2) --binner.fraction_bits;
-    const double step = base / (Key{1} << Ieee<Value>::kMantissaBits);
-    // Half a step each from rounding the offset and the sum; then the roundings of the scale and of
-    // the product, and those of the edges, which are float32 whatever type is binned: doubled.
+    // In roundings: two of the product (its own and the scale's), one of the offset, one of the
+    // sum; and of the edges, which are float32 whatever type is binned, their own and that of the
+    // ends.
     const double unit_roundoff = sizeof(Value) == sizeof(float) ? 0x1p-24 : 0x1p-53;
-    const double error = step + 4 * (unit_roundoff + 0x1p-24) * magnitude * scale;
-    // A power of two. Shifted by it, guesses are late by no more than twice as much and never early.
-    double tolerance = step;
-    Key steps = 1;
-    for (; tolerance < error && tolerance < 1; tolerance *= 2) steps *= 2;
-    binner.is_exact_enough = tolerance < 0.25 && scale > 0x1p-100 && scale < 0x1p100;
-    binner.doubtful = (Key{1} << binner.fraction_bits) - 2 * steps;
+    const double in_bins = magnitude * scale;
+    const double last = static_cast<double>(bins + 2);
+    const double tolerance =
+        1.01 * (unit_roundoff * (2 * in_bins + (1 + in_bins) + last) + 0x1p-24 * 2 * in_bins);
+    // Shifted by the tolerance, guesses are late by no more than twice as much and never early.
     binner.scale = static_cast<Value>(scale);
-    binner.offset = static_cast<Value>(base + 1 - lo * scale + tolerance);
-    binner.least = static_cast<Value>(base + 0.5);
-    binner.most = static_cast<Value>(base + static_cast<double>(bins) + 1.5);
-    binner.first_key = bit_cast<Key>(static_cast<Value>(base));
-    binner.last_edge = edges[bins];
+    binner.offset = static_cast<Value>(1 - lo * scale + tolerance);
+    binner.least = static_cast<Value>(0.5);
+    binner.most = static_cast<Value>(static_cast<double>(bins) + 1.5);
+    binner.doubtful = static_cast<Value>(2 * tolerance);
+    // Not so for bins so narrow, or ranges so extreme, that only a search finds the bin.
+    binner.guesses_within_one = tolerance < 0.25 && scale > 0x1p-100 && scale < 0x1p100;
     binner.exempt = bit_cast<float>(0x7fc00000u);
-    if (binner.is_exact_enough &&
+    if (binner.guesses_within_one &&
         binner.guess(Value{0}) == binner.repaired(Value{0}, binner.guess(Value{0}))) {
       binner.exempt = 0;
     }
     return binner;
   }
 
-  RELUSTAT_HOST_DEVICE Key fixed_point(Value x) const {
+  // NaN stays NaN: it fails every comparison.
+  RELUSTAT_HOST_DEVICE Value position(Value x) const {
     const Value at = x * scale + offset;
-    const Value from_least = at > least ? at : least;
-    return bit_cast<Key>(from_least < most ? from_least : most) - first_key;
+    const Value from_least = least > at ? least : at;
+    return most < from_least ? most : from_least;
   }
 
-  RELUSTAT_HOST_DEVICE int32_t guess(Value x) const {
-    return static_cast<int32_t>(fixed_point(x) >> fraction_bits);
-  }
+  // Any number for NaN, which is doubtful.
+  RELUSTAT_HOST_DEVICE int32_t guess(Value x) const { return static_cast<int32_t>(position(x)); }
 
   RELUSTAT_HOST_DEVICE bool is_doubtful(Value x) const {
-    return (((fixed_point(x) & doubtful) == 0) & (x != exempt)) | (x != x);
+    const Value how_far = position(x) - static_cast<Value>(guess(x));
+    return !(how_far >= doubtful) & (x != exempt);
   }
 
   RELUSTAT_HOST_DEVICE int32_t repaired(Value x, int32_t slot) const {
-    const int32_t left_edge = slot > 0 ? slot - 1 : 0;
-    const bool is_late = (slot > 0) & (x < static_cast<Value>(edges[left_edge]));
+    const int32_t edge = slot < 1 ? 0 : slot > bins ? bins : slot - 1;
+    const bool is_late = (slot > 0) & (x < static_cast<Value>(edges[edge]));
     const int32_t found = x == last_edge ? bins : slot - (is_late ? 1 : 0);
     return x != x ? bins + 2 : found;
   }
 
   RELUSTAT_HOST_DEVICE int32_t slot(Value x) const {
-    const int32_t slot = guess(x);
-    return is_doubtful(x) ? repaired(x, slot) : slot;
+    return is_doubtful(x) ? repaired(x, guess(x)) : guess(x);
   }
 };
 

@@ -67,6 +67,11 @@ def counting_relu(
         >>> counters.stats.zeros
         1
     """
+    if not inplace and not torch.compiler.is_compiling() and _ops.is_plain(x):
+        unit_dim, units = counters.units_of(x, unit_dim)
+        device = x.device
+        words, edges = counters.words_for(units, device), counters.edges_on(device)
+        return _ops.counting_relu_of_plain(x, words, edges, unit_dim, counters.binning)
     if not isinstance(x, Tensor) or is_symbolic(x):
         return F.relu(x, inplace=inplace)
     if not is_countable(x):

@@ -22,7 +22,7 @@ RELUSTAT_HOST_DEVICE auto make_binner(const float* edges, int64_t bins) {
     return SearchBinner<Value>{edges, static_cast<int32_t>(bins)};
   } else if constexpr (kBinning == Binning::kLinear) {
     const auto linear = LinearBinner<Value>::make(edges, bins);
-    return LinearOrSearchBinner<Value>{linear, linear.is_exact_enough};
+    return LinearOrSearchBinner<Value>{linear, linear.guesses_within_one};
   } else if constexpr (kBinning == Binning::kLog) {
     return LogBinner<Value>::make(edges, bins);
   } else {

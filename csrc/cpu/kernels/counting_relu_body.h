@@ -35,15 +35,10 @@ class Loop {
 
   template <class Binner>
   void run(const Binner& binner) {
-    const int64_t slots = slot_count(share_.bins);
     if (share_.unit_histograms) {
       count_by_units(binner);
-    } else if (counts_pairs(share_.bins)) {
-      Tally tally(PairCounter{reinterpret_cast<uint16_t*>(tally_scratch_), slots, share_.histogram});
-      count(binner, share_.begin, share_.end, tally, share_.histogram);
     } else {
-      Tally tally(LaneCounter{tally_scratch_, slots, share_.histogram});
-      count(binner, share_.begin, share_.end, tally, share_.histogram);
+      count(binner, share_.begin, share_.end, share_.histogram);
     }
     rectifier_.finish();
   }
@@ -55,9 +50,8 @@ class Loop {
       rectifier_.rectify(x_ + i, y_ + i, kSpan);
     }
     if (whole < share_.end) {
-      with_padded(whole, share_.end - whole, [&](const Bits* span) {
-        share_.histogram[0] += count_nans<Format>(span);
-      });
+      with_padded(whole, share_.end - whole,
+                  [&](const Bits* span) { share_.histogram[0] += count_nans<Format>(span); });
     }
     rectifier_.finish();
   }
@@ -66,29 +60,42 @@ class Loop {
   // A histogram for each unit: run by run.
   template <class Binner>
   void count_by_units(const Binner& binner) {
-    const int64_t slots = slot_count(share_.bins);
     int64_t unit = share_.begin / share_.inner % share_.units;
     int64_t left_in_run = share_.inner - share_.begin % share_.inner;
     for (int64_t begin = share_.begin; begin < share_.end;) {
       const int64_t left = share_.end - begin;
       const int64_t end = begin + (left_in_run < left ? left_in_run : left);
-      int64_t* const histogram = share_.histogram + unit * slots;
-      if (end - begin > 2 * slots) {
-        Tally tally(LaneCounter{tally_scratch_, slots, histogram});
-        count(binner, begin, end, tally, histogram);
-      } else {
-        for (int64_t i = begin; i < end; i += kSpan) {
-          count_part(binner, i, kSpan < end - i ? kSpan : end - i, histogram);
-        }
-      }
+      count(binner, begin, end, share_.histogram + unit * slot_count(share_.bins));
       begin = end;
       unit = unit + 1 < share_.units ? unit + 1 : 0;
       left_in_run = share_.inner;
     }
   }
 
+  template <class Binner>
+  void count(const Binner& binner, int64_t begin, int64_t end, int64_t* histogram) {
+    const int64_t slots = slot_count(share_.bins);
+    switch (tallying(slots, end - begin)) {
+      case Tallying::kPairs: {
+        auto* const table = reinterpret_cast<uint16_t*>(tally_scratch_);
+        count_spans(binner, begin, end, Tally(PairCounter{table, slots, histogram}), histogram);
+        break;
+      }
+      case Tallying::kLanes:
+        count_spans(binner, begin, end, Tally(LaneCounter{tally_scratch_, slots, histogram}),
+                    histogram);
+        break;
+      case Tallying::kOneByOne:
+        for (int64_t i = begin; i < end; i += kSpan) {
+          count_part(binner, i, kSpan < end - i ? kSpan : end - i, histogram);
+        }
+        break;
+    }
+  }
+
   template <class Binner, class Tally>
-  void count(const Binner& binner, int64_t begin, int64_t end, Tally& tally, int64_t* histogram) {
+  void count_spans(const Binner& binner, int64_t begin, int64_t end, Tally tally,
+                   int64_t* histogram) {
     constexpr int64_t kAhead = kFetchAheadBytes / sizeof(Bits);
     int64_t i = begin;
     for (; i + kSpan <= end; i += kSpan) {
@@ -147,7 +154,7 @@ void count_with(const CountingReluShare& share, Rectifier rectifier, uint32_t* t
       break;
     case Binning::kLinear: {
       const auto binner = LinearBinner<Value>::make(share.edges, share.bins);
-      binner.is_exact_enough ? loop.run(binner) : loop.run(search);
+      binner.guesses_within_one ? loop.run(binner) : loop.run(search);
       break;
     }
     case Binning::kLog:

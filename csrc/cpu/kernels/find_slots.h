@@ -12,14 +12,16 @@ inline namespace RELUSTAT_ISA {
 namespace {
 
 template <class Format, class Value>
-[[gnu::always_inline]] inline void find_slots(const LogBinner<Value> binner, const typename Format::Bits* x, int32_t* slots) {
+[[gnu::always_inline]] inline void find_slots(const LogBinner<Value> binner,
+                                              const typename Format::Bits* x, int32_t* slots) {
   for (int64_t i = 0; i < kSpan; ++i) slots[i] = binner.slot(Format::value(x[i]));
 }
 
 // All elements take each step of the binary search together, so that none waits for its own last
 // step.
 template <class Format, class Value>
-[[gnu::always_inline]] inline void find_slots(const SearchBinner<Value> binner, const typename Format::Bits* x, int32_t* slots) {
+[[gnu::always_inline]] inline void find_slots(const SearchBinner<Value> binner,
+                                              const typename Format::Bits* x, int32_t* slots) {
   Value values[kSpan];
   for (int64_t i = 0; i < kSpan; ++i) {
     values[i] = Format::value(x[i]);
@@ -34,7 +36,8 @@ template <class Format, class Value>
 
 // Guesses first; a span in which a guess is doubtful is compared with its edges as a whole.
 template <class Format, class Value>
-[[gnu::always_inline]] inline void find_slots(const LinearBinner<Value> binner, const typename Format::Bits* x, int32_t* slots) {
+[[gnu::always_inline]] inline void find_slots(const LinearBinner<Value> binner,
+                                              const typename Format::Bits* x, int32_t* slots) {
   int32_t doubtful = 0;
   for (int64_t i = 0; i < kSpan; ++i) {
     const Value value = Format::value(x[i]);

@@ -7,9 +7,9 @@
 #include "span.h"
 #include "tiling.h"
 
-// Part of counting_relu_body.h, and compiled with it for each instruction set. Elements are rectified
-// a span at a time, one span after the other from the start of the thread's share, while the zeros
-// of each unit are counted.
+// Part of counting_relu_body.h, and compiled with it for each instruction set. Elements are
+// rectified a span at a time, one span after the other from the start of the thread's share, while
+// the zeros of each unit are counted.
 
 namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {

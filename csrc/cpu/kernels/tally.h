@@ -29,8 +29,8 @@ template <int64_t kWords>
   return different == 0;
 }
 
-// Counts spans of slots. Which counts to increment is written down at once, and done one span later:
-// what a vector has just written is slow to read in smaller parts.
+// Counts spans of slots. Which counts to increment is written down at once, and done one span
+// later: what a vector has just written is slow to read in smaller parts.
 //
 // Counter: how many words a span makes, and what it does with them.
 template <class Counter>
@@ -77,8 +77,8 @@ class Tally {
   int64_t counted_ = 0;
 };
 
-// In kLanes histograms side by side, [slots, lanes]: neighbouring elements often share a bin, and an
-// increment must wait for the one before it in the same place.
+// In kLanes histograms side by side, [slots, lanes]: neighbouring elements often share a bin, and
+// an increment must wait for the one before it in the same place.
 struct LaneCounter {
   static constexpr int64_t kWords = kSpan;
   static constexpr int64_t kMost = UINT32_MAX;
@@ -144,16 +144,17 @@ struct PairCounter {
 
   void count_equal(uint32_t word) const { table[word] += kWords; }
 
+  // No sum is greater than kMost.
   void flush() const {
-    uint32_t seconds[kMostPairedSlots] = {};
+    uint16_t seconds[kMostPairedSlots] = {};
     for (int64_t first = 0; first < slots; ++first) {
       uint16_t* const row = table + first * slots;
-      uint32_t count = 0;
+      uint16_t count = 0;
       for (int64_t second = 0; second < slots; ++second) {
-        count += row[second];
-        seconds[second] += row[second];
-        row[second] = 0;
+        count = static_cast<uint16_t>(count + row[second]);
+        seconds[second] = static_cast<uint16_t>(seconds[second] + row[second]);
       }
+      memset(row, 0, sizeof(*row) * slots);
       histogram[first] += count;
     }
     for (int64_t second = 0; second < slots; ++second) histogram[second] += seconds[second];

@@ -14,11 +14,16 @@ constexpr int64_t kShortestRow = 32;
 // A narrower matrix is read as one of several rows side by side.
 constexpr int64_t kFewestColumns = 512;
 
-// Histograms of so many slots are counted by pairs of elements: the table of pairs stays in the L1
-// and L2 caches.
+// Of so many slots a table of pairs stays in the L1 and L2 caches.
 constexpr int64_t kMostPairedSlots = 256;
 
-inline bool counts_pairs(int64_t bins) { return slot_count(bins) <= kMostPairedSlots; }
+enum class Tallying { kOneByOne, kLanes, kPairs };
+
+// What is quickest for so many elements, clearing included.
+inline Tallying tallying(int64_t slots, int64_t elements) {
+  if (slots <= kMostPairedSlots && elements >= slots * slots / 2) return Tallying::kPairs;
+  return elements >= kLanes * slots ? Tallying::kLanes : Tallying::kOneByOne;
+}
 
 // How a thread's scratch words are used.
 struct Tiling {
@@ -36,7 +41,7 @@ inline Tiling make_tiling(int64_t units, int64_t inner, int64_t bins) {
   }
   const int64_t slots = slot_count(bins);
   const int64_t lane_words = kLanes * slots;
-  const int64_t pair_words = counts_pairs(bins) ? (slots * slots + 1) / 2 : 0;
+  const int64_t pair_words = slots <= kMostPairedSlots ? (slots * slots + 1) / 2 : 0;
   tiling.words = tiling.column_words + (lane_words > pair_words ? lane_words : pair_words);
   return tiling;
 }
