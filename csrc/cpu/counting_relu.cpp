@@ -39,6 +39,7 @@ bool takes_turn(int64_t* counters) {
   return every > 0 && counters[CounterLayout::kTicks]++ % every == 0;
 }
 
+// Of a call, or of a thread's share of it.
 struct Counts {
   std::vector<int64_t> zeros;
   std::vector<int64_t> histogram;
@@ -52,17 +53,14 @@ struct Counts {
   }
 };
 
-void add_call(const Counts& call, const CounterLayout& layout, int64_t elements_per_unit,
-              int64_t* counters) {
-  const std::lock_guard lock(mutex_of(counters));
+// Under the mutex of the counters.
+void add_call(const std::vector<int64_t>& zeros, const CounterLayout& layout,
+              int64_t elements_per_unit, int64_t* counters) {
   counters[CounterLayout::kCalls] += 1;
   counters[CounterLayout::kElements] += elements_per_unit * layout.units;
   for (int64_t unit = 0; unit < layout.units; ++unit) {
-    counters[layout.zeros() + unit] += call.zeros[unit];
-    counters[layout.dead_calls() + unit] += call.zeros[unit] == elements_per_unit ? 1 : 0;
-  }
-  for (int64_t i = 0; i < layout.rows * layout.slots; ++i) {
-    counters[layout.histogram() + i] += call.histogram[i];
+    counters[layout.zeros() + unit] += zeros[unit];
+    counters[layout.dead_calls() + unit] += zeros[unit] == elements_per_unit ? 1 : 0;
   }
 }
 
@@ -83,15 +81,15 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
   whole.unit_histograms = layout.rows > 1;
   const int64_t scratch_words = make_tiling(whole.units, whole.inner, whole.bins).words;
 
-  const auto count = [&](int64_t begin, int64_t end, Counts& counts) {
+  const auto count = [&](int64_t begin, int64_t end, int64_t* zeros, int64_t* histogram) {
     // Kept from call to call: the kernel leaves it zero.
     thread_local std::vector<uint32_t> scratch;
     if (scratch.size() < static_cast<size_t>(scratch_words)) scratch.resize(scratch_words);
     CountingReluShare share = whole;
     share.begin = begin;
     share.end = end;
-    share.zeros = counts.zeros.data();
-    share.histogram = counts.histogram.data();
+    share.zeros = zeros;
+    share.histogram = histogram;
     share.scratch = scratch.data();
     {
       const KeepDenormals keep_denormals;
@@ -99,20 +97,33 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
     }
     if (scratch.size() > kMostScratchWordsKept) std::vector<uint32_t>().swap(scratch);
   };
-  Counts call(layout);
+  auto* const words = counters.mutable_data_ptr<int64_t>();
   const int64_t elements = units.elements();
+  if (layout.rows * layout.slots > elements) {
+    // Histograms of the call alone would take longer than the counting.
+    std::vector<int64_t> zeros(layout.units);
+    const std::lock_guard lock(mutex_of(words));
+    count(0, elements, zeros.data(), words + layout.histogram());
+    add_call(zeros, layout, units.elements_per_unit(), words);
+    return;
+  }
+  Counts call(layout);
   if (elements <= kGrain || at::get_num_threads() == 1) {
-    count(0, elements, call);
+    count(0, elements, call.zeros.data(), call.histogram.data());
   } else {
     std::mutex call_mutex;
     at::parallel_for(0, elements, kGrain, [&](int64_t begin, int64_t end) {
       Counts counts(layout);
-      count(begin, end, counts);
+      count(begin, end, counts.zeros.data(), counts.histogram.data());
       const std::lock_guard lock(call_mutex);
       call.add(counts);
     });
   }
-  add_call(call, layout, units.elements_per_unit(), counters.mutable_data_ptr<int64_t>());
+  const std::lock_guard lock(mutex_of(words));
+  add_call(call.zeros, layout, units.elements_per_unit(), words);
+  for (int64_t i = 0; i < layout.rows * layout.slots; ++i) {
+    words[layout.histogram() + i] += call.histogram[i];
+  }
 }
 
 at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,

@@ -57,68 +57,90 @@ class Loop {
   }
 
  private:
-  // A histogram for each unit: run by run.
+  // A histogram for each unit.
   template <class Binner>
   void count_by_units(const Binner& binner) {
+    const int64_t slots = slot_count(share_.bins);
     int64_t unit = share_.begin / share_.inner % share_.units;
     int64_t left_in_run = share_.inner - share_.begin % share_.inner;
-    for (int64_t begin = share_.begin; begin < share_.end;) {
-      const int64_t left = share_.end - begin;
-      const int64_t end = begin + (left_in_run < left ? left_in_run : left);
-      count(binner, begin, end, share_.histogram + unit * slot_count(share_.bins));
-      begin = end;
+    const auto leave_run = [&] {
       unit = unit + 1 < share_.units ? unit + 1 : 0;
       left_in_run = share_.inner;
+    };
+    if (tallying(slots, share_.inner) != Tallying::kOneByOne) {
+      for (int64_t begin = share_.begin; begin < share_.end; leave_run()) {
+        const int64_t left = share_.end - begin;
+        const int64_t end = begin + (left_in_run < left ? left_in_run : left);
+        count(binner, begin, end, share_.histogram + unit * slots);
+        begin = end;
+      }
+      return;
     }
+    for_each_span(binner, share_.begin, share_.end, [&](const int32_t* span, int64_t n) {
+      for (int64_t begin = 0; begin < n;) {
+        const int64_t end = left_in_run < n - begin ? begin + left_in_run : n;
+        add_one_by_one(span + begin, end - begin, share_.histogram + unit * slots);
+        left_in_run -= end - begin;
+        begin = end;
+        if (left_in_run == 0) leave_run();
+      }
+    });
   }
 
   template <class Binner>
   void count(const Binner& binner, int64_t begin, int64_t end, int64_t* histogram) {
-    const int64_t slots = slot_count(share_.bins);
+    const auto slots = static_cast<int32_t>(slot_count(share_.bins));
     switch (tallying(slots, end - begin)) {
-      case Tallying::kPairs: {
-        auto* const table = reinterpret_cast<uint16_t*>(tally_scratch_);
-        count_spans(binner, begin, end, Tally(PairCounter{table, slots, histogram}), histogram);
+      case Tallying::kPairs:
+        count_by(ByPairs{slots}, binner, begin, end, histogram);
         break;
-      }
       case Tallying::kLanes:
-        count_spans(binner, begin, end, Tally(LaneCounter{tally_scratch_, slots, histogram}),
-                    histogram);
+        count_by(ByLanes{slots}, binner, begin, end, histogram);
         break;
       case Tallying::kOneByOne:
-        for (int64_t i = begin; i < end; i += kSpan) {
-          count_part(binner, i, kSpan < end - i ? kSpan : end - i, histogram);
-        }
+        for_each_span(binner, begin, end,
+                      [&](const int32_t* span, int64_t n) { add_one_by_one(span, n, histogram); });
         break;
     }
   }
 
-  template <class Binner, class Tally>
-  void count_spans(const Binner& binner, int64_t begin, int64_t end, Tally tally,
-                   int64_t* histogram) {
+  template <class Scheme, class Binner>
+  void count_by(const Scheme& scheme, const Binner& binner, int64_t begin, int64_t end,
+                int64_t* histogram) {
+    Tally<Scheme> tally(scheme, tally_scratch_, histogram);
+    for_each_span(binner, begin, end, [&](const int32_t* span, int64_t n) {
+      if (n == kSpan) {
+        tally.add(span);
+      } else {
+        add_one_by_one(span, n, histogram);
+      }
+    });
+    tally.flush();
+  }
+
+  static void add_one_by_one(const int32_t* slots, int64_t n, int64_t* histogram) {
+    for (int64_t i = 0; i < n; ++i) ++histogram[slots[i]];
+  }
+
+  // Rectifies elements [begin, end) and calls visit(slots, n) for each n of them.
+  template <class Binner, class Visit>
+  [[gnu::always_inline]] inline void for_each_span(const Binner& binner, int64_t begin, int64_t end,
+                                                   const Visit& visit) {
     constexpr int64_t kAhead = kFetchAheadBytes / sizeof(Bits);
+    int32_t slots[kSpan];
     int64_t i = begin;
     for (; i + kSpan <= end; i += kSpan) {
-      int32_t slots[kSpan];
       find_slots<Format>(binner, x_ + i, slots);
       rectifier_.rectify(x_ + i, y_ + i, kSpan);
       for (int64_t line = 0; line < kSpan; line += kCacheLineBytes / sizeof(Bits)) {
         __builtin_prefetch(x_ + i + kAhead + line, /*write=*/0);
         __builtin_prefetch(y_ + i + kAhead + line, /*write=*/1);
       }
-      tally.add(slots);
+      visit(slots, kSpan);
     }
-    tally.flush();
-    if (i < end) count_part(binner, i, end - i, histogram);
-  }
-
-  template <class Binner>
-  void count_part(const Binner& binner, int64_t begin, int64_t n, int64_t* histogram) {
-    with_padded(begin, n, [&](const Bits* span) {
-      int32_t slots[kSpan];
-      find_slots<Format>(binner, span, slots);
-      for (int64_t i = 0; i < n; ++i) ++histogram[slots[i]];
-    });
+    if (i == end) return;
+    with_padded(i, end - i, [&](const Bits* span) { find_slots<Format>(binner, span, slots); });
+    visit(slots, end - i);
   }
 
   // Fewer elements than a span are made one with numbers that are neither zero nor NaN. They are

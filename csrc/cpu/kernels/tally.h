@@ -12,152 +12,124 @@ namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
 
-// The compiler writes `words` to memory and reads them from there: to take them out of a vector
-// register one by one is slower.
-template <int64_t kWords>
-[[gnu::always_inline]] inline void keep_in_memory(uint32_t (&words)[kWords]) {
-  __asm__ volatile("" : "+m"(words));
-}
-
-template <int64_t kWords>
-[[gnu::always_inline]] inline bool are_equal(const uint32_t (&words)[kWords]) {
-  if (words[0] != words[1] || words[0] != words[kWords / 2] || words[0] != words[kWords - 1]) {
+// As a dead layer's are.
+[[gnu::always_inline]] inline bool are_equal(const int32_t* slots) {
+  if (slots[0] != slots[1] || slots[0] != slots[kSpan / 2] || slots[0] != slots[kSpan - 1]) {
     return false;
   }
-  uint32_t different = 0;
-  for (int64_t i = 0; i < kWords; ++i) different |= words[i] ^ words[0];
+  int32_t different = 0;
+  for (int64_t i = 0; i < kSpan; ++i) different |= slots[i] ^ slots[0];
   return different == 0;
 }
 
-// Counts spans of slots. Which counts to increment is written down at once, and done one span
-// later: what a vector has just written is slow to read in smaller parts.
+// Counts spans of slots in a table of 16-bit counts, which a scheme lays out: it writes down which
+// counts to increment for a span, and adds the table up.
 //
-// Counter: how many words a span makes, and what it does with them.
-template <class Counter>
+// They are incremented one span later: what a vector has just written is slow to read in parts.
+template <class Scheme>
 class Tally {
  public:
-  explicit Tally(const Counter& counter) : counter_(counter) {}
+  Tally(const Scheme& scheme, uint32_t* scratch, int64_t* histogram)
+      : scheme_(scheme), table_(reinterpret_cast<uint16_t*>(scratch)), histogram_(histogram) {}
 
   [[gnu::always_inline]] inline void add(const int32_t* slots) {
-    counter_.write_down(slots, words_[now_]);
-    now_ = 1 - now_;
-    if (is_pending_) count(words_[now_]);
-    is_pending_ = true;
+    Words& words = words_[now_];
+    scheme_.write_down(slots, words);
+    if (are_equal(slots)) {
+      // Each increment would wait for the one before it.
+      table_[words[0]] += Scheme::kWords;
+    } else {
+      if (is_pending_) increment(words_[1 - now_]);
+      is_pending_ = true;
+      now_ = 1 - now_;
+    }
+    written_down_ += Scheme::kWords;
+    if (written_down_ > UINT16_MAX - Scheme::kWords) flush();
   }
 
   void flush() {
-    if (is_pending_) count(words_[1 - now_]);
+    if (is_pending_) increment(words_[1 - now_]);
     is_pending_ = false;
-    counter_.flush();
-    counted_ = 0;
+    scheme_.add_up(table_, histogram_);
+    memset(table_, 0, sizeof(*table_) * scheme_.size());
+    written_down_ = 0;
   }
 
  private:
-  using Words = uint32_t[Counter::kWords];
+  using Words = uint32_t[Scheme::kWords];
 
-  [[gnu::always_inline]] inline void count(Words& words) {
-    keep_in_memory(words);
-    // A dead layer's: each increment would wait for the one before it.
-    if (are_equal(words)) {
-      counter_.count_equal(words[0]);
-    } else {
-      counter_.count(words);
-    }
-    counted_ += Counter::kWords;
-    if (counted_ > Counter::kMost - Counter::kWords) {
-      counter_.flush();
-      counted_ = 0;
+  [[gnu::always_inline]] inline void increment(const Words& words) {
+#pragma GCC unroll 16
+    for (int64_t i = 0; i < Scheme::kWords; i += 2) {
+      uint64_t two;
+      memcpy(&two, words + i, sizeof(two));
+      ++table_[two & 0xffffffff];
+      ++table_[two >> 32];
     }
   }
 
-  Counter counter_;
+  const Scheme scheme_;
+  uint16_t* const table_;
+  int64_t* const histogram_;
   alignas(64) Words words_[2];
   int now_ = 0;
   bool is_pending_ = false;
-  int64_t counted_ = 0;
+  int64_t written_down_ = 0;
 };
 
-// In kLanes histograms side by side, [slots, lanes]: neighbouring elements often share a bin, and
-// an increment must wait for the one before it in the same place.
-struct LaneCounter {
+// kLanes histograms side by side, [lanes, stride]: neighbouring elements often share a bin, and an
+// increment must wait for the one before it in the same place.
+struct ByLanes {
   static constexpr int64_t kWords = kSpan;
-  static constexpr int64_t kMost = UINT32_MAX;
 
-  uint32_t* lanes;
-  int64_t slots;
-  int64_t* histogram;
+  int32_t slots;
+  int32_t stride = static_cast<int32_t>(lane_stride(slots));
+
+  int64_t size() const { return kLanes * stride; }
 
   [[gnu::always_inline]] inline void write_down(const int32_t* slots, uint32_t* words) const {
-    for (int64_t i = 0; i < kSpan; ++i) words[i] = static_cast<uint32_t>(slots[i] * kLanes);
-  }
-
-  [[gnu::always_inline]] inline void count(const uint32_t (&words)[kWords]) const {
-    for (int64_t i = 0; i < kSpan; i += kLanes) {
-#pragma GCC unroll 4
-      for (int64_t lane = 0; lane < kLanes; lane += 2) {
-        uint64_t two;
-        memcpy(&two, words + i + lane, sizeof(two));
-        ++lanes[(two & 0xffffffff) + lane];
-        ++lanes[(two >> 32) + lane + 1];
-      }
+    for (int32_t i = 0; i < kSpan; ++i) {
+      words[i] = static_cast<uint32_t>(slots[i] + i % kLanes * stride);
     }
   }
 
-  void count_equal(uint32_t word) const { lanes[word] += kSpan; }
-
-  void flush() const {
-    for (int64_t slot = 0; slot < slots; ++slot) {
+  void add_up(const uint16_t* table, int64_t* histogram) const {
+    for (int32_t slot = 0; slot < slots; ++slot) {
       uint32_t count = 0;
-      for (int64_t lane = 0; lane < kLanes; ++lane) count += lanes[slot * kLanes + lane];
+      for (int32_t lane = 0; lane < kLanes; ++lane) count += table[lane * stride + slot];
       histogram[slot] += count;
     }
-    memset(lanes, 0, sizeof(*lanes) * kLanes * slots);
   }
 };
 
-// By pairs of elements, in a table [slots, slots] of 16-bit counts: half as many increments.
-struct PairCounter {
+// A count for each pair of slots, [slots, slots]: half as many increments.
+struct ByPairs {
   static constexpr int64_t kWords = kSpan / 2;
-  static constexpr int64_t kMost = UINT16_MAX;
 
-  uint16_t* table;
-  int64_t slots;
-  int64_t* histogram;
+  int32_t slots;
+
+  int64_t size() const { return slots * slots; }
 
   [[gnu::always_inline]] inline void write_down(const int32_t* first, uint32_t* words) const {
     const int32_t* const second = first + kWords;
-    const auto width = static_cast<int32_t>(slots);
     for (int64_t i = 0; i < kWords; ++i) {
-      words[i] = static_cast<uint32_t>(first[i] * width + second[i]);
+      words[i] = static_cast<uint32_t>(first[i] * slots + second[i]);
     }
   }
 
-  [[gnu::always_inline]] inline void count(const uint32_t (&words)[kWords]) const {
-#pragma GCC unroll 16
-    for (int64_t i = 0; i < kWords; i += 2) {
-      uint64_t two;
-      memcpy(&two, words + i, sizeof(two));
-      ++table[two & 0xffffffff];
-      ++table[two >> 32];
-    }
-  }
-
-  void count_equal(uint32_t word) const { table[word] += kWords; }
-
-  // No sum is greater than kMost.
-  void flush() const {
+  // No sum over a table is greater than one of its counts may be.
+  void add_up(const uint16_t* table, int64_t* histogram) const {
     uint16_t seconds[kMostPairedSlots] = {};
-    for (int64_t first = 0; first < slots; ++first) {
-      uint16_t* const row = table + first * slots;
+    for (int32_t first = 0; first < slots; ++first) {
+      const uint16_t* const row = table + first * slots;
       uint16_t count = 0;
-      for (int64_t second = 0; second < slots; ++second) {
+      for (int32_t second = 0; second < slots; ++second) {
         count = static_cast<uint16_t>(count + row[second]);
         seconds[second] = static_cast<uint16_t>(seconds[second] + row[second]);
       }
-      memset(row, 0, sizeof(*row) * slots);
       histogram[first] += count;
     }
-    for (int64_t second = 0; second < slots; ++second) histogram[second] += seconds[second];
+    for (int32_t second = 0; second < slots; ++second) histogram[second] += seconds[second];
   }
 };
 

@@ -17,6 +17,11 @@ constexpr int64_t kFewestColumns = 512;
 // Of so many slots a table of pairs stays in the L1 and L2 caches.
 constexpr int64_t kMostPairedSlots = 256;
 
+// Counts from one lane to the next: an odd number of cache lines, lest equal bins of all lanes meet
+// in one cache set, or the processor mistake one for another by the last 12 bits of their
+// addresses.
+inline int64_t lane_stride(int64_t slots) { return ((slots + 31) / 32 | 1) * 32; }
+
 enum class Tallying { kOneByOne, kLanes, kPairs };
 
 // What is quickest for so many elements, clearing included.
@@ -40,9 +45,11 @@ inline Tiling make_tiling(int64_t units, int64_t inner, int64_t bins) {
     tiling.column_words = tiling.columns + kSpan;
   }
   const int64_t slots = slot_count(bins);
-  const int64_t lane_words = kLanes * slots;
-  const int64_t pair_words = slots <= kMostPairedSlots ? (slots * slots + 1) / 2 : 0;
-  tiling.words = tiling.column_words + (lane_words > pair_words ? lane_words : pair_words);
+  const int64_t lane_counts = kLanes * lane_stride(slots);
+  const int64_t pair_counts = slots <= kMostPairedSlots ? slots * slots : 0;
+  const int64_t counts = lane_counts > pair_counts ? lane_counts : pair_counts;
+  // Two counts are a word.
+  tiling.words = tiling.column_words + (counts + 1) / 2;
   return tiling;
 }
 
