@@ -9,7 +9,8 @@ TORCH ?= torch==2.13.0
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help env build demo test asan tsan lint format bench cuda-check gpu-check dist clean
+.PHONY: help env build demo test asan tsan lint format bench-env bench bench-plots bench-smoke \
+  cuda-check gpu-check dist clean
 
 # Quoted wherever it is used: both paths may hold spaces.
 PY = "$(VENV)/bin/python"
@@ -17,6 +18,7 @@ PIP = $(PY) -m pip install --quiet --disable-pip-version-check
 ENV_STAMP = "$(VENV)/.relustat-env"
 CUDA_TESTS = tests/test_cuda_counting_relu.py tests/test_cuda_pooling.py
 INSTALL_STAMP = "$(VENV)/.relustat-install"
+BENCH_STAMP = "$(VENV)/.relustat-bench"
 BUILD_STAMP = build/.built-for
 CXX_FILES = $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
@@ -25,7 +27,9 @@ help:
 	@echo "make test    run the tests"
 	@echo "make asan    run the CUDA kernels on the CPU under AddressSanitizer; make tsan  for races"
 	@echo "make lint    run the linters;  make format  applies them"
-	@echo "make bench   measure against PyTorch"
+	@echo "make bench   measure against PyTorch and others: all, or BENCH=relu, pool, network, scaling,"
+	@echo "             memory or roofline; TABLE=file.md writes the table, WEIGHTS=vgg16.pt is VGG-16's"
+	@echo "make bench-plots  draw what make bench measured, into docs/"
 	@echo "make cuda-check  compile the CUDA sources with nvcc; no GPU needed"
 	@echo "make gpu-check   build, test and measure on a GPU, with PYTHON's own PyTorch"
 	@echo "make build   compile the extension into $(VENV)"
@@ -77,8 +81,20 @@ format: build
 	@$(PY) -m ruff format .
 	@"$(VENV)/bin/clang-format" -i $(CXX_FILES)
 
-bench: build
-	@$(PY) -m pytest benchmarks -q --benchmark-enable --benchmark-only --benchmark-quiet
+bench: bench-env
+	@mkdir -p build
+	@$(PY) -m pytest benchmarks -q --benchmark-enable --benchmark-only --benchmark-quiet \
+	  --benchmark-json="build/bench$(if $(BENCH),-$(BENCH)).json" $(if $(BENCH),-m "$(BENCH)") \
+	  $(if $(TABLE),--table "$(TABLE)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+
+bench-plots: bench-env
+	@$(PY) benchmarks/plots.py
+
+# What benchmarks compare with, as pyproject.toml names it; the tests need none of it.
+bench-env: build
+	@if [ ! -e $(BENCH_STAMP) ] || [ -n "$$(find pyproject.toml -newer $(BENCH_STAMP))" ]; then \
+	  $(PIP) "relustat[bench]" "$(TORCH)" && touch $(BENCH_STAMP); \
+	fi
 
 cuda-check: env
 	@$(PY) tools/cuda_check.py $(ARCHITECTURES)

@@ -1,56 +1,62 @@
 """Pairs each row with its rival, round by round, and ends with one compact table of ratios."""
 
-import ctypes
 import gc
-import platform
 import statistics
 import time
+from pathlib import Path
 
+import machine
 import pytest
+import table
 import torch
 
-import relustat
-
+PARTS = ("relu", "pool", "network", "scaling", "memory", "roofline")
 _rows = []
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_THRESHOLD = -3
-# Above what size memory is mapped for a tensor alone; how much the heap keeps of what is freed.
-_THRESHOLDS = {"fresh": (64 << 10, 128 << 10), "reused": (32 << 20, 1 << 30)}
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("relustat's benchmarks")
+    group.addoption("--table", type=Path, help="write the table there, too, as Markdown")
+    group.addoption(
+        "--weights",
+        type=Path,
+        help="a state dict of VGG-16's convolutions; random ones if not given",
+    )
+
+
+@pytest.fixture(params=[torch.get_num_threads()], ids=lambda count: f"{count}t")
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
-def pages(request):
-    """Whether the allocator hands out fresh pages for every large tensor, or used ones again.
+def row(benchmark, request, threads):
+    """Notes what a row says, for the table and for the JSON file."""
+    (part,) = (mark.name for mark in request.node.iter_markers() if mark.name in PARTS)
+    benchmark.group = part
 
-    A fresh page costs a fault when it is first written, which is most of a large ReLU's time. Used
-    pages come back only below 32 MiB, glibc's limit.
-    """
-    mode = request.param
-    libc = ctypes.CDLL(None)
-    if not hasattr(libc, "mallopt"):
-        pytest.skip("needs glibc's mallopt")
+    def note(**facts):
+        facts = {"part": part, "threads": threads, "note": "", **facts}
+        benchmark.extra_info.update(facts)
+        _rows.append({"name": request.node.name.removeprefix("test_"), **facts})
 
-    def hand_out(mode):
-        largest_in_heap, kept = _THRESHOLDS[mode]
-        libc.mallopt(_M_MMAP_THRESHOLD, largest_in_heap)
-        libc.mallopt(_M_TRIM_THRESHOLD, kept)
-
-    hand_out(mode)
-    yield mode
-    hand_out("fresh")
+    return note
 
 
 @pytest.fixture
-def paired(benchmark, request):
-    """Times ``ours`` and ``rival`` in turn and notes the ratio of each round."""
+def paired(benchmark, row):
+    """Times ``ours`` and ``theirs`` in turn and notes the ratio of each round."""
 
-    def run(ours, rival, *, rounds, calls=1):
+    def run(ours, theirs, *, rounds, calls=1, warmup_rounds=2, grad=False, **facts):
         rival_seconds = []
 
         def time_rival():
             start = time.perf_counter()
             for _ in range(calls):
-                rival()
+                theirs()
             rival_seconds.append(time.perf_counter() - start)
 
         def repeat():
@@ -58,38 +64,35 @@ def paired(benchmark, request):
                 ours()
 
         gc.collect()
-        with torch.no_grad():
-            benchmark.pedantic(repeat, setup=time_rival, rounds=rounds, warmup_rounds=2)
+        with torch.set_grad_enabled(grad):
+            benchmark.pedantic(repeat, setup=time_rival, rounds=rounds, warmup_rounds=warmup_rounds)
+        if benchmark.disabled:
+            return
         seconds = benchmark.stats.stats.data
-        rival_seconds = rival_seconds[-len(seconds) :]
-        ratios = sorted(o / r for o, r in zip(seconds, rival_seconds, strict=True))
-        quartiles = statistics.quantiles(ratios, n=4)
-        benchmark.extra_info.update(ratio=quartiles[1], low=quartiles[0], high=quartiles[2])
-        name = request.node.name.removeprefix("test_")
-        _rows.append((name, statistics.median(seconds) / calls, *quartiles))
+        rival_seconds = rival_seconds[-rounds:]
+        ratios = [o / r for o, r in zip(seconds, rival_seconds, strict=True)]
+        low, ratio, high = statistics.quantiles(ratios, n=4, method="inclusive")
+        row(
+            seconds=statistics.median(seconds) / calls,
+            rival_seconds=statistics.median(rival_seconds) / calls,
+            ratio=ratio,
+            low=low,
+            high=high,
+            **facts,
+        )
 
     return run
 
 
-def pytest_terminal_summary(terminalreporter):
+def pytest_benchmark_update_machine_info(machine_info):
+    machine_info["relustat"] = machine.describe()
+
+
+def pytest_terminal_summary(terminalreporter, config):
     if not _rows:
         return
-    write = terminalreporter.write_line
-    write("")
-    write(
-        f"relustat {relustat.__version__}, torch {torch.__version__}, {_cpu_name()}, "
-        f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
-    )
-    width = max(len(row[0]) for row in _rows)
-    write(f"{'ours / rival':<{width}}  {'ours':>10}  ratio  quartiles")
-    for name, seconds, low, ratio, high in _rows:
-        write(f"{name:<{width}}  {seconds * 1e6:>7.1f} us  {ratio:>5.2f}  {low:.2f} .. {high:.2f}")
-
-
-def _cpu_name():
-    try:
-        with open("/proc/cpuinfo") as info:
-            named = (line for line in info if line.startswith("model name"))
-            return next(named).split(":")[1].strip()
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    text = table.as_markdown(machine.describe(), _rows)
+    terminalreporter.write_line("")
+    terminalreporter.write(text)
+    if config.getoption("--table"):
+        config.getoption("--table").write_text(text)

@@ -1,78 +1,92 @@
-"""CountingReLU against nn.ReLU: what counting costs. Every row's counts are checked."""
+"""CountingReLU against nn.ReLU, the floor, and against what one would do instead."""
 
 import numpy as np
 import pytest
+import rivals
 import torch
+from instruments import Counts
+from relu_inputs import LINEAR, ROUNDS, check_counts, exact_counts, relu_input, unit_zeros
 from torch import nn
 
-from relustat import CountingReLU, EdgeBins, LinearBins, LogBins
+from relustat import CountingReLU, LogBins
 
-BINS = {
-    "zeros_only": None,
-    "log": LogBins(),
-    "linear200": LinearBins(-15, 15, 200),
-    "edges200": EdgeBins(np.linspace(-15, 15, 201)),
+pytestmark = pytest.mark.relu
+
+COUNTED = {
+    "zeros": {"bins": None},
+    "log": {"bins": LogBins()},
+    "linear200": {"bins": LINEAR},
+    "units_linear200": {"bins": LINEAR, "unit_histograms": True},
 }
-SHAPES = {
-    "51M": (16, 64, 224, 224),
-    "6M": (16, 64, 79, 79),
-    "0.8M": (16, 64, 28, 28),
-    "48K": (64, 750),
-    "1K": (10, 100),
-}
-ROUNDS = {"51M": (15, 1), "6M": (31, 1), "0.8M": (51, 5), "48K": (51, 50), "1K": (51, 200)}
-USUAL = ("zeros_only", "log", "linear200")
-CASES = [
-    *[(bins, size, "float32", "fresh") for bins in USUAL for size in ("51M", "6M", "0.8M")],
-    *[(bins, size, "float32", "reused") for bins in USUAL for size in ("6M", "0.8M", "48K", "1K")],
-    *[(bins, size, "bfloat16", "fresh") for bins in USUAL for size in ("51M", "6M")],
-    ("edges200", "6M", "float32", "fresh"),
+INPUTS = [
+    *[(size, "float32", "nchw") for size in ("51M", "6M", "0.8M")],
+    *[(size, "float32", "features") for size in ("48K", "1K")],
+    *[(size, "bfloat16", "nchw") for size in ("51M", "6M", "0.8M")],
+    *[("6M", "float32", layout) for layout in ("channels_last", "features")],
 ]
+RIVALS = [
+    *[(size, name) for size in ("51M", "6M", "0.8M") for name in ("Histc", "TunedHistc")],
+    *[("6M", name) for name in ("CompiledHistc", "Histogram", "Observer")],
+    *[("6M", name) for name in ("NumPyHook", "MonitorchLens")],
+    ("1K", "Loop"),
+]
+CALLS = {"0.8M": 5, "1K": 10}
 
 
-def check(relu, x, y):
-    relu.reset()
-    relu(x)
-    stats = relu.stats
-    assert stats.zeros == int((y == 0).sum())
-    if relu.counters.bins is not None:
-        sample = x[:1]
-        relu.reset()
-        relu(sample)
-        expected, _ = np.histogram(sample.float().numpy(), bins=relu.counters.bins.edges)
-        assert relu.stats.histogram.counts().tolist() == expected.tolist()
-
-
-@pytest.mark.parametrize(("bins", "size", "dtype", "pages"), CASES, indirect=["pages"])
-def test_relu(paired, bins, size, dtype, pages):
-    torch.manual_seed(0)
-    x = (5 * torch.randn(SHAPES[size])).to(getattr(torch, dtype))
-    relu, plain = CountingReLU(bins=BINS[bins]), nn.ReLU()
-    check(relu, x, plain(x))
+@pytest.mark.parametrize("counted", COUNTED)
+@pytest.mark.parametrize(("size", "dtype", "layout"), INPUTS)
+def test_relu(paired, size, dtype, layout, counted):
+    x = relu_input(size, dtype, layout)
+    relu, plain = CountingReLU(**COUNTED[counted]), nn.ReLU()
+    check_counts(relu, x)
     rounds, calls = ROUNDS[size]
-    paired(lambda: relu(x), lambda: plain(x), rounds=rounds, calls=calls)
+    paired(
+        lambda: relu(x),
+        lambda: plain(x),
+        rounds=rounds,
+        calls=calls,
+        what=counted,
+        rival="nn.ReLU",
+        size=size,
+        elements=x.numel(),
+        dtype=dtype,
+        layout=layout,
+    )
 
 
-@pytest.mark.parametrize("layout", ["channels_last", "features"])
-@pytest.mark.parametrize("pages", ["fresh"], indirect=True)
-def test_relu_layout(paired, layout, pages):
-    x = (5 * torch.randn(SHAPES["6M"])).to(memory_format=torch.channels_last)
-    if layout == "features":
-        x = x.contiguous().view(-1, 79 * 79)
-    relu, plain = CountingReLU(bins=BINS["linear200"]), nn.ReLU()
-    check(relu, x, plain(x))
-    paired(lambda: relu(x), lambda: plain(x), rounds=31)
+@pytest.mark.parametrize(
+    ("size", "name"), RIVALS, ids=[f"{size}-float32-nchw-{name}" for size, name in RIVALS]
+)
+def test_relu_against(paired, size, name):
+    x = relu_input(size)
+    relu, rival = CountingReLU(bins=LINEAR), getattr(rivals, name)()
+    check_counts(relu, x)
+    off = check_rival(rival, x)
+    paired(
+        lambda: relu(x),
+        lambda: rival(x),
+        rounds=9,
+        calls=CALLS.get(size, 1),
+        what="linear200",
+        rival=name,
+        size=size,
+        elements=x.numel(),
+        note=f"the rival's counts are off by {off}" if off else "",
+    )
 
 
-@pytest.mark.parametrize("size", ["51M", "6M"])
-@pytest.mark.parametrize("pages", ["fresh"], indirect=True)
-def test_relu_against_histc_and_zero_count(paired, size, pages):
-    x = 5 * torch.randn(SHAPES[size])
-    relu, plain = CountingReLU(bins=BINS["linear200"]), nn.ReLU()
-
-    def by_hand():
-        y = plain(x)
-        return y, torch.histc(x, 200, -15, 15), (y == 0).sum((0, 2, 3))
-
-    check(relu, x, by_hand()[0])
-    paired(lambda: relu(x), by_hand, rounds=7)
+def check_rival(rival, x):
+    """Its output and its zeros are right; returns by how much its histogram is not."""
+    y = rival(x)
+    zeros = unit_zeros(y)
+    assert torch.equal(y, torch.relu(x))
+    if hasattr(rival, "check"):
+        rival.check({"0": Counts(int(zeros.sum()), x.numel())})
+    if hasattr(rival, "unit_zeros"):
+        assert rival.unit_zeros.tolist() == zeros.tolist()
+    if not hasattr(rival, "histogram"):
+        return 0
+    off = int(np.abs(np.asarray(rival.histogram) - exact_counts(x, LINEAR)).sum())
+    # Bins found by multiplication alone miss values that lie at an edge.
+    assert off < 1e-4 * x.numel()
+    return off

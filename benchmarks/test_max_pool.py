@@ -3,38 +3,77 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from pool_inputs import GEOMETRIES, LAYOUTS, MOST_USED, described, pool_input
+from torch import nn
 
+import relustat
 from relustat.functional import max_pool2d
 
-SHAPE = (16, 64, 112, 112)
-# Kernel, stride, padding; the last is the generic path.
-GEOMETRIES = {"k2s2": (2, 2, 0), "k3s2": (3, 2, 0), "k3s2p1": (3, 2, 1), "k5s3p2": (5, 3, 2)}
-LAYOUTS = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last}
+pytestmark = pytest.mark.pool
+
 CASES = [
-    *[("nchw", "float32", "indices", geometry, "fresh") for geometry in GEOMETRIES],
-    *[("nchw", "float32", "indices", geometry, "reused") for geometry in GEOMETRIES],
-    *[("nchw", "float32", "plain", geometry, "reused") for geometry in GEOMETRIES],
-    *[("nchw", "bfloat16", "indices", geometry, "reused") for geometry in GEOMETRIES],
-    *[("channels_last", "float32", "indices", geometry, "reused") for geometry in GEOMETRIES],
-    *[("channels_last", "float32", "plain", geometry, "reused") for geometry in GEOMETRIES],
-    *[("channels_last", "bfloat16", "indices", geometry, "reused") for geometry in GEOMETRIES],
+    *[
+        ("112", dtype, layout, geometry, "indices")
+        for dtype in ("float32", "bfloat16")
+        for layout in LAYOUTS
+        for geometry in (*MOST_USED, "k3s2p1", "k5s3p2")
+    ],
+    *[
+        ("112", "float32", layout, geometry, "plain")
+        for layout in LAYOUTS
+        for geometry in MOST_USED
+    ],
+    *[("112", "float32", "nchw", geometry, "compiled") for geometry in MOST_USED],
 ]
+BOTH_WAYS = [("112", "float32", "nchw", geometry) for geometry in MOST_USED]
 
 
-@pytest.mark.parametrize(
-    ("layout", "dtype", "rival", "geometry", "pages"), CASES, indirect=["pages"]
-)
-def test_pool(paired, layout, dtype, rival, geometry, pages):
-    torch.manual_seed(0)
-    x = torch.randn(SHAPE).to(getattr(torch, dtype)).contiguous(memory_format=LAYOUTS[layout])
+def with_indices(x, *geometry):
+    return F.max_pool2d(x, *geometry, return_indices=True)
+
+
+RIVALS = {
+    "indices": with_indices,
+    "plain": lambda x, *geometry: (F.max_pool2d(x, *geometry), None),
+    "compiled": torch.compile(with_indices, dynamic=False),
+}
+
+
+@pytest.mark.parametrize(("size", "dtype", "layout", "geometry", "rival"), CASES)
+def test_pool(paired, size, dtype, layout, geometry, rival):
+    x = pool_input(size, dtype, layout)
     arguments = GEOMETRIES[geometry]
-    with_indices = rival == "indices"
-
-    def theirs():
-        return F.max_pool2d(x, *arguments, return_indices=with_indices)
-
     y, switches = max_pool2d(x, *arguments)
-    if with_indices:
-        assert torch.equal(switches.indices(), theirs()[1])
-    assert torch.equal(y, theirs()[0] if with_indices else theirs())
-    paired(lambda: max_pool2d(x, *arguments), theirs, rounds=15)
+    expected, indices = RIVALS[rival](x, *arguments)
+    assert torch.equal(y, expected)
+    if indices is not None:
+        assert torch.equal(switches.indices(), indices)
+    paired(
+        lambda: max_pool2d(x, *arguments),
+        lambda: RIVALS[rival](x, *arguments),
+        rounds=9,
+        what="pool",
+        rival=rival,
+        **described(size, dtype, layout, geometry),
+    )
+
+
+@pytest.mark.parametrize(("size", "dtype", "layout", "geometry"), BOTH_WAYS)
+def test_pool_forward_backward(paired, size, dtype, layout, geometry):
+    x = pool_input(size, dtype, layout).requires_grad_()
+    ours, theirs = relustat.MaxPool2d(*GEOMETRIES[geometry]), nn.MaxPool2d(*GEOMETRIES[geometry])
+    gradient = torch.randn_like(ours(x))
+
+    def gradient_by(pool):
+        return torch.autograd.grad(pool(x), x, gradient)[0]
+
+    assert torch.equal(gradient_by(ours), gradient_by(theirs))
+    paired(
+        lambda: gradient_by(ours),
+        lambda: gradient_by(theirs),
+        rounds=9,
+        grad=True,
+        what="pool, forward and backward",
+        rival="nn.MaxPool2d",
+        **described(size, dtype, layout, geometry),
+    )
