@@ -56,7 +56,9 @@ class Forward:
             Whether any is left.
         """
         running = set()
-        frame: FrameType | None = sys._getframe()
+        # Not this frame: it would hold itself, and with it all tensors of the frames that called
+        # it, until the garbage collector comes.
+        frame = sys._getframe().f_back
         while frame is not None:
             running.add(frame)
             frame = frame.f_back

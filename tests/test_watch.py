@@ -1,7 +1,9 @@
 """Every ReLU found and named, and the model left as it was."""
 
 import copy
+import gc
 import pickle
+import weakref
 
 import pytest
 import torch
@@ -369,3 +371,21 @@ def test_square_inputs_that_were_turned(rearrange):
     with relustat.watch(model) as watch:
         model(x)
     assert watch.stats["relu"].unit_zeros.tolist() == (y == 0).sum((0, 1)).tolist()
+
+
+def test_forward_keeps_no_tensor_alive():
+    kept = []
+
+    class Layer(nn.Module):
+        def forward(self, x):
+            kept.append(weakref.ref(x))
+            return x + 1
+
+    model = nn.Sequential(Layer(), nn.ReLU(), Layer(), nn.ReLU(), Layer())
+    gc.disable()
+    try:
+        with relustat.watch(model):
+            model(torch.randn(2, 3))
+        assert [x() for x in kept] == [None, None, None]
+    finally:
+        gc.enable()
