@@ -29,6 +29,7 @@ help:
 	@echo "make lint    run the linters;  make format  applies them"
 	@echo "make bench   measure against PyTorch and others: all, or BENCH=relu, pool, network, scaling,"
 	@echo "             memory or roofline; TABLE=file.md writes the table, WEIGHTS=vgg16.pt is VGG-16's"
+	@echo "make bench-smoke  threads, allocations and instruction counts; no clock"
 	@echo "make bench-plots  draw what make bench measured, into docs/"
 	@echo "make cuda-check  compile the CUDA sources with nvcc; no GPU needed"
 	@echo "make gpu-check   build, test and measure on a GPU, with PYTHON's own PyTorch"
@@ -84,8 +85,12 @@ format: build
 bench: bench-env
 	@mkdir -p build
 	@$(PY) -m pytest benchmarks -q --benchmark-enable --benchmark-only --benchmark-quiet \
-	  --benchmark-json="build/bench$(if $(BENCH),-$(BENCH)).json" $(if $(BENCH),-m "$(BENCH)") \
+	  --benchmark-json="build/bench$(if $(BENCH),-$(BENCH)).json" -m "$(or $(BENCH),not smoke)" \
 	  $(if $(TABLE),--table "$(TABLE)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+
+# What can be said of speed without a clock.
+bench-smoke: build
+	@$(PY) -m pytest benchmarks -m smoke
 
 bench-plots: bench-env
 	@$(PY) benchmarks/plots.py

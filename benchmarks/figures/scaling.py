@@ -107,5 +107,5 @@ def _spread(axis, rows):
     )
     axis.axhline(WORST_SPREAD, color="black", linewidth=1, linestyle="--")
     axis.margins(y=0.2)
-    axis.set_title("time by spread of the data / least time; dashed: the goal")
+    axis.set_title("time / time with normal data; dashed: the goal")
     axis.legend(ncols=2, loc="upper left")
