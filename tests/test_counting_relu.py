@@ -59,6 +59,48 @@ def test_counts_equal_numpys(device, dtype, bins, layout):
     assert same_bits(x, before)
 
 
+# So many elements that each thread counts them in tables, by pairs where bins are few; in runs that
+# begin and end within spans, and by columns.
+LARGE = {
+    "rows": lambda x: x,
+    "short rows": lambda x: x.view(32, 64, 37),
+    "columns": lambda x: x.view(16, 64, 2, 37).to(memory_format=torch.channels_last),
+    "many columns": lambda x: x.view(16, 64 * 74),
+}
+
+
+@pytest.mark.parametrize("layout", LARGE)
+@pytest.mark.parametrize("bins", BINS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_counts_of_large_inputs_equal_numpys(device, dtype, bins, layout):
+    bins = BINS[bins]
+    x = LARGE[layout](samples(dtype, device, (16, 64, 74), bins and bins.edges))
+    y, stats = relu_stats(x, bins, unit_dim=1)
+    assert_counts(stats, x, bins, unit_dim=1)
+    assert same_bits(y, F.relu(x))
+
+
+@pytest.mark.parametrize("elements", [1, 127, 128, 129, 255, 256, 257, 1000, 1001])
+@pytest.mark.parametrize("shape", [(-1,), (1, 1, -1), (-1, 1)], ids=str)
+def test_remainders_of_spans(device, shape, elements):
+    x = samples(torch.float32, device, (elements,)).view(shape)
+    for bins in (LogBins(), LinearBins(-1, 1, 3), None):
+        _, stats = relu_stats(x, bins, unit_dim=0)
+        assert_counts(stats, x, bins, unit_dim=0)
+
+
+@pytest.mark.parametrize("bins", ["linear", "log", "none"])
+def test_counts_that_fill_sixteen_bits(device, bins):
+    # Two slots take turns, so that no span is all equal and one pair of slots takes everything.
+    x = torch.tensor([-1.0, 1.0], device=device).repeat(300_000).view(1, 2, -1)
+    x[0, 1, 5] = float("nan")
+    _, stats = relu_stats(x, BINS[bins], unit_dim=1)
+    assert_counts(stats, x, BINS[bins], unit_dim=1)
+    same = torch.full((1, 2, 300_000), 0.25, device=device)
+    _, stats = relu_stats(same, BINS[bins], unit_dim=1)
+    assert_counts(stats, same, BINS[bins], unit_dim=1)
+
+
 @pytest.mark.parametrize("bins", BINS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_every_nasty_value_alone(device, dtype, bins):
@@ -161,7 +203,11 @@ def test_in_place_leaves_the_rest_of_a_view_alone(device):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("shape", [(4, 3, 40, 40), (50, 8), (3, 5, 7), (2, 4, 90, 90)], ids=str)
+@pytest.mark.parametrize(
+    "shape",
+    [(4, 3, 40, 40), (50, 8), (3, 5, 7), (2, 4, 90, 90), (1, 2, 150, 150), (5000, 8)],
+    ids=str,
+)
 @pytest.mark.parametrize("bins", ["log", "linear", "edges"])
 def test_unit_histograms(device, shape, dtype, bins):
     bins = BINS[bins]
