@@ -7,9 +7,13 @@
 #include <torch/csrc/utils/pybind.h>
 #include <torch/version.h>
 
+#include <algorithm>
+#include <mutex>
 #include <string>
 
 #include "binning.h"
+#include "counters.h"
+#include "cpu/counters_mutex.h"
 #include "cuda/build.h"
 
 namespace py = pybind11;
@@ -55,8 +59,8 @@ bool is_plain(const py::handle& object) {
           x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf);
 }
 
-// torch.ops.relustat.counting_relu, for plain inputs, without what it costs to find it by its
-// schema.
+// torch.ops.relustat.counting_relu and counting_relu_, for plain inputs, without what it costs to
+// find them by their schemas.
 at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
                          int64_t unit_dim, int64_t binning) {
   static const auto op = c10::Dispatcher::singleton()
@@ -67,6 +71,30 @@ at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const 
   return op.call(x, counters, edges, unit_dim, binning);
 }
 
+void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
+                    int64_t unit_dim, int64_t binning) {
+  static const auto op =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("relustat::counting_relu_", "")
+          .typed<void(const at::Tensor&, const at::Tensor&, const at::Tensor&, int64_t, int64_t)>();
+  const py::gil_scoped_release no_gil;
+  op.call(x, counters, edges, unit_dim, binning);
+}
+
+// Neither sees half of a call that another thread makes.
+at::Tensor snapshot(const at::Tensor& counters) {
+  const py::gil_scoped_release no_gil;
+  const std::lock_guard lock(relustat::cpu::mutex_of(counters.const_data_ptr<int64_t>()));
+  return counters.clone();
+}
+
+void reset(const at::Tensor& counters) {
+  const py::gil_scoped_release no_gil;
+  auto* const words = counters.mutable_data_ptr<int64_t>();
+  const std::lock_guard lock(relustat::cpu::mutex_of(words));
+  std::fill(words + relustat::CounterLayout::kTicks, words + counters.numel(), 0);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_C, m) {
@@ -74,7 +102,10 @@ PYBIND11_MODULE(_C, m) {
   m.def("build_info", &build_info, "How this library was built.");
   m.def("cpu_capability", &at::get_cpu_capability,
         "The instruction set that the CPU kernels use: DEFAULT, AVX2 or AVX512.");
-  m.def("is_plain", &is_plain, "Whether counting_relu takes this input.");
+  m.def("is_plain", &is_plain, "Whether this input can go to the dispatcher at once.");
   m.def("counting_relu", &counting_relu, "torch.ops.relustat.counting_relu for plain inputs.");
+  m.def("counting_relu_", &counting_relu_, "torch.ops.relustat.counting_relu_ for plain inputs.");
+  m.def("snapshot", &snapshot, "A copy of counters on the CPU.");
+  m.def("reset", &reset, "Sets counters on the CPU to 0, but for `every`.");
   m.attr("MAX_BINS") = relustat::kMaxBins;
 }

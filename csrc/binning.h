@@ -102,8 +102,11 @@ struct LinearBinner {
     return most < from_least ? most : from_least;
   }
 
-  // Any number for NaN, which is doubtful.
-  RELUSTAT_HOST_DEVICE int32_t guess(Value x) const { return static_cast<int32_t>(position(x)); }
+  // Any slot for NaN, which is doubtful.
+  RELUSTAT_HOST_DEVICE int32_t guess(Value x) const {
+    const Value at = position(x);
+    return static_cast<int32_t>(at == at ? at : Value{0});
+  }
 
   RELUSTAT_HOST_DEVICE bool is_doubtful(Value x) const {
     const Value how_far = position(x) - static_cast<Value>(guess(x));
@@ -150,7 +153,8 @@ struct LogBinner {
     binner.shift = Ieee<Value>::kMantissaBits;
     for (int64_t parts = per_octave; parts > 1; parts >>= 1) --binner.shift;
     binner.nearest = static_cast<int32_t>(lowest >> binner.shift) - 1;
-    binner.beyond = static_cast<int32_t>(binner.top >> binner.shift);
+    // That of `top`; and no slot is out of range, whatever the edges are.
+    binner.beyond = binner.nearest + binner.bins / 2;
     binner.zero_slot = binner.bins / 2 + 1;
     return binner;
   }

@@ -105,13 +105,11 @@ template <>
 struct Ieee<float> {
   using Key = int32_t;
   static constexpr int kMantissaBits = 23;
-  static constexpr Key kInfinity = 0x7f800000;
 };
 template <>
 struct Ieee<double> {
   using Key = int64_t;
   static constexpr int kMantissaBits = 52;
-  static constexpr Key kInfinity = 0x7ff0000000000000;
 };
 
 template <class Format>

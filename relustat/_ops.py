@@ -95,7 +95,7 @@ _library = torch.library.Library("relustat", "IMPL")
 for _name in reference.__all__:
     _library.impl(_name, _serving(getattr(reference, _name)), "CompositeExplicitAutograd")
 
-is_plain = _C.is_plain
-counting_relu_of_plain = _C.counting_relu
+# The same ops for plain inputs, see csrc/bindings.cpp.
+direct = _C
 build_info = _C.build_info
 cpu_capability = _C.cpu_capability

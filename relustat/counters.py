@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import _ops
 from .bins import BINNING_NONE, Bins, LogBins
 from .reference import EVERY, HEADER, slot_count
 from .stats import ReLUStats
@@ -154,7 +155,10 @@ class Counters:
     def reset(self) -> None:
         """Sets all counts to 0, and the next call to be counted to the next."""
         for words in self._words.values():
-            words[EVERY + 1 :].zero_()
+            if words.is_cpu:
+                _ops.direct.reset(words)
+            else:
+                words[EVERY + 1 :].zero_()
 
     @property
     def stats(self) -> ReLUStats:
@@ -162,7 +166,8 @@ class Counters:
         bins = len(self.bins) if self.bins is not None else 0
         by_width: dict[int, WidthCounts] = {}
         for (units, _), words in list(self._words.items()):
-            counts = WidthCounts.from_counters(words.cpu().numpy().copy(), units, bins)
+            snapshot = _ops.direct.snapshot(words) if words.is_cpu else words.cpu()
+            counts = WidthCounts.from_counters(snapshot.numpy(), units, bins)
             if counts.calls:
                 by_width[units] = by_width[units] + counts if units in by_width else counts
         return ReLUStats(self.bins, by_width)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -67,22 +69,21 @@ def counting_relu(
         >>> counters.stats.zeros
         1
     """
-    if not inplace and not torch.compiler.is_compiling() and _ops.is_plain(x):
-        unit_dim, units = counters.units_of(x, unit_dim)
-        device = x.device
-        words, edges = counters.words_for(units, device), counters.edges_on(device)
-        return _ops.counting_relu_of_plain(x, words, edges, unit_dim, counters.binning)
-    if not isinstance(x, Tensor) or is_symbolic(x):
+    ops: Any
+    if not torch.compiler.is_compiling() and _ops.direct.is_plain(x):
+        ops = _ops.direct
+    elif not isinstance(x, Tensor) or is_symbolic(x):
         return F.relu(x, inplace=inplace)
-    if not is_countable(x):
+    elif not is_countable(x):
         raise TypeError(
             "counting_relu: input must be a dense tensor of float32, float64, bfloat16, float16 "
             f"or an integer type, got {describe(x)}"
         )
+    else:
+        ops = _ops if x.dtype in _ops.KERNEL_DTYPES else reference
     unit_dim, units = counters.units_of(x, unit_dim)
     device = x.device
     words, edges = counters.words_for(units, device), counters.edges_on(device)
-    ops = _ops if x.dtype in _ops.KERNEL_DTYPES else reference
     if inplace:
         ops.counting_relu_(x, words, edges, unit_dim, counters.binning)
         return x

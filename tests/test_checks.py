@@ -72,13 +72,28 @@ def test_what_is_no_tensor_is_left_to_torch():
             counting_relu(thing, Counters())
 
 
-def test_edges_out_of_order_lose_nothing_and_touch_nothing_else(device):
-    x = torch.randn(64, 5000, device=device)
+BAD_EDGES = {
+    1: ([5.0, 1.0], [1.0, float("nan"), 1.0], [float("nan")] * 3),
+    2: ([5.0, 1.0], [1.0, 1.0], [1.0, float("nan"), 1.0], [float("nan")] * 3, [-1e38, 0, 3e38]),
+    3: (
+        [-1e30, -1.0, 0.0, 1.0, 1e30],
+        [1e30, 1.0, 0.0, -1.0, -1e30],
+        [0.0, -1.0, 5.0, 1e-40, 1e-42],
+        [float("nan")] * 7,
+        [float("inf")] * 5,
+    ),
+}
+
+
+@pytest.mark.parametrize("binning", BAD_EDGES)
+def test_bad_edges_lose_nothing_and_touch_nothing_else(device, binning):
+    x = 1e20 * torch.randn(64, 5000, device=device)
     x[:, ::3] = 1.0
-    for edges in ([5.0, 1.0], [1.0, float("nan"), 1.0], [float("nan")] * 3):
+    x[:, 1::3] = -1e-30
+    for edges in BAD_EDGES[binning]:
         edges = torch.tensor(edges, device=device)
         words = torch.zeros(4 + 2 * 5000 + len(edges) + 2, dtype=torch.int64, device=device)
         words[0] = 1
-        y = _ops.counting_relu(x, words, edges, 1, 1)
+        y = _ops.counting_relu(x, words, edges, 1, binning)
         assert same_bits(y, F.relu(x))
         assert words[4 + 2 * 5000 :].sum() == x.numel()

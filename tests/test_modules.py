@@ -317,3 +317,28 @@ def test_counters_are_not_made_while_a_graph_is_captured(monkeypatch):
         with pytest.raises(RuntimeError, match="must be allocated before a CUDA graph is captured"):
             make(torch.device("cuda", 0))
     counters.words_for(3, torch.device("cpu"))
+
+
+def test_snapshots_and_resets_while_another_thread_counts():
+    # So many counts that they are made in place, by one long call.
+    x = torch.randn(100, 4096)
+    relu = CountingReLU(unit_histograms=True)
+    relu(x)
+    stop = threading.Event()
+
+    def work():
+        while not stop.is_set():
+            relu(x)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        for _ in range(30):
+            stats = relu.stats
+            assert stats.elements == stats.calls * x.numel()
+            assert stats.unit_histograms.sum() == stats.elements
+            relu.reset()
+    finally:
+        stop.set()
+        thread.join()
+    assert relu.stats.elements == relu.stats.calls * x.numel()

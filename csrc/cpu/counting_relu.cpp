@@ -5,13 +5,13 @@
 #include <torch/csrc/autograd/graph_task.h>
 #include <torch/library.h>
 
-#include <array>
 #include <mutex>
 #include <vector>
 
 #include "../checks.h"
 #include "../dense_relu.h"
 #include "../dtype_of.h"
+#include "counters_mutex.h"
 #include "denormals.h"
 #include "dispatch.h"
 #include "grain.h"
@@ -23,12 +23,6 @@ namespace {
 
 // A thread keeps so much scratch memory from call to call, and no more.
 constexpr size_t kMostScratchWordsKept = size_t{1} << 18;
-
-// Calls from several threads may share counters; each adds its whole call under one of these.
-std::mutex& mutex_of(const int64_t* counters) {
-  static std::array<std::mutex, 64> mutexes;
-  return mutexes[reinterpret_cast<uintptr_t>(counters) / 64 % mutexes.size()];
-}
 
 // Whether this call is one of each `every`, and no recomputation inside a backward pass (activation
 // checkpointing): those elements were counted when they were first computed.

@@ -19,10 +19,10 @@ struct CountingReluShare {
   int64_t bins;        // 0: zeros and NaNs only
   int64_t binning;
   bool unit_histograms;
-  // The thread's own, zeroed by the caller and added to.
+  // Added to; no other thread does so meanwhile.
   int64_t* zeros;      // [units]
   int64_t* histogram;  // [unit_histograms ? units : 1, slots]
-  uint32_t* scratch;   // [make_tiling(...).words], zero again on return
+  uint32_t* scratch;   // [make_tiling(...).words], the thread's own; zero, and again on return
 };
 
 }  // namespace relustat::cpu

@@ -67,7 +67,7 @@ class Loop {
       unit = unit + 1 < share_.units ? unit + 1 : 0;
       left_in_run = share_.inner;
     };
-    if (tallying(slots, share_.inner) != Tallying::kOneByOne) {
+    if (share_.inner >= kLongRun && tallying(slots, share_.inner) != Tallying::kOneByOne) {
       for (int64_t begin = share_.begin; begin < share_.end; leave_run()) {
         const int64_t left = share_.end - begin;
         const int64_t end = begin + (left_in_run < left ? left_in_run : left);

@@ -6,7 +6,7 @@
 namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 
-// Histograms that one thread fills side by side, see tally().
+// Histograms that one thread fills side by side, see tally.h.
 constexpr int32_t kLanes = 8;
 // Units of fewer neighbouring elements are counted by columns: one count per column of the matrix
 // [outer, units * inner], so that neighbours are counted in one vector.
@@ -26,9 +26,13 @@ enum class Tallying { kOneByOne, kLanes, kPairs };
 
 // What is quickest for so many elements, clearing included.
 inline Tallying tallying(int64_t slots, int64_t elements) {
+  if (elements < kSpan) return Tallying::kOneByOne;
   if (slots <= kMostPairedSlots && elements >= slots * slots / 2) return Tallying::kPairs;
   return elements >= kLanes * slots ? Tallying::kLanes : Tallying::kOneByOne;
 }
+
+// From here on, runs of one unit are long enough that their remainders do not matter.
+constexpr int64_t kLongRun = 4 * kSpan;
 
 // How a thread's scratch words are used.
 struct Tiling {
