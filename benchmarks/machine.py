@@ -19,7 +19,7 @@ HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 def describe():
     return {
         "machine": f"{_cpu()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB",
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "instructions": f"torch {torch.backends.cpu.get_cpu_capability()}, "
         f"relustat {_ops.build_info()['compiler']} {relustat._C.cpu_capability()}",
         "memory": _allocation(),
