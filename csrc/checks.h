@@ -55,7 +55,7 @@ inline CounterLayout check_counting_relu(const at::Tensor& x, const at::Tensor& 
   const int64_t units = unit_count(x, unit_dim);
   const int64_t slots = slot_count(bins);
   CounterLayout layout{units, 1, slots};
-  if (bins > 0 && counters.numel() != layout.size()) layout.rows = units;
+  if (counters.numel() != layout.size()) layout.rows = units;
   TORCH_CHECK_VALUE(counters.numel() == layout.size(), "counting_relu: counters of ", units,
                     " units and ", bins, " bins must hold ", CounterLayout{units, 1, slots}.size(),
                     " words, or with a histogram per unit ", layout.size(), ", got ",

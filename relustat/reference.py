@@ -169,7 +169,7 @@ def check(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: in
         )
     units = 1 if unit_dim == x.dim() else x.size(unit_dim)
     slots = bins + 3 if has_bins else 1
-    shared, apart = (HEADER + 2 * units + rows * slots for rows in (1, units if has_bins else 1))
+    shared, apart = (HEADER + 2 * units + rows * slots for rows in (1, units))
     if counters.numel() != shared and counters.numel() != apart:
         raise ValueError(
             f"counting_relu: counters of {units} units and {bins} bins must hold {shared} words, "
