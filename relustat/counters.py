@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -77,6 +79,7 @@ class Counters:
         self._enabled = True
         self._words: dict[tuple[int, torch.device], Tensor] = {}
         self._edges: dict[torch.device, Tensor] = {}
+        self._traced = SimpleNamespace()
 
     def units_of(self, x: Tensor, unit_dim: int | None = None) -> tuple[int, int]:
         """Unit dimension and number of units of this input; ``(x.dim(), 1)`` if it is one unit.
@@ -104,6 +107,14 @@ class Counters:
                 f"got {wanted}"
             )
         return wanted, x.size(wanted)
+
+    def tensors_for(self, units: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """:meth:`words_for` and :meth:`edges_on`, also in code that is being compiled."""
+        if torch.compiler.is_compiling():
+            # Another number of units has other counters, so it is no variable of the graph.
+            words, edges = _show_to_compiler(self, operator.index(units), device)
+            return getattr(self._traced, words), getattr(self._traced, edges)
+        return self.words_for(units, device), self.edges_on(device)
 
     def words_for(self, units: int, device: torch.device) -> Tensor:
         """The counters of inputs with ``units`` units on ``device``: see csrc/counters.h."""
@@ -199,10 +210,11 @@ class Counters:
             else:
                 replaced[key] = words
         self._words = replaced
+        self._traced = SimpleNamespace()
 
     def __getstate__(self) -> dict[str, Any]:
         words = [(units, words) for (units, _), words in self._words.items()]
-        return {**self.__dict__, "_words": words, "_edges": {}}
+        return {**self.__dict__, "_words": words, "_edges": {}, "_traced": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -215,6 +227,28 @@ class Counters:
                     if not words.is_meta  # loaded to where nothing is kept
                 ]
             )
+
+
+@torch.compiler.assume_constant_result
+def _show_to_compiler(counters: Counters, units: int, device: torch.device) -> tuple[str, str]:
+    """Makes the tensors exist before a graph is traced that counts into them.
+
+    As attributes: of a dict, the compiler would not see what is added in the midst of a trace. And
+    at addresses that do not change, so that a CUDA graph need not copy them.
+
+    Returns:
+        The names under which ``counters._traced`` has the words and the edges.
+    """
+    place = f"{device.type}_{device.index}"
+    shown = {
+        f"words_{units}_{place}": counters.words_for(units, device),
+        f"edges_{place}": counters.edges_on(device),
+    }
+    for name, tensor in shown.items():
+        torch._dynamo.mark_static_address(tensor)
+        setattr(counters._traced, name, tensor)
+    words, edges = shown
+    return words, edges
 
 
 def _check_not_capturing(device: torch.device) -> None:

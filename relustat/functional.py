@@ -82,8 +82,7 @@ def counting_relu(
     else:
         ops = _ops if x.dtype in _ops.KERNEL_DTYPES else reference
     unit_dim, units = counters.units_of(x, unit_dim)
-    device = x.device
-    words, edges = counters.words_for(units, device), counters.edges_on(device)
+    words, edges = counters.tensors_for(units, x.device)
     if inplace:
         ops.counting_relu_(x, words, edges, unit_dim, counters.binning)
         return x
