@@ -2,48 +2,59 @@
 
 from __future__ import annotations
 
+import dataclasses
+import operator
 import threading
-import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from types import SimpleNamespace
 from typing import NamedTuple, Protocol
 
-from torch import nn
+import torch
 
+from .compiling import no_graph_of_its_own
 from .counters import Counters
 from .stats import ReLUStats
 
-_RELU_MODULES = (nn.ReLU, nn.Threshold)
-
 
 class SiteKey(NamedTuple):
-    """A call site: the ``call``-th call, within one forward, of or in a module."""
+    """A call site: the ``call``-th call, within one forward, of or in the module at ``path``."""
 
-    module: nn.Module
+    path: str
     is_module: bool
     call: int
+
+
+@dataclasses.dataclass(eq=False)
+class Site:
+    """A call site, and what it counts."""
+
+    name: str
+    counters: Counters
 
 
 class Forward(Protocol):
     """What is known of the forward in which a site is met."""
 
-    last_site: SiteKey | None
+    last_site: str | None
 
 
+@no_graph_of_its_own
 class CallSites:
-    """The call sites of one model, found as they are met."""
+    """The call sites of one model, found as they are met.
 
-    def __init__(self, model: nn.Module, make_counters: Callable[[], Counters]) -> None:
-        self.paths = {module: path for path, module in model.named_modules()}
-        self._taken = frozenset(path for path, _ in model.named_modules(remove_duplicate=False))
+    Args:
+        paths: of the model's modules.
+        make_counters: called once for each site.
+    """
+
+    def __init__(self, paths: Collection[str], make_counters: Callable[[], Counters]) -> None:
+        self._taken = frozenset(paths)
         self._make_counters = make_counters
-        self._counters: dict[SiteKey, Counters] = {}
-        self._order: list[SiteKey] = []
-        self._met: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+        self._sites: dict[SiteKey, Site] = {}
+        self._order: list[str] = []
+        self._counting = True
         self._lock = threading.Lock()
-
-    def kind_in(self, module: nn.Module) -> bool:
-        """Whether a ReLU computed in ``module`` is the module's own: it is a ReLU module."""
-        return isinstance(module, _RELU_MODULES)
+        self._traced = SimpleNamespace()
 
     def name_of(self, key: SiteKey) -> str:
         """The site's name: no other site and no module of the model has it.
@@ -52,11 +63,10 @@ class CallSites:
         call on. Where a module bears that name already, an underscore is put before the number, or
         ``functional_`` before ``relu``.
         """
-        path = self.paths[key.module]
         if key.is_module:
-            base = path or "relu"
+            base = key.path or "relu"
         else:
-            prefix = f"{path}." if path else ""
+            prefix = f"{key.path}." if key.path else ""
             base = f"{prefix}relu"
             if base in self._taken:
                 base = f"{prefix}functional_relu"
@@ -67,44 +77,76 @@ class CallSites:
             separator += "_"
         return f"{base}{separator}{key.call}"
 
-    def counters_at(self, key: SiteKey, forward: Forward) -> Counters:
-        """The site's counters. A new site takes its place behind the one met before it."""
-        counters = self._counters.get(key)
-        if counters is None:
-            with self._lock:
-                counters = self._counters.get(key)
-                if counters is None:
-                    counters = self._counters[key] = self._make_counters()
-                    before = forward.last_site
-                    place = self._order.index(before) + 1 if before else len(self._order)
-                    self._order.insert(place, key)
-        forward.last_site = key
-        return counters
+    def at(self, key: SiteKey, forward: Forward) -> Site:
+        """The site. A new one takes its place behind the one met before it."""
+        if torch.compiler.is_compiling():
+            # The number of calls before is no variable of the graph.
+            call = operator.index(key.call)
+            attribute = _show_to_compiler(self, key.path, key.is_module, call, forward.last_site)
+            site: Site = getattr(self._traced, attribute)
+        else:
+            site = self._sites.get(key) or self._add(key, forward.last_site)
+        forward.last_site = site.name
+        return site
+
+    def _add(self, key: SiteKey, before: str | None) -> Site:
+        with self._lock:
+            site = self._sites.get(key)
+            if site is None:
+                site = Site(self.name_of(key), self._make_counters())
+                site.counters.enabled = self._counting
+                place = self._order.index(before) + 1 if before else len(self._order)
+                self._order.insert(place, site.name)
+                self._sites[key] = site
+            return site
 
     @property
     def stats(self) -> dict[str, ReLUStats]:
         """Statistics of the sites that counted something, in the order of execution."""
-        found = {self.name_of(key): self._counters[key].stats for key in list(self._order)}
+        sites = {site.name: site for site in list(self._sites.values())}
+        found = {name: sites[name].counters.stats for name in list(self._order)}
         return {name: stats for name, stats in found.items() if stats.calls}
 
-    def never_called(self) -> list[str]:
-        """Paths of the ReLU modules that were not called since the last reset."""
-        called = set(self._met)
-        return [
-            path
-            for module, path in self.paths.items()
-            if isinstance(module, _RELU_MODULES) and _is_relu(module) and module not in called
-        ]
+    def modules_called(self) -> set[str]:
+        """Paths of the ReLU modules whose calls counted something."""
+        return {
+            key.path
+            for key, site in list(self._sites.items())
+            if key.is_module and site.counters.stats.calls
+        }
 
-    def meet(self, module: nn.Module) -> None:
-        """Notes that a ReLU was computed in ``module``."""
-        self._met.add(module)
+    @property
+    def counting(self) -> bool:
+        """Whether calls are counted. Words on the device: no compiled graph changes with it."""
+        return self._counting
+
+    @counting.setter
+    def counting(self, counting: bool) -> None:
+        with self._lock:
+            self._counting = counting
+            for site in self._sites.values():
+                site.counters.enabled = counting
 
     def reset(self) -> None:
-        self._met.clear()
-        for counters in self._counters.values():
-            counters.reset()
+        for site in list(self._sites.values()):
+            site.counters.reset()
 
 
-def _is_relu(module: nn.Module) -> bool:
-    return not isinstance(module, nn.Threshold) or (module.threshold == 0 == module.value)
+@torch.compiler.assume_constant_result
+def _show_to_compiler(
+    sites: CallSites, path: str, is_module: bool, call: int, before: str | None
+) -> str:
+    """Makes a site exist before a graph is traced that counts there.
+
+    As an attribute: of a dict, the compiler would not see what is added in the midst of a trace.
+
+    Returns:
+        The name under which ``sites._traced`` has it.
+    """
+    site = sites._add(SiteKey(path, is_module, call), before)
+    for name, shown in vars(sites._traced).items():
+        if shown is site:
+            return name
+    name = f"site_{len(vars(sites._traced))}"
+    setattr(sites._traced, name, site)
+    return name

@@ -1,4 +1,8 @@
-"""The forward pass that a thread is in: its modules, and the mode that sees its torch calls."""
+"""The forward pass that a thread is in: its modules, and the mode that sees its torch calls.
+
+Everything here runs in eager code and in code that ``torch.compile`` traces, and either may find
+what the other left: a compiled part of a model in an eager one, or eager code between two graphs.
+"""
 
 from __future__ import annotations
 
@@ -9,45 +13,54 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from .call_sites import SiteKey
+from .compiling import no_graph_of_its_own
+from .places import Place
 from .unit_tracking import UnitTracker
 
 OnCall = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
 
+@no_graph_of_its_own
 class Forward:
     """One call of a watched module from outside, in one thread."""
 
     def __init__(self, mode: CallMode) -> None:
         self.mode = mode
-        self.calls: dict[tuple[nn.Module, bool], int] = {}
+        self.calls: dict[tuple[str, bool], int] = {}
         self.units = UnitTracker()
-        self.last_site: SiteKey | None = None
-        # Each with the frame that called it.
-        self._modules: list[tuple[nn.Module, FrameType]] = []
+        self.last_site: str | None = None
+        self._places: list[Place] = []
+        # Those that called them; None in compiled code, which has none.
+        self._frames: list[FrameType | None] = []
 
     @property
-    def module(self) -> nn.Module:
+    def place(self) -> Place:
         """The innermost module that is being called."""
-        return self._modules[-1][0]
+        return self._places[-1]
 
-    def site_of(self, is_module: bool) -> SiteKey:
-        place = (self.module, is_module)
-        index = self.calls.get(place, 0)
-        self.calls[place] = index + 1
-        return SiteKey(self.module, is_module, index)
+    def next_site(self) -> SiteKey:
+        """The site of a ReLU that is computed now."""
+        path, is_module = self.place.path, self.place.is_relu_module
+        call = self.calls.get((path, is_module), 0)
+        self.calls[path, is_module] = call + 1
+        return SiteKey(path, is_module, call)
 
-    def push(self, module: nn.Module) -> None:
-        self._modules.append((module, _outside_frame()))
+    def push(self, place: Place) -> None:
+        self._places.append(place)
+        self._frames.append(None if torch.compiler.is_compiling() else _outside_frame())
 
-    def pop(self, module: nn.Module) -> None:
-        """Leaves ``module``, and what was called in it. Does nothing if it was not entered."""
-        if any(module is entered for entered, _ in self._modules):
-            while self._modules.pop()[0] is not module:
+    def pop(self, place: Place) -> None:
+        """Leaves ``place``, and what was called in it. Does nothing if it was not entered."""
+        if place in self._places:
+            while self._pop() is not place:
                 pass
+
+    def _pop(self) -> Place:
+        self._frames.pop()
+        return self._places.pop()
 
     def settle(self) -> bool:
         """Leaves the modules whose calls an interrupt ended: torch calls no hooks for those.
@@ -55,40 +68,33 @@ class Forward:
         Returns:
             Whether any is left.
         """
-        running = set()
+        if torch.compiler.is_compiling():
+            return True
+        running: set[FrameType | None] = {None}
         # Not this frame: it would hold itself, and with it all tensors of the frames that called
         # it, until the garbage collector comes.
         frame = sys._getframe().f_back
         while frame is not None:
             running.add(frame)
             frame = frame.f_back
-        while self._modules and self._modules[-1][1] not in running:
-            self._modules.pop()
-        return bool(self._modules)
+        while self._frames and self._frames[-1] not in running:
+            self._pop()
+        return bool(self._places)
 
     def is_over(self) -> bool:
-        return not self._modules
+        return not self._places
 
 
-class Underway:
-    """How many forwards are under way, in all threads."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._lock = threading.Lock()
-
-    def change(self, by: int) -> None:
-        with self._lock:
-            self._count += by
-
-    def __bool__(self) -> bool:
-        return self._count > 0
-
-
+@no_graph_of_its_own
 class Forwards(threading.local):
-    """The forward that this thread is in. A mode is active from its start to its end."""
+    """The forward that this thread is in. A mode is active from its start to its end.
 
-    def __init__(self, on_call: OnCall, underway: Underway) -> None:
+    Args:
+        on_call: called for each torch call in a forward, in place of it.
+        underway: holds the forwards of all threads, but for those that are compiled whole.
+    """
+
+    def __init__(self, on_call: OnCall, underway: set[Forward]) -> None:
         self._on_call = on_call
         self._underway = underway
         self._forward: Forward | None = None
@@ -96,18 +102,19 @@ class Forwards(threading.local):
     def current(self) -> Forward | None:
         return self._forward
 
-    def enter(self, module: nn.Module) -> None:
+    def enter(self, place: Place) -> None:
         if self._forward is not None and not self._forward.settle():
             self.abandon()
         if self._forward is None:
             self._forward = Forward(CallMode(self._on_call))
             self._forward.mode.activate()
-            self._underway.change(1)
-        self._forward.push(module)
+            if not torch.compiler.is_compiling():
+                self._underway.add(self._forward)
+        self._forward.push(place)
 
-    def leave(self, module: nn.Module) -> None:
+    def leave(self, place: Place) -> None:
         if self._forward is not None:
-            self._forward.pop(module)
+            self._forward.pop(place)
             if self._forward.is_over():
                 self.abandon()
 
@@ -116,9 +123,11 @@ class Forwards(threading.local):
         forward, self._forward = self._forward, None
         if forward is not None:
             forward.mode.deactivate()
-            self._underway.change(-1)
+            if not torch.compiler.is_compiling():
+                self._underway.discard(forward)
 
 
+@no_graph_of_its_own
 class CallMode(TorchFunctionMode):
     """Hands on each torch call that is made while it is active."""
 
@@ -128,22 +137,29 @@ class CallMode(TorchFunctionMode):
         self._below: list[TorchFunctionMode] = []
 
     def activate(self) -> None:
-        self._below = _pop_modes()
-        _push_modes(self._below)
-        _push_modes([self])
+        if not torch.compiler.is_compiling():
+            self._below = _modes()
+        torch._C._push_on_torch_function_stack(self)
 
     def deactivate(self) -> None:
         """Takes this mode off the stack, on which others may lie above it after an interrupt.
 
         If another mode's end has taken it off already, in its own place, that one is taken off.
         """
-        modes = _pop_modes()
-        if any(mode is self for mode in modes):
+        if torch.compiler.is_compiling():
+            torch._C._pop_torch_function_stack()
+            return
+        modes = _modes()
+        if self in modes:
             gone: TorchFunctionMode = self
         else:
-            left = [mode for mode in modes if any(mode is other for other in self._below)]
+            left = [mode for mode in modes if mode in self._below]
             gone = left[-1] if left else self
-        _push_modes([mode for mode in modes if mode is not gone])
+        for _ in modes:
+            torch._C._pop_torch_function_stack()
+        for mode in modes:
+            if mode is not gone:
+                torch._C._push_on_torch_function_stack(mode)
         self._below = []
 
     def __torch_function__(
@@ -156,21 +172,7 @@ class CallMode(TorchFunctionMode):
         return self._on_call(func, args, kwargs or {})
 
 
-class ModuleHook:
-    """A module hook that a copied or pickled model keeps as one that does nothing."""
-
-    def __init__(self, visit: Callable[[nn.Module], None] | None = None) -> None:
-        self._visit = visit
-
-    def __call__(self, module: nn.Module, *_: Any) -> None:
-        # Compiled code is not watched: it makes no torch calls.
-        if self._visit is not None and not torch.compiler.is_compiling():
-            self._visit(module)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ModuleHook, ()
-
-
+@no_graph_of_its_own
 def _outside_frame() -> FrameType:
     """The frame that called into this package."""
     frame = sys._getframe()
@@ -179,14 +181,8 @@ def _outside_frame() -> FrameType:
     return frame
 
 
-def _pop_modes() -> list[TorchFunctionMode]:
-    """Empties this thread's stack of modes; returns them from the outermost to the innermost."""
-    modes = []
-    while torch._C._len_torch_function_stack():
-        modes.append(torch._C._pop_torch_function_stack())
-    return modes[::-1]
-
-
-def _push_modes(modes: list[TorchFunctionMode]) -> None:
-    for mode in modes:
-        torch._C._push_on_torch_function_stack(mode)
+@no_graph_of_its_own
+def _modes() -> list[TorchFunctionMode]:
+    """This thread's stack of modes, from the outermost to the innermost."""
+    depth = torch._C._len_torch_function_stack()
+    return [torch._C._get_function_stack_at(index) for index in range(depth)]

@@ -51,8 +51,11 @@ def find_slots(
 
 
 def is_recomputation() -> bool:
-    """Whether a backward pass runs: a forward inside one repeats a forward counted before."""
-    return torch._C._current_graph_task_id() != -1
+    """Whether a backward pass runs: a forward inside one repeats a forward counted before.
+
+    Not while a graph is traced: its kernels ask for themselves.
+    """
+    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
 
 
 def counting_relu(

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import _ops
+from .compiling import no_graph_of_its_own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,7 @@ class ReLUCall:
     replaceable: bool
 
 
+@no_graph_of_its_own
 def find_relu_call(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> ReLUCall | None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from . import _ops
+from .compiling import no_graph_of_its_own
 
 # The spatial dimensions that follow the channels.
 _SPATIAL_DIMS: dict[Any, int] = {
@@ -54,21 +55,40 @@ _REARRANGING = frozenset(
     }
 )
 
+_ATTRIBUTE = "_relustat_unit_dim"
 
+
+@no_graph_of_its_own
 class UnitTracker:
     """Follows unit dimensions through one forward pass, one torch call after the other.
 
     A convolution's output has its channels before its spatial dimensions, batched or not; a linear
     layer's features come last. Elementwise functions (anything that returns the shape of an input,
     and is not known to rearrange) keep the dimension.
+
+    While a graph is traced the dimension is an attribute of the tensor, which only those keep that
+    leave the graph. Compiled code so does not know what layer its inputs came from; and the
+    compiler allows no attributes on tensors out of a tuple.
     """
 
     def __init__(self) -> None:
-        self._unit_dims: MutableMapping[Tensor, int] = WeakIdKeyDictionary()
+        self._unit_dims: MutableMapping[Tensor, int] | None = None
 
     def unit_dim_of(self, x: Tensor) -> int | None:
         """The dimension, or None where only its number of dimensions can tell."""
-        return self._unit_dims.get(x)
+        if self._unit_dims is not None and not torch.compiler.is_compiling():
+            unit_dim = self._unit_dims.get(x)
+            if unit_dim is not None:
+                return unit_dim
+        return getattr(x, _ATTRIBUTE, None)
+
+    def _note(self, x: Tensor, unit_dim: int) -> None:
+        if torch.compiler.is_compiling():
+            setattr(x, _ATTRIBUTE, unit_dim)
+            return
+        if self._unit_dims is None:
+            self._unit_dims = WeakIdKeyDictionary()
+        self._unit_dims[x] = unit_dim
 
     def follow(
         self,
@@ -78,12 +98,14 @@ class UnitTracker:
         result: Any,
     ) -> None:
         """Notes the unit dimension of what ``function(*args, **kwargs)`` returned."""
-        output = result[0] if isinstance(result, tuple) and result else result
+        output = result
+        if isinstance(result, tuple) and result and not torch.compiler.is_compiling():
+            output = result[0]
         if not isinstance(output, Tensor):
             return
         unit_dim = self._unit_dim_after(function, args, kwargs, output)
         if unit_dim is not None:
-            self._unit_dims[output] = unit_dim
+            self._note(output, unit_dim)
 
     def _unit_dim_after(
         self,

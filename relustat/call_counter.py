@@ -1,0 +1,114 @@
+"""What becomes of each torch call of a watched model: ReLUs are counted, all others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from .call_sites import CallSites
+from .compiling import no_graph_of_its_own
+from .forwards import Forward, Forwards
+from .functional import counting_relu, describe, is_countable, keeps_numbers
+from .places import Place
+from .reference import is_recomputation
+from .relu_calls import ReLUCall, find_relu_call
+
+During = Literal["train", "eval", "all"]
+
+
+@no_graph_of_its_own
+class CallCounter:
+    """Follows a model from hook to hook, and counts the ReLUs among its torch calls.
+
+    Args:
+        model: its ``training`` flag decides together with ``during``.
+        sites: where counts go.
+        functional, modules, during: what is counted; see :func:`relustat.watch`.
+
+    Attributes:
+        uncounted: call sites that could not be counted, and why.
+        met: paths of the modules in which a ReLU was computed, counted or not.
+        closed: nothing is counted any more.
+    """
+
+    def __init__(
+        self, model: nn.Module, sites: CallSites, *, functional: bool, modules: bool, during: During
+    ) -> None:
+        if during not in get_args(During):
+            raise ValueError(f"watch: during must be 'train', 'eval' or 'all', got {during!r}")
+        self._model = model
+        self._sites = sites
+        self._functional = functional
+        self._modules = modules
+        self._during = during
+        self._underway: set[Forward] = set()
+        self._forwards = Forwards(self._call, self._underway)
+        self.uncounted: dict[str, str] = {}
+        self.met: set[str] = set()
+        self.closed = False
+        self.on_last_left: Callable[[], None] = lambda: None
+
+    def enter(self, place: Place) -> None:
+        if not self.closed and not is_recomputation():
+            self._forwards.enter(place)
+
+    def leave(self, place: Place) -> None:
+        self._forwards.leave(place)
+        if self.closed and not self._underway:
+            self.on_last_left()
+
+    def close(self) -> None:
+        """Counts nothing from now on; forwards of other threads go on to their end.
+
+        Calls ``on_last_left`` when there are none.
+        """
+        self.closed = True
+        self._forwards.abandon()
+        if not self._underway:
+            self.on_last_left()
+
+    def _call(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        forward = self._forwards.current()
+        if forward is None or self.closed or is_recomputation():
+            return function(*args, **kwargs)
+        call = find_relu_call(function, args, kwargs)
+        if call is not None and forward.settle():
+            output = self._count(forward, call, lambda: function(*args, **kwargs))
+        else:
+            output = function(*args, **kwargs)
+        forward.units.follow(function, args, kwargs, output)
+        return output
+
+    def _count(self, forward: Forward, call: ReLUCall, compute: Callable[[], Any]) -> Any:
+        key = forward.next_site()
+        if not torch.compiler.is_compiling():
+            self.met.add(key.path)
+        if not (self._modules if key.is_module else self._functional) or not self._is_time():
+            return compute()
+        x = call.x
+        if not is_countable(x) or not (torch.compiler.is_compiling() or keeps_numbers(x)):
+            self.uncounted[self._sites.name_of(key)] = f"its input was {describe(x)}"
+            return compute()
+        counters = self._sites.at(key, forward).counters
+        known = forward.units.unit_dim_of(x) if counters.unit_dim == "auto" else None
+        try:
+            counters.units_of(x, known)
+        except IndexError as error:
+            self.uncounted[self._sites.name_of(key)] = str(error)
+            return compute()
+        # Of no subclass that has its own way with ReLUs; the compiler has taken those apart.
+        is_plain = torch.compiler.is_compiling() or type(x) in (Tensor, nn.Parameter)
+        if call.replaceable and is_plain:
+            return counting_relu(x, counters, inplace=call.inplace, unit_dim=known)
+        # Not for other watches to see: they see the call itself.
+        with torch.no_grad(), torch._C.DisableTorchFunction():
+            counting_relu(x if is_plain else x.as_subclass(Tensor), counters, unit_dim=known)
+        return compute()
+
+    def _is_time(self) -> bool:
+        return self._during == "all" or self._model.training == (self._during == "train")

@@ -1,0 +1,137 @@
+"""The modules of a watched model, and the hooks that tell when they are called."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from .compiling import forget_graphs_of, no_graph_of_its_own
+
+_ATTRIBUTE = "_relustat_places"
+_RELU_MODULES = (nn.ReLU, nn.Threshold)
+_keys = itertools.count()
+
+class Visitor(Protocol):
+    """Who wants to know when modules are called."""
+
+    def enter(self, place: Place) -> None: ...
+
+    def leave(self, place: Place) -> None: ...
+
+
+class Place:
+    """A module of a watched model. A copy of the module is not watched: its place has no visitor.
+
+    Attributes:
+        path: the module's, as a user knows it: without what ``torch.compile`` puts in.
+        is_relu_module: whether a ReLU computed in it is the module's own.
+    """
+
+    def __init__(
+        self, visitor: Visitor | None = None, path: str = "", is_relu_module: bool = False
+    ) -> None:
+        self.visitor = visitor
+        self.path = path
+        self.is_relu_module = is_relu_module
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Place, ()
+
+
+class Places:
+    """All modules of a model, with hooks on each until they are removed.
+
+    Args:
+        model: TorchScript modules in it get no hooks.
+        visitor: told when modules are entered and left.
+    """
+
+    def __init__(self, model: nn.Module, visitor: Visitor) -> None:
+        self._key = next(_keys)
+        self._modules = dict(named_modules(model))
+        self._handles: list[RemovableHandle] = []
+        # The first to enter is the last to leave.
+        enter, leave = EnterHook(self._key), LeaveHook(self._key)
+        for module, path in self._modules.items():
+            if isinstance(module, torch.jit.ScriptModule):
+                continue
+            place = Place(visitor, path, isinstance(module, _RELU_MODULES))
+            module.__dict__.setdefault(_ATTRIBUTE, {})[self._key] = place
+            self._handles.append(module.register_forward_pre_hook(enter, prepend=True))
+            self._handles.append(module.register_forward_hook(leave, always_call=True))
+        forget_graphs_of(model)
+
+    def remove(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        for module in self._modules:
+            places = module.__dict__.get(_ATTRIBUTE)
+            if places is not None:
+                places.pop(self._key, None)
+                if not places:
+                    del module.__dict__[_ATTRIBUTE]
+
+    def relu_paths(self) -> list[str]:
+        """Paths of the modules that compute a ReLU."""
+        return [path for module, path in self._modules.items() if _computes_relu(module)]
+
+    def opaque_paths(self) -> list[str]:
+        """Paths of the modules into which nobody sees."""
+        return [
+            path or type(module).__name__
+            for module, path in self._modules.items()
+            if isinstance(module, torch.jit.ScriptModule)
+        ]
+
+
+# Told apart by a key, and not by what they hold: the compiler does not notice that a hook is another
+# one than it was; that its module has no place of that key any more, it does.
+
+
+@no_graph_of_its_own
+class EnterHook:
+    """Called before a module's forward."""
+
+    def __init__(self, key: int) -> None:
+        self._key = key
+
+    def __call__(self, module: nn.Module, *_: Any) -> None:
+        place = getattr(module, _ATTRIBUTE, {}).get(self._key)
+        if place is not None and place.visitor is not None:
+            place.visitor.enter(place)
+
+
+@no_graph_of_its_own
+class LeaveHook:
+    """Called after a module's forward, also if it raises."""
+
+    def __init__(self, key: int) -> None:
+        self._key = key
+
+    def __call__(self, module: nn.Module, *_: Any) -> None:
+        place = getattr(module, _ATTRIBUTE, {}).get(self._key)
+        if place is not None and place.visitor is not None:
+            place.visitor.leave(place)
+
+
+def named_modules(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
+    """Each module once, with its path."""
+    for path, module in model.named_modules():
+        yield module, plain_path(path)
+
+
+def plain_path(path: str) -> str:
+    """The path without what ``torch.compile`` puts in."""
+    return ".".join(name for name in path.split(".") if name != "_orig_mod")
+
+
+def _computes_relu(module: nn.Module) -> bool:
+    if isinstance(module, nn.Threshold):
+        return bool(module.threshold == 0 == module.value)
+    return isinstance(module, nn.ReLU)
