@@ -2,7 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from . import functional, reference
+from . import distributed, functional, reference
 from .bins import Bins, EdgeBins, LinearBins, LogBins
 from .counters import Counters
 from .histogram import Histogram
@@ -37,6 +37,7 @@ __all__ = [
     "Report",
     "Switches",
     "Watch",
+    "distributed",
     "functional",
     "reference",
     "swap",

@@ -78,7 +78,7 @@ class CallCounter:
             return function(*args, **kwargs)
         call = find_relu_call(function, args, kwargs)
         if call is not None and forward.settle():
-            output = self._count(forward, call, lambda: function(*args, **kwargs))
+            output = self._count(forward, call, lambda: _compute(call, function, args, kwargs))
         else:
             output = function(*args, **kwargs)
         forward.units.follow(function, args, kwargs, output)
@@ -86,12 +86,12 @@ class CallCounter:
 
     def _count(self, forward: Forward, call: ReLUCall, compute: Callable[[], Any]) -> Any:
         key = forward.next_site()
-        if not torch.compiler.is_compiling():
+        if not torch.compiler.is_dynamo_compiling():
             self.met.add(key.path)
         if not (self._modules if key.is_module else self._functional) or not self._is_time():
             return compute()
         x = call.x
-        if not is_countable(x) or not (torch.compiler.is_compiling() or keeps_numbers(x)):
+        if not is_countable(x) or not (torch.compiler.is_dynamo_compiling() or keeps_numbers(x)):
             self.uncounted[self._sites.name_of(key)] = f"its input was {describe(x)}"
             return compute()
         counters = self._sites.at(key, forward).counters
@@ -102,7 +102,7 @@ class CallCounter:
             self.uncounted[self._sites.name_of(key)] = str(error)
             return compute()
         # Of no subclass that has its own way with ReLUs; the compiler has taken those apart.
-        is_plain = torch.compiler.is_compiling() or type(x) in (Tensor, nn.Parameter)
+        is_plain = torch.compiler.is_dynamo_compiling() or type(x) in (Tensor, nn.Parameter)
         if call.replaceable and is_plain:
             return counting_relu(x, counters, inplace=call.inplace, unit_dim=known)
         # Not for other watches to see: they see the call itself.
@@ -112,3 +112,12 @@ class CallCounter:
 
     def _is_time(self) -> bool:
         return self._during == "all" or self._model.training == (self._during == "train")
+
+
+def _compute(
+    call: ReLUCall, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    if torch.compiler.is_dynamo_compiling():
+        # A graph that holds the function could be counted again when it runs.
+        return call.op(call.x, *call.arguments)
+    return function(*args, **kwargs)

@@ -6,12 +6,12 @@ import dataclasses
 import operator
 import threading
 from collections.abc import Callable, Collection
-from types import SimpleNamespace
 from typing import NamedTuple, Protocol
 
 import torch
+from torch._dynamo.comptime import ComptimeContext, comptime
 
-from .compiling import no_graph_of_its_own
+from .compiling import MadeOnDemand, no_graph_of_its_own, traced_constant, traced_object
 from .counters import Counters
 from .stats import ReLUStats
 
@@ -45,16 +45,20 @@ class CallSites:
     Args:
         paths: of the model's modules.
         make_counters: called once for each site.
+        order: names of sites in the order of execution, as far as it is known; what becomes known
+            is added. (A graph that was traced for another watch does not tell it again.)
     """
 
-    def __init__(self, paths: Collection[str], make_counters: Callable[[], Counters]) -> None:
+    def __init__(
+        self, paths: Collection[str], make_counters: Callable[[], Counters], order: list[str]
+    ) -> None:
         self._taken = frozenset(paths)
         self._make_counters = make_counters
         self._sites: dict[SiteKey, Site] = {}
-        self._order: list[str] = []
+        self._order = order
         self._counting = True
         self._lock = threading.Lock()
-        self._traced = SimpleNamespace()
+        self._traced = MadeOnDemand(lambda attribute: self._meet(_key_of(attribute), None))
 
     def name_of(self, key: SiteKey) -> str:
         """The site's name: no other site and no module of the model has it.
@@ -79,24 +83,26 @@ class CallSites:
 
     def at(self, key: SiteKey, forward: Forward) -> Site:
         """The site. A new one takes its place behind the one met before it."""
-        if torch.compiler.is_compiling():
+        before = forward.last_site
+        if torch.compiler.is_dynamo_compiling():
             # The number of calls before is no variable of the graph.
-            call = operator.index(key.call)
-            attribute = _show_to_compiler(self, key.path, key.is_module, call, forward.last_site)
+            attribute = _attribute_of(key.path, key.is_module, operator.index(key.call))
+            comptime(_meet_in_trace)
             site: Site = getattr(self._traced, attribute)
         else:
-            site = self._sites.get(key) or self._add(key, forward.last_site)
+            site = self._sites.get(key) or self._meet(key, before)
         forward.last_site = site.name
         return site
 
-    def _add(self, key: SiteKey, before: str | None) -> Site:
+    def _meet(self, key: SiteKey, before: str | None) -> Site:
         with self._lock:
             site = self._sites.get(key)
             if site is None:
                 site = Site(self.name_of(key), self._make_counters())
                 site.counters.enabled = self._counting
-                place = self._order.index(before) + 1 if before else len(self._order)
-                self._order.insert(place, site.name)
+                if site.name not in self._order:
+                    place = self._order.index(before) + 1 if before else len(self._order)
+                    self._order.insert(place, site.name)
                 self._sites[key] = site
             return site
 
@@ -104,7 +110,7 @@ class CallSites:
     def stats(self) -> dict[str, ReLUStats]:
         """Statistics of the sites that counted something, in the order of execution."""
         sites = {site.name: site for site in list(self._sites.values())}
-        found = {name: sites[name].counters.stats for name in list(self._order)}
+        found = {name: sites[name].counters.stats for name in list(self._order) if name in sites}
         return {name: stats for name, stats in found.items() if stats.calls}
 
     def modules_called(self) -> set[str]:
@@ -132,21 +138,20 @@ class CallSites:
             site.counters.reset()
 
 
-@torch.compiler.assume_constant_result
-def _show_to_compiler(
-    sites: CallSites, path: str, is_module: bool, call: int, before: str | None
-) -> str:
-    """Makes a site exist before a graph is traced that counts there.
+# As names of attributes, which hold no dots.
 
-    As an attribute: of a dict, the compiler would not see what is added in the midst of a trace.
 
-    Returns:
-        The name under which ``sites._traced`` has it.
-    """
-    site = sites._add(SiteKey(path, is_module, call), before)
-    for name, shown in vars(sites._traced).items():
-        if shown is site:
-            return name
-    name = f"site_{len(vars(sites._traced))}"
-    setattr(sites._traced, name, site)
-    return name
+def _attribute_of(path: str, is_module: bool, call: int) -> str:
+    return f"{path.replace('.', '/')}|{'module' if is_module else 'functional'}|{call}"
+
+
+def _key_of(attribute: str) -> SiteKey:
+    path, kind, call = attribute.rsplit("|", 2)
+    return SiteKey(path.replace("/", "."), kind == "module", int(call))
+
+
+def _meet_in_trace(context: ComptimeContext) -> None:
+    sites: CallSites = traced_object(context, "self")
+    attribute = traced_constant(context, "attribute")
+    sites._meet(_key_of(attribute), traced_constant(context, "before"))
+    getattr(sites._traced, attribute)

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import __version__, _ops, demo
+from . import __version__, _ops, demo, merging
+from .report import many
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,6 +60,18 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--seed", type=_seed, default=0, help="of weights and order")
     shown.set_defaults(run=_demo)
 
+    merged = commands.add_parser(
+        "merge",
+        help="add up files of counts, as processes or runs saved them",
+        description="Adds up, by call site, files that Report.save or ReLUStats.save wrote. "
+        "All must have the same call sites, with equal bins; files without any add nothing.",
+    )
+    merged.add_argument("files", type=_file, nargs="+", metavar="file.npz", help="each once")
+    merged.add_argument(
+        "-o", "--output", type=_file, required=True, metavar="all.npz", help="the file to write"
+    )
+    merged.set_defaults(run=_merge)
+
     info = commands.add_parser(
         "info",
         help="print versions, how the package was built, and what is available",
@@ -96,6 +109,12 @@ def _folder(text: str) -> Path:
     return Path(text)
 
 
+def _file(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("must be a file, got an empty text")
+    return Path(text)
+
+
 def _demo(options: argparse.Namespace) -> None:
     demo.run(
         options.data,
@@ -104,6 +123,16 @@ def _demo(options: argparse.Namespace) -> None:
         samples=options.samples,
         learning_rate=options.learning_rate,
         seed=options.seed,
+    )
+
+
+def _merge(options: argparse.Namespace) -> None:
+    report = merging.merge_files(options.files)
+    report.save(options.output)
+    elements = sum(stats.elements for stats in report.stats.values())
+    print(
+        f"{options.output}: {many(len(options.files), 'file')}, "
+        f"{many(len(report.stats), 'call site')}, {elements:,} elements"
     )
 
 

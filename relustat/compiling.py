@@ -2,15 +2,64 @@
 
 from __future__ import annotations
 
-from types import FunctionType
-from typing import TypeVar
+from collections.abc import Callable
+from types import CodeType, FunctionType
+from typing import Any, TypeVar
 
+import torch
 from torch import nn
 from torch._dynamo import trace_rules
+from torch._dynamo.comptime import ComptimeContext, comptime
 from torch._dynamo.eval_frame import remove_from_cache, skip_code
 from torch._dynamo.external_utils import wrap_inline
+from torch._dynamo.utils import _disable_side_effect_safety_checks_for_current_subtracer
 
 ClassOrFunction = TypeVar("ClassOrFunction", bound=type | FunctionType)
+
+
+class MadeOnDemand:
+    """Attributes that are made when they are first asked for.
+
+    Of a dict, the compiler would not see what is added in the midst of a trace. A guard asks like
+    everybody else: so a graph that was traced with one object serves others that are like it.
+
+    Args:
+        make: makes the attribute of a name.
+    """
+
+    def __init__(self, make: Callable[[str], Any]) -> None:
+        self._make = make
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        value = self._make(name)
+        setattr(self, name, value)
+        return value
+
+
+def made(attributes: MadeOnDemand, name: str) -> Any:
+    """``getattr`` in code that is being compiled: the attribute exists before the graph runs."""
+    comptime(_make)
+    return getattr(attributes, name)
+
+
+def _make(context: ComptimeContext) -> None:
+    getattr(traced_object(context, "attributes"), traced_constant(context, "name"))
+
+
+def traced_object(context: ComptimeContext, name: str) -> Any:
+    """The object that a local variable of the function being traced holds.
+
+    As a constant it would be one of the graph, which would serve no other object then.
+    """
+    variable: Any = context.get_local(name)
+    return variable._i_will_not_complain_if_bc_breaks_VariableTracker().realize().value
+
+
+def traced_constant(context: ComptimeContext, name: str) -> Any:
+    """The number or text that a local variable of the function being traced holds."""
+    return context.get_local(name).as_python_constant()
 
 
 def no_graph_of_its_own(kind: ClassOrFunction) -> ClassOrFunction:
@@ -21,8 +70,27 @@ def no_graph_of_its_own(kind: ClassOrFunction) -> ClassOrFunction:
     """
     for function in (kind, *vars(kind).values()):
         if isinstance(function, FunctionType):
-            skip_code(function.__code__)
+            _skip(function.__code__)
     return kind
+
+
+def _skip(code: CodeType) -> None:
+    skip_code(code)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            _skip(constant)
+
+
+@no_graph_of_its_own
+def keeping_count(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls a function that keeps count of where we are, also in what is traced for checkpointing.
+
+    The compiler forbids side effects there, since eager code has them again in its recomputation.
+    Those of a graph happen once, when it is called.
+    """
+    if torch.compiler.is_dynamo_compiling():
+        return _disable_side_effect_safety_checks_for_current_subtracer(function, *arguments)
+    return function(*arguments)
 
 
 def forget_graphs_of(model: nn.Module) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from . import _ops
 from .bins import BINNING_NONE, Bins, LogBins
+from .compiling import MadeOnDemand, made
 from .reference import EVERY, HEADER, slot_count
 from .stats import ReLUStats
 from .width_counts import WidthCounts
@@ -79,7 +79,7 @@ class Counters:
         self._enabled = True
         self._words: dict[tuple[int, torch.device], Tensor] = {}
         self._edges: dict[torch.device, Tensor] = {}
-        self._traced = SimpleNamespace()
+        self._traced = MadeOnDemand(self._show)
 
     def units_of(self, x: Tensor, unit_dim: int | None = None) -> tuple[int, int]:
         """Unit dimension and number of units of this input; ``(x.dim(), 1)`` if it is one unit.
@@ -110,10 +110,14 @@ class Counters:
 
     def tensors_for(self, units: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """:meth:`words_for` and :meth:`edges_on`, also in code that is being compiled."""
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_dynamo_compiling():
             # Another number of units has other counters, so it is no variable of the graph.
-            words, edges = _show_to_compiler(self, operator.index(units), device)
-            return getattr(self._traced, words), getattr(self._traced, edges)
+            units = operator.index(units)
+            place = f"{device.type}_{device.index}"
+            return (
+                made(self._traced, f"words_{place}_{units}"),
+                made(self._traced, f"edges_{place}"),
+            )
         return self.words_for(units, device), self.edges_on(device)
 
     def words_for(self, units: int, device: torch.device) -> Tensor:
@@ -146,6 +150,14 @@ class Counters:
         edges = np.zeros(0) if self.bins is None else self.bins.edges
         with torch.inference_mode(False):
             return torch.from_numpy(edges.astype(np.float32)).to(device)
+
+    def _show(self, name: str) -> Tensor:
+        """Words or edges; CUDA graphs are told that their address does not change."""
+        device_type, index, *units = name.split("_")[1:]
+        device = torch.device(device_type, None if index == "None" else int(index))
+        tensor = self.words_for(int(units[0]), device) if units else self.edges_on(device)
+        torch._dynamo.mark_static_address(tensor)
+        return tensor
 
     @property
     def every(self) -> int:
@@ -210,7 +222,7 @@ class Counters:
             else:
                 replaced[key] = words
         self._words = replaced
-        self._traced = SimpleNamespace()
+        self._traced = MadeOnDemand(self._show)
 
     def __getstate__(self) -> dict[str, Any]:
         words = [(units, words) for (units, _), words in self._words.items()]
@@ -227,28 +239,6 @@ class Counters:
                     if not words.is_meta  # loaded to where nothing is kept
                 ]
             )
-
-
-@torch.compiler.assume_constant_result
-def _show_to_compiler(counters: Counters, units: int, device: torch.device) -> tuple[str, str]:
-    """Makes the tensors exist before a graph is traced that counts into them.
-
-    As attributes: of a dict, the compiler would not see what is added in the midst of a trace. And
-    at addresses that do not change, so that a CUDA graph need not copy them.
-
-    Returns:
-        The names under which ``counters._traced`` has the words and the edges.
-    """
-    place = f"{device.type}_{device.index}"
-    shown = {
-        f"words_{units}_{place}": counters.words_for(units, device),
-        f"edges_{place}": counters.edges_on(device),
-    }
-    for name, tensor in shown.items():
-        torch._dynamo.mark_static_address(tensor)
-        setattr(counters._traced, name, tensor)
-    words, edges = shown
-    return words, edges
 
 
 def _check_not_capturing(device: torch.device) -> None:

@@ -16,7 +16,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from .call_sites import SiteKey
-from .compiling import no_graph_of_its_own
+from .compiling import keeping_count, no_graph_of_its_own
 from .places import Place
 from .unit_tracking import UnitTracker
 
@@ -50,7 +50,7 @@ class Forward:
 
     def push(self, place: Place) -> None:
         self._places.append(place)
-        self._frames.append(None if torch.compiler.is_compiling() else _outside_frame())
+        self._frames.append(None if torch.compiler.is_dynamo_compiling() else _outside_frame())
 
     def pop(self, place: Place) -> None:
         """Leaves ``place``, and what was called in it. Does nothing if it was not entered."""
@@ -68,7 +68,7 @@ class Forward:
         Returns:
             Whether any is left.
         """
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_dynamo_compiling():
             return True
         running: set[FrameType | None] = {None}
         # Not this frame: it would hold itself, and with it all tensors of the frames that called
@@ -108,7 +108,7 @@ class Forwards(threading.local):
         if self._forward is None:
             self._forward = Forward(CallMode(self._on_call))
             self._forward.mode.activate()
-            if not torch.compiler.is_compiling():
+            if not torch.compiler.is_dynamo_compiling():
                 self._underway.add(self._forward)
         self._forward.push(place)
 
@@ -123,7 +123,7 @@ class Forwards(threading.local):
         forward, self._forward = self._forward, None
         if forward is not None:
             forward.mode.deactivate()
-            if not torch.compiler.is_compiling():
+            if not torch.compiler.is_dynamo_compiling():
                 self._underway.discard(forward)
 
 
@@ -137,7 +137,7 @@ class CallMode(TorchFunctionMode):
         self._below: list[TorchFunctionMode] = []
 
     def activate(self) -> None:
-        if not torch.compiler.is_compiling():
+        if not torch.compiler.is_dynamo_compiling():
             self._below = _modes()
         torch._C._push_on_torch_function_stack(self)
 
@@ -146,7 +146,7 @@ class CallMode(TorchFunctionMode):
 
         If another mode's end has taken it off already, in its own place, that one is taken off.
         """
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_dynamo_compiling():
             torch._C._pop_torch_function_stack()
             return
         modes = _modes()
@@ -169,7 +169,7 @@ class CallMode(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        return self._on_call(func, args, kwargs or {})
+        return keeping_count(self._on_call, func, args, kwargs or {})
 
 
 @no_graph_of_its_own

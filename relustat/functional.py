@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from . import _ops, reference
 from .bins import Bins, LogBins
@@ -70,10 +71,15 @@ def counting_relu(
         1
     """
     ops: Any
-    if not torch.compiler.is_compiling() and _ops.direct.is_plain(x):
+    if not torch.compiler.is_dynamo_compiling() and _ops.direct.is_plain(x):
         ops = _ops.direct
     elif not isinstance(x, Tensor) or is_symbolic(x):
         return F.relu(x, inplace=inplace)
+    elif has_torch_function_unary(x):
+        output: Tensor = handle_torch_function(
+            counting_relu, (x,), x, counters, inplace=inplace, unit_dim=unit_dim
+        )
+        return output
     elif not is_countable(x):
         raise TypeError(
             "counting_relu: input must be a dense tensor of float32, float64, bfloat16, float16 "
@@ -86,7 +92,7 @@ def counting_relu(
     if inplace:
         ops.counting_relu_(x, words, edges, unit_dim, counters.binning)
         return x
-    output: Tensor = ops.counting_relu(x, words, edges, unit_dim, counters.binning)
+    output = ops.counting_relu(x, words, edges, unit_dim, counters.binning)
     return output
 
 
@@ -123,7 +129,7 @@ def is_countable(x: object) -> bool:
 
 def is_symbolic(x: Tensor) -> bool:
     """Whether ``x`` stands for numbers, in a trace or a transform, rather than holding them."""
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_dynamo_compiling():
         return torch.compiler.is_exporting()
     return (
         x.is_meta

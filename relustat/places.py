@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from .compiling import forget_graphs_of, no_graph_of_its_own
+from .compiling import forget_graphs_of, keeping_count, no_graph_of_its_own
 
 _ATTRIBUTE = "_relustat_places"
 _RELU_MODULES = (nn.ReLU, nn.Threshold)
-_keys = itertools.count()
+
 
 class Visitor(Protocol):
     """Who wants to know when modules are called."""
@@ -52,8 +52,8 @@ class Places:
     """
 
     def __init__(self, model: nn.Module, visitor: Visitor) -> None:
-        self._key = next(_keys)
         self._modules = dict(named_modules(model))
+        self._key = _free_key(self._modules)
         self._handles: list[RemovableHandle] = []
         # The first to enter is the last to leave.
         enter, leave = EnterHook(self._key), LeaveHook(self._key)
@@ -63,7 +63,10 @@ class Places:
             place = Place(visitor, path, isinstance(module, _RELU_MODULES))
             module.__dict__.setdefault(_ATTRIBUTE, {})[self._key] = place
             self._handles.append(module.register_forward_pre_hook(enter, prepend=True))
-            self._handles.append(module.register_forward_hook(leave, always_call=True))
+            # Also if an error passes; of the parts of the model those know that call them. The
+            # compiler has no such hook without a guard on its number, which no other watch has.
+            is_root = path == ""
+            self._handles.append(module.register_forward_hook(leave, always_call=is_root))
         forget_graphs_of(model)
 
     def remove(self) -> None:
@@ -90,8 +93,8 @@ class Places:
         ]
 
 
-# Told apart by a key, and not by what they hold: the compiler does not notice that a hook is another
-# one than it was; that its module has no place of that key any more, it does.
+# They hold a key only: the compiler does not notice that a hook is another one than it was; but it
+# does, that its module has no place of that key, or another one.
 
 
 @no_graph_of_its_own
@@ -104,7 +107,7 @@ class EnterHook:
     def __call__(self, module: nn.Module, *_: Any) -> None:
         place = getattr(module, _ATTRIBUTE, {}).get(self._key)
         if place is not None and place.visitor is not None:
-            place.visitor.enter(place)
+            keeping_count(place.visitor.enter, place)
 
 
 @no_graph_of_its_own
@@ -117,7 +120,7 @@ class LeaveHook:
     def __call__(self, module: nn.Module, *_: Any) -> None:
         place = getattr(module, _ATTRIBUTE, {}).get(self._key)
         if place is not None and place.visitor is not None:
-            place.visitor.leave(place)
+            keeping_count(place.visitor.leave, place)
 
 
 def named_modules(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
@@ -129,6 +132,12 @@ def named_modules(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
 def plain_path(path: str) -> str:
     """The path without what ``torch.compile`` puts in."""
     return ".".join(name for name in path.split(".") if name != "_orig_mod")
+
+
+def _free_key(modules: Iterable[nn.Module]) -> int:
+    """A number that no other watch of these modules has; of successive watches the same."""
+    taken = {key for module in modules for key in module.__dict__.get(_ATTRIBUTE, {})}
+    return next(key for key in itertools.count() if key not in taken)
 
 
 def _computes_relu(module: nn.Module) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +14,9 @@ from torch import Tensor
 
 from . import _ops
 from .compiling import no_graph_of_its_own
+from .functional import counting_relu
+
+aten: Any = torch.ops.aten
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,11 +28,14 @@ class ReLUCall:
         inplace: whether the output is written over it.
         replaceable: whether ``counting_relu`` gives the same output *and gradient*. ``clamp`` and
             ``threshold`` differ from ReLU in the gradient at 0 or in the sign of a zero.
+        op, arguments: the same computation, as an op beneath those functions.
     """
 
     x: Any
     inplace: bool
     replaceable: bool
+    op: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
 
 
 @no_graph_of_its_own
@@ -46,6 +53,9 @@ def find_relu_call(
         True
     """
     bind = _BINDERS.get(function)
+    if bind is None and torch.compiler.is_dynamo_compiling():
+        # Elsewhere it is a graph, in which these calls were found when it was traced.
+        bind = _BINDERS_IN_TRACES.get(function)
     if bind is None:
         return None
     try:
@@ -56,16 +66,23 @@ def find_relu_call(
 
 
 def _relu(input: Any, inplace: bool = False) -> ReLUCall:
-    return ReLUCall(input, inplace, replaceable=True)
+    op = aten.relu_.default if inplace else aten.relu.default
+    return ReLUCall(input, inplace, True, op)
 
 
 def _relu_(input: Any) -> ReLUCall:
-    return ReLUCall(input, inplace=True, replaceable=True)
+    return _relu(input, inplace=True)
 
 
-def _own(x: Any, *_: Any, inplace: bool) -> ReLUCall:
+def _own(x: Any, counters: Any, *, inplace: bool = False, unit_dim: int | None = None) -> ReLUCall:
     # A counting ReLU of the model: it goes on counting for itself.
-    return ReLUCall(x, inplace, replaceable=False)
+    op = functools.partial(counting_relu, inplace=inplace, unit_dim=unit_dim)
+    return ReLUCall(x, inplace, False, op, (counters,))
+
+
+def _own_op(x: Any, *arguments: Any, inplace: bool) -> ReLUCall:
+    op = _ops.counting_relu_ if inplace else _ops.counting_relu
+    return ReLUCall(x, inplace, False, op, arguments)
 
 
 def _clamp(
@@ -73,13 +90,15 @@ def _clamp(
 ) -> ReLUCall | None:
     if max is not None or out is not None or not _is_zero(min):
         return None
-    return ReLUCall(input, inplace, replaceable=False)
+    op = aten.clamp_min_.default if inplace else aten.clamp_min.default
+    return ReLUCall(input, inplace, False, op, (min,))
 
 
 def _threshold(input: Any, threshold: Any, value: Any, inplace: bool = False) -> ReLUCall | None:
     if not (_is_zero(threshold) and _is_zero(value)):
         return None
-    return ReLUCall(input, inplace, replaceable=False)
+    op = aten.threshold_.default if inplace else aten.threshold.default
+    return ReLUCall(input, inplace, False, op, (threshold, value))
 
 
 def _is_zero(value: Any) -> bool:
@@ -119,6 +138,10 @@ _BINDERS: dict[Any, Callable[..., ReLUCall | None]] = {
         ),
         _with_inplace(_clamp, True),
     ),
-    _ops.counting_relu: _with_inplace(_own, False),
-    _ops.counting_relu_: _with_inplace(_own, True),
+    counting_relu: _own,
+}
+
+_BINDERS_IN_TRACES: dict[Any, Callable[..., ReLUCall | None]] = {
+    _ops.counting_relu: _with_inplace(_own_op, False),
+    _ops.counting_relu_: _with_inplace(_own_op, True),
 }

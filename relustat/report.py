@@ -125,7 +125,7 @@ class Report:
             if row.dead_units:
                 found.append(
                     f"{row.call_site}: {row.dead_units} of {row.units} units gave only zeros "
-                    f"in {_many(row.calls, 'call')}"
+                    f"in {many(row.calls, 'call')}"
                 )
             if row.nans:
                 found.append(f"{row.call_site}: {row.nans:,} of {row.elements:,} inputs were NaN")
@@ -143,11 +143,11 @@ class Report:
 
     def __str__(self) -> str:
         rows = self.rows
-        table = _align([list(_HEADINGS), *(row.cells() for row in rows)]) if rows else []
+        table = align([list(_HEADINGS), *(row.cells() for row in rows)]) if rows else []
         return "\n".join([*table, *(f"! {warning}" for warning in self._warnings(rows))])
 
     def __repr__(self) -> str:
-        return f"<Report of {_many(len(self.stats), 'call site')}; print() shows it>"
+        return f"<Report of {many(len(self.stats), 'call site')}; print() shows it>"
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
@@ -217,7 +217,7 @@ class Report:
         )
 
 
-def _align(cells: list[list[str]]) -> list[str]:
+def align(cells: list[list[str]]) -> list[str]:
     """Lines of a table: first and last column to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     last = len(widths) - 1
@@ -236,5 +236,5 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if 10 <= abs(value) < 1e6 else f"{value:.2g}"
 
 
-def _many(count: int, noun: str) -> str:
+def many(count: int, noun: str) -> str:
     return f"{count} {noun}" + ("" if count == 1 else "s")

@@ -1,8 +1,9 @@
-"""A histogram as a line of text."""
+"""Pictures in a line of text."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from .bins import LinearBins
 from .histogram import Histogram
@@ -40,3 +41,11 @@ def sparkline(histogram: Histogram, width: int = 12) -> str:
         return ""
     levels = len(_BLOCKS) - 1
     return "".join(_BLOCKS[math.ceil(int(count) * levels / top)] for count in counts)
+
+
+def share_line(shares: Iterable[float]) -> str:
+    """A block for each share in [0, 1], at least the lowest one; a space for NaN."""
+    levels = len(_BLOCKS) - 1
+    return "".join(
+        " " if math.isnan(share) else _BLOCKS[max(1, math.ceil(share * levels))] for share in shares
+    )

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from .bins import Bins, bins_from_dict
 from .histogram import Counts, Histogram
 from .reference import slot_count
 from .width_counts import WidthCounts
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 
 class ReLUStats:
@@ -39,10 +42,12 @@ class ReLUStats:
         (3, [2, 1], [0])
     """
 
-    __slots__ = ("bins", "by_width")
+    __slots__ = ("_reduced", "bins", "by_width")
 
     bins: Bins | None
     by_width: Mapping[int, WidthCounts]
+    # The name of the all_reduce that this is a result of; empty if it is none.
+    _reduced: str
 
     def __init__(self, bins: Bins | None, by_width: Mapping[int, WidthCounts]) -> None:
         slots = slot_count(len(bins) if bins is not None else 0)
@@ -56,12 +61,16 @@ class ReLUStats:
                 )
         object.__setattr__(self, "bins", bins)
         object.__setattr__(self, "by_width", MappingProxyType(dict(by_width)))
+        object.__setattr__(self, "_reduced", "")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"ReLUStats is immutable: cannot set {name!r}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.bins, dict(self.by_width))
+        return type(self), (self.bins, dict(self.by_width)), self._reduced
+
+    def __setstate__(self, reduced: str) -> None:
+        object.__setattr__(self, "_reduced", reduced)
 
     # Totals
 
@@ -223,6 +232,68 @@ class ReLUStats:
     def __radd__(self, other: object) -> ReLUStats:
         # For sum(), which begins with 0.
         return self if other == 0 else NotImplemented
+
+    def __sub__(self, other: ReLUStats) -> ReLUStats:
+        """What was counted between two snapshots of one ReLU: ``later - earlier``, exact.
+
+        Widths without calls in between are left out. Per unit the difference has histograms where
+        both have them, as a sum.
+
+        Raises:
+            ValueError: if the bins differ, or ``other`` is no earlier snapshot: a count would
+                become negative.
+
+        Example:
+            >>> import torch, relustat
+            >>> relu = relustat.CountingReLU()
+            >>> _ = relu(torch.tensor([[-1.0, 2.0]]))
+            >>> earlier = relu.stats
+            >>> _ = relu(torch.tensor([[-3.0, -4.0]]))
+            >>> (relu.stats - earlier).unit_zeros.tolist()
+            [1, 1]
+        """
+        if not isinstance(other, ReLUStats):
+            return NotImplemented
+        if self.bins != other.bins:
+            raise ValueError(
+                "ReLUStats: only statistics of equal bins subtract, "
+                f"got {self.bins} and {other.bins}"
+            )
+        left = dict(self.by_width)
+        for width, counts in other.by_width.items():
+            try:
+                left[width] = left[width] - counts
+            except (KeyError, ValueError) as error:
+                raise ValueError(
+                    "ReLUStats: only an earlier snapshot can be subtracted: no count may become "
+                    f"negative, got {self} minus {other}, at width {width}"
+                ) from error
+        return ReLUStats(
+            self.bins, {width: counts for width, counts in left.items() if counts.calls}
+        )
+
+    def all_reduce(self, group: ProcessGroup | None = None) -> ReLUStats:
+        """The exact sum over all ranks of a process group, on every rank.
+
+        See :func:`relustat.distributed.all_reduce`, which takes all call sites of a model at once:
+        the same rules and errors. Called again on its result it returns the same.
+
+        Args:
+            group: the process group; None: all ranks.
+
+        Example:
+            >>> import torch, torch.distributed as dist, relustat
+            >>> dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+            >>> relu = relustat.CountingReLU()
+            >>> _ = relu(torch.tensor([[-1.0, 2.0]]))
+            >>> relu.stats.all_reduce().zeros
+            1
+            >>> dist.destroy_process_group()
+        """
+        # It needs statistics itself.
+        from . import distributed
+
+        return distributed.all_reduce({"": self}, group)[""]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ReLUStats):

@@ -117,7 +117,7 @@ class Switches:
     def of_pooling(cls, offsets: Tensor, pooling: Pooling, input_size: Sequence[int]) -> Switches:
         """Switches that a pooling has just made, and so known to be right until they change."""
         switches = cls(offsets, pooling, input_size)
-        if not torch.compiler.is_compiling():
+        if not torch.compiler.is_dynamo_compiling():
             switches._pooled = (offsets, _version(offsets))
         return switches
 
@@ -126,7 +126,7 @@ class Switches:
 
         Switches made in inference mode count as known: changes in place leave no trace there.
         """
-        if self._pooled is None or torch.compiler.is_compiling():
+        if self._pooled is None or torch.compiler.is_dynamo_compiling():
             return False
         offsets, version = self._pooled
         return self.offsets is offsets and _version(offsets) == version

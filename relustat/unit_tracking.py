@@ -76,14 +76,14 @@ class UnitTracker:
 
     def unit_dim_of(self, x: Tensor) -> int | None:
         """The dimension, or None where only its number of dimensions can tell."""
-        if self._unit_dims is not None and not torch.compiler.is_compiling():
+        if self._unit_dims is not None and not torch.compiler.is_dynamo_compiling():
             unit_dim = self._unit_dims.get(x)
             if unit_dim is not None:
                 return unit_dim
         return getattr(x, _ATTRIBUTE, None)
 
     def _note(self, x: Tensor, unit_dim: int) -> None:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_dynamo_compiling():
             setattr(x, _ATTRIBUTE, unit_dim)
             return
         if self._unit_dims is None:
@@ -99,7 +99,7 @@ class UnitTracker:
     ) -> None:
         """Notes the unit dimension of what ``function(*args, **kwargs)`` returned."""
         output = result
-        if isinstance(result, tuple) and result and not torch.compiler.is_compiling():
+        if isinstance(result, tuple) and result and not torch.compiler.is_dynamo_compiling():
             output = result[0]
         if not isinstance(output, Tensor):
             return

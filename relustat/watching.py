@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 # Values are weak too: a model keeps its watch, by its hooks.
 _watches: weakref.WeakKeyDictionary[nn.Module, weakref.ref[Watch]] = weakref.WeakKeyDictionary()
 
+# The call sites of models that were watched, as they follow upon each other.
+_orders: weakref.WeakKeyDictionary[nn.Module, list[str]] = weakref.WeakKeyDictionary()
+
 
 def watch(
     model: nn.Module,
@@ -120,7 +123,8 @@ class Watch:
         paths = {plain_path(path) for path, _ in model.named_modules(remove_duplicate=False)}
         self._model = model
         self._modules = modules
-        self._sites = CallSites(paths, make_counters)
+        order = _orders.setdefault(_uncompiled(model), [])
+        self._sites = CallSites(paths, make_counters, order)
         self._counter = CallCounter(
             model, self._sites, functional=functional, modules=modules, during=during
         )

@@ -79,11 +79,7 @@ class WidthCounts:
     __hash__ = None  # type: ignore[assignment]
 
     def __add__(self, other: WidthCounts) -> WidthCounts:
-        mine, theirs = self.slots, other.slots
-        if mine.shape[0] != theirs.shape[0]:
-            # One of the two has no histograms per unit, so neither has the sum.
-            mine = mine.sum(axis=0, keepdims=True)
-            theirs = theirs.sum(axis=0, keepdims=True)
+        mine, theirs = self._like_slots(other)
         return WidthCounts(
             self.calls + other.calls,
             self.elements + other.elements,
@@ -91,3 +87,21 @@ class WidthCounts:
             self.dead_calls + other.dead_calls,
             mine + theirs,
         )
+
+    def __sub__(self, other: WidthCounts) -> WidthCounts:
+        mine, theirs = self._like_slots(other)
+        return WidthCounts(
+            self.calls - other.calls,
+            self.elements - other.elements,
+            self.zeros - other.zeros,
+            self.dead_calls - other.dead_calls,
+            mine - theirs,
+        )
+
+    def _like_slots(self, other: WidthCounts) -> tuple[Counts, Counts]:
+        mine, theirs = self.slots, other.slots
+        if mine.shape[0] != theirs.shape[0]:
+            # One of the two has no histograms per unit, so neither has the sum.
+            mine = mine.sum(axis=0, keepdims=True)
+            theirs = theirs.sum(axis=0, keepdims=True)
+        return mine, theirs

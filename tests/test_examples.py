@@ -2,16 +2,22 @@
 
 import doctest
 import importlib
+import os
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import relustat
 
 MODULES = [f"relustat.{module.name}" for module in pkgutil.iter_modules(relustat.__path__)]
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
 
 
 @pytest.mark.parametrize(
@@ -34,3 +40,41 @@ def test_every_public_class_and_function_has_an_example():
         thing = getattr(relustat, name)
         if callable(thing) and thing not in (relustat.Bins, relustat.Report, relustat.Watch):
             assert ">>> " in thing.__doc__, name
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_distributed_imagenet(tmp_path, processes):
+    """11 images, 2 epochs, batches of 4: the report of all processes is exact."""
+    pixels = np.random.default_rng(0)
+    for index in range(11):
+        folder = tmp_path / "images" / f"class{index % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        image = pixels.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+        Image.fromarray(image).save(folder / f"{index}.png")
+    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    result = subprocess.run(
+        [
+            *(sys.executable, *(launch if processes > 1 else [])),
+            *(ROOT / "examples" / "distributed_imagenet.py", tmp_path / "images"),
+            *("--epochs=2", "--batch-size=4", "--size=64", "--workers=1"),
+            f"--output={tmp_path / 'stats.npz'}",
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    report = relustat.Report.load(tmp_path / "stats.npz")
+    assert result.stdout.count(str(report)) == 1
+    # One process sees 11 images an epoch, in 3 steps; two see 6 each, in 2: one image is repeated.
+    images, calls = {1: (2 * 11, 2 * 3), 2: (2 * 2 * 6, 2 * 2 * 2)}[processes]
+    maps = {"relu": 32 * 32 * 32}
+    for block, (channels, side) in enumerate([(32, 16), (64, 8), (128, 4), (256, 2)], 1):
+        maps[f"block{block}.relu"] = maps[f"block{block}.relu_1"] = channels * side**2
+    assert {name: stats.elements for name, stats in report.stats.items()} == {
+        name: images * elements for name, elements in maps.items()
+    }
+    for stats in report.stats.values():
+        assert stats.calls == calls
+        assert stats.histogram.sum(flow=True) + stats.nans == stats.elements

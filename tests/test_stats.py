@@ -93,6 +93,54 @@ def test_unlike_bins_do_not_merge():
         counted([(4, 3)]) + counted([(4, 3)], bins=None)
 
 
+@pytest.mark.parametrize(
+    ("bins", "unit_histograms"), [(BINS, False), (LogBins(), False), (BINS, True), (None, False)]
+)
+def test_differences_are_what_was_counted_in_between(bins, unit_histograms):
+    counters = Counters(bins, unit_histograms=unit_histograms)
+    snapshots, parts = [counters.stats], []
+    for index, shape in enumerate([(4, 3), (5, 7), (2, 3), (6, 7, 2, 2)]):
+        torch.manual_seed(index)
+        part = Counters(bins, unit_histograms=unit_histograms)
+        x = torch.randn(shape)
+        counting_relu(x, counters)
+        counting_relu(x, part)
+        snapshots.append(counters.stats)
+        parts.append(part.stats)
+    for first, last in itertools.combinations(range(5), 2):
+        between = snapshots[last] - snapshots[first]
+        assert between == sum(parts[first + 1 : last], parts[first])
+        assert between + snapshots[first] == snapshots[last]
+        assert set(between.widths) == {w for part in parts[first:last] for w in part.widths}
+    nothing = snapshots[4] - snapshots[4]
+    assert (nothing.calls, nothing.widths, nothing.bins) == (0, (), bins)
+    assert (snapshots[4] - snapshots[0]).widths == snapshots[4].widths
+
+
+def test_differences_with_and_without_unit_histograms():
+    whole, units = counted([(4, 3)]), counted([(4, 3)], unit_histograms=True)
+    assert (units + units - units) == units
+    for mixed in (units + whole - units, units + units - whole):
+        assert mixed == whole
+        assert mixed.unit_histograms is None
+
+
+def test_only_what_was_counted_earlier_can_be_subtracted():
+    one, two = counted([(4, 3)]), counted([(4, 3), (4, 3)])
+    # As many calls, elements and units, other zeros; then a width that the other lacks.
+    other, wide = counted([(5, 3), (4, 3)]), counted([(4, 3), (4, 5)])
+    for later, earlier in [(one, two), (one, wide), (one, other), (other, one + one), (two, wide)]:
+        before = copy.deepcopy(later)
+        with pytest.raises(ValueError, match=r"only an earlier snapshot can be subtracted.*width"):
+            later - earlier
+        assert later == before
+    for bins in (LogBins(), None):
+        with pytest.raises(ValueError, match="only statistics of equal bins subtract"):
+            one - counted([(4, 3)], bins=bins)
+    with pytest.raises(TypeError):
+        one - 1
+
+
 def test_snapshots_are_immutable():
     counters = Counters(BINS)
     x = torch.randn(4, 3)

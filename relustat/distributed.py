@@ -1,0 +1,212 @@
+"""Counts of several processes added up: exact sums over the ranks of a process group."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from .bins import Bins
+from .histogram import Counts
+from .merging import check_alike, named, some
+from .reference import CALLS, ELEMENTS, HEADER, slot_count
+from .stats import ReLUStats
+from .width_counts import WidthCounts
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
+
+class _Site(NamedTuple):
+    """All that ranks must know of a call site's counts before they can add them.
+
+    ``rows`` is the number of histograms (1 or units) by width; ``reduced`` names the all_reduce
+    that the counts are a result of, and is empty if they are one rank's own.
+    """
+
+    bins: Bins | None
+    rows: dict[int, int]
+    reduced: str
+
+    @property
+    def bin_count(self) -> int:
+        return len(self.bins) if self.bins is not None else 0
+
+
+_Sites = dict[str, _Site]
+
+
+def all_reduce(
+    stats: Mapping[str, ReLUStats], group: ProcessGroup | None = None
+) -> dict[str, ReLUStats]:
+    """The exact sum over all ranks of the counts at each call site, on every rank.
+
+    All ranks of the group call it together. The layouts are exchanged first, then all counts in
+    one int64 ``all_reduce``. A rank without call sites (one that saw no data) adds nothing and gets
+    the sum. Where ranks saw different widths (numbers of units), the sum has them all; where only
+    some have histograms per unit, it has none. Errors are raised on every rank alike.
+
+    What it returned can be passed to it again, on all ranks, and comes back unchanged. That does
+    not hold for what is derived from it, such as a sum of two results.
+
+    Args:
+        stats: this rank's own statistics by call site, such as ``watch.stats``. Ranks that hold
+            different parts of a model, as in a pipeline, have different call sites: pass the
+            ``group`` of ranks that hold the same part.
+        group: the process group; None: all ranks.
+
+    Returns:
+        The same on every rank, in the order of the group's first rank that has call sites.
+
+    Raises:
+        RuntimeError: if no process group is initialised.
+        TypeError: if a rank passes anything else.
+        ValueError: if ranks that have call sites have not the same ones, or unlike bins at one, or
+            some pass a result of ``all_reduce`` and others do not; or this rank is not in
+            ``group``.
+
+    Example:
+        >>> import torch, torch.distributed as dist, relustat
+        >>> dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+        >>> _, stats = relustat.functional.relu_stats(torch.tensor([[-1.0, 2.0]]))
+        >>> relustat.distributed.all_reduce({"fc.relu": stats})["fc.relu"].zeros
+        1
+        >>> dist.destroy_process_group()
+    """
+    ranks = _ranks_of(group)
+    said: list[Any] = [None] * len(ranks)
+    # The first rank's random name becomes the name of this reduction.
+    dist.all_gather_object(said, (secrets.token_hex(8), _sites_of(stats)), group=group)
+    reduction = said[0][0]
+    by_rank = _checked({rank: sites for rank, (_, sites) in zip(ranks, said, strict=True)})
+    if not by_rank:
+        return {}
+    first = next(iter(by_rank))
+    merged = {name: _merged([sites[name] for sites in by_rank.values()]) for name in by_rank[first]}
+
+    parts = []
+    for name, site in merged.items():
+        # Of a sum that ranks have already, one brings it to those that saw no data.
+        adds = name in stats and (not site.reduced or dist.get_rank() == first)
+        mine = stats[name].by_width if adds else {}
+        slots = slot_count(site.bin_count)
+        parts += [_words(mine.get(width), width, rows, slots) for width, rows in site.rows.items()]
+    sums = iter(_summed(parts, group))
+
+    reduced = {}
+    for name, site in merged.items():
+        by_width = {
+            width: WidthCounts.from_counters(next(sums), width, site.bin_count)
+            for width in site.rows
+        }
+        reduced[name] = ReLUStats(site.bins, by_width)
+        reduced[name].__setstate__(site.reduced or reduction)
+    return reduced
+
+
+def _ranks_of(group: ProcessGroup | None) -> list[int]:
+    """The group's ranks, as numbered among all ranks."""
+    if not (dist.is_available() and dist.is_initialized()):
+        raise RuntimeError(
+            "all_reduce: a process group must be initialised, got none; call "
+            "torch.distributed.init_process_group() first, in a script that torchrun starts"
+        )
+    if dist.get_rank(group) < 0:
+        raise ValueError(
+            f"all_reduce: this rank must be in the group, got rank {dist.get_rank()}, which is not"
+        )
+    return dist.get_process_group_ranks(group or dist.group.WORLD)
+
+
+def _sites_of(stats: object) -> _Sites | str:
+    """What the other ranks must know; of anything but statistics, what it is."""
+    # Raised here, an error would leave the other ranks waiting.
+    if not isinstance(stats, Mapping):
+        return f"a {type(stats).__name__}"
+    for name, each in stats.items():
+        if not isinstance(each, ReLUStats):
+            return f"a {type(each).__name__} for {name!r}"
+    return {
+        name: _Site(
+            each.bins,
+            {width: len(counts.slots) for width, counts in each.by_width.items()},
+            each._reduced,
+        )
+        for name, each in stats.items()
+    }
+
+
+def _checked(said: dict[int, _Sites | str]) -> dict[int, _Sites]:
+    """The call sites of the ranks that have any. The same error on every rank if they differ."""
+    by_rank: dict[int, _Sites] = {}
+    for rank, sites in said.items():
+        if isinstance(sites, str):
+            raise TypeError(
+                "all_reduce: stats must be ReLUStats by the names of their call sites, "
+                f"got {sites} on rank {rank}"
+            )
+        if sites:
+            by_rank[rank] = sites
+    check_alike(
+        "all_reduce",
+        "ranks",
+        {
+            f"rank {rank}": {name: site.bins for name, site in sites.items()}
+            for rank, sites in by_rank.items()
+        },
+    )
+    for name in next(iter(by_rank.values()), {}):
+        by_reduction: dict[str, list[str]] = {}
+        for rank, sites in by_rank.items():
+            by_reduction.setdefault(sites[name].reduced, []).append(f"rank {rank}")
+        if len(by_reduction) > 1:
+            found = [
+                f"{'a result' if reduced else 'own counts'} (of {some(holders)})"
+                for reduced, holders in by_reduction.items()
+            ]
+            raise ValueError(
+                "all_reduce: all ranks must pass their own counts, or all the result of one "
+                f"all_reduce, got for {named(name)}: {some(found, '; ')}"
+            )
+    return by_rank
+
+
+def _merged(sites: list[_Site]) -> _Site:
+    """What the sum of one call site will be."""
+    rows: dict[int, int] = {}
+    for site in sites:
+        for width, theirs in site.rows.items():
+            # As WidthCounts are added: histograms per unit only if all have them.
+            rows[width] = theirs if rows.get(width, theirs) == theirs else 1
+    return _Site(sites[0].bins, rows, sites[0].reduced)
+
+
+def _words(counts: WidthCounts | None, units: int, rows: int, slots: int) -> Counts:
+    """The counts as csrc/counters.h lays them out, int64; all 0 where there are none."""
+    words = np.zeros(HEADER + 2 * units + rows * slots, dtype=np.int64)
+    if counts is not None:
+        words[CALLS], words[ELEMENTS] = counts.calls, counts.elements
+        histograms = counts.slots if len(counts.slots) == rows else counts.slots.sum(axis=0)
+        words[HEADER:] = np.concatenate([counts.zeros, counts.dead_calls, histograms.ravel()])
+    return words
+
+
+def _summed(parts: list[Counts], group: ProcessGroup | None) -> list[Counts]:
+    """Each part's sum over the ranks, in one exchange of int64 numbers."""
+    if not parts:
+        return []
+    flat = torch.from_numpy(np.concatenate(parts)).to(_device_of(group))
+    dist.all_reduce(flat, dist.ReduceOp.SUM, group)
+    ends = np.cumsum([len(part) for part in parts])
+    return np.split(flat.cpu().numpy(), ends[:-1])
+
+
+def _device_of(group: ProcessGroup | None) -> str:
+    """Where the group exchanges: on the CPU if it can, else on the current device of its kind."""
+    # Such as "cpu:gloo,cuda:gloo", or "cuda:nccl", which takes no tensors on the CPU.
+    kinds = [pair.partition(":")[0] for pair in dist.get_backend_config(group).split(",")]
+    return "cpu" if "cpu" in kinds else kinds[0]
