@@ -7,9 +7,11 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch._higher_order_ops.wrap import tag_activation_checkpoint
+from torch.overrides import TorchFunctionMode
 
 from .call_sites import CallSites
-from .compiling import no_graph_of_its_own
+from .compiling import keeping_count, no_graph_of_its_own
 from .forwards import Forward, Forwards
 from .functional import counting_relu, describe, is_countable, keeps_numbers
 from .places import Place
@@ -76,6 +78,8 @@ class CallCounter:
         forward = self._forwards.current()
         if forward is None or self.closed or is_recomputation():
             return function(*args, **kwargs)
+        if function is tag_activation_checkpoint:
+            return _checkpoint_seen_by(forward.mode, *args, **kwargs)
         call = find_relu_call(function, args, kwargs)
         if call is not None and forward.settle():
             output = self._count(forward, call, lambda: _compute(call, function, args, kwargs))
@@ -112,6 +116,20 @@ class CallCounter:
 
     def _is_time(self) -> bool:
         return self._during == "all" or self._model.training == (self._during == "train")
+
+
+def _checkpoint_seen_by(
+    mode: TorchFunctionMode, part: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    """Calls a part of the model as the compiler calls it for checkpointing, seen by ``mode``."""
+
+    def seen(*args: Any, **kwargs: Any) -> Any:
+        keeping_count(torch._C._push_on_torch_function_stack, mode)
+        result = part(*args, **kwargs)
+        keeping_count(torch._C._pop_torch_function_stack)
+        return result
+
+    return tag_activation_checkpoint(seen, *args, **kwargs)
 
 
 def _compute(
