@@ -6,6 +6,7 @@ from . import distributed, functional, reference
 from .bins import Bins, EdgeBins, LinearBins, LogBins
 from .counters import Counters
 from .histogram import Histogram
+from .history import History
 from .modules import CountingReLU
 from .pool_modules import MaxPool1d, MaxPool2d, MaxPool3d, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 from .report import Report
@@ -25,6 +26,7 @@ __all__ = [
     "CountingReLU",
     "EdgeBins",
     "Histogram",
+    "History",
     "LinearBins",
     "LogBins",
     "MaxPool1d",

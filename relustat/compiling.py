@@ -14,7 +14,7 @@ from torch._dynamo.eval_frame import remove_from_cache, skip_code
 from torch._dynamo.external_utils import wrap_inline
 from torch._dynamo.utils import _disable_side_effect_safety_checks_for_current_subtracer
 
-ClassOrFunction = TypeVar("ClassOrFunction", bound=type | FunctionType)
+ClassOrFunction = TypeVar("ClassOrFunction", bound=Callable[..., Any])
 
 
 class MadeOnDemand:

@@ -113,7 +113,7 @@ class Counters:
         if torch.compiler.is_dynamo_compiling():
             # Another number of units has other counters, so it is no variable of the graph.
             units = operator.index(units)
-            place = f"{device.type}_{device.index}"
+            place = str(device).replace(":", "_")
             return (
                 made(self._traced, f"words_{place}_{units}"),
                 made(self._traced, f"edges_{place}"),
@@ -153,9 +153,10 @@ class Counters:
 
     def _show(self, name: str) -> Tensor:
         """Words or edges; CUDA graphs are told that their address does not change."""
-        device_type, index, *units = name.split("_")[1:]
-        device = torch.device(device_type, None if index == "None" else int(index))
-        tensor = self.words_for(int(units[0]), device) if units else self.edges_on(device)
+        kind, *place = name.split("_")
+        units = place.pop() if kind == "words" else None
+        device = torch.device(":".join(place))
+        tensor = self.edges_on(device) if units is None else self.words_for(int(units), device)
         torch._dynamo.mark_static_address(tensor)
         return tensor
 

@@ -76,10 +76,9 @@ def counting_relu(
     elif not isinstance(x, Tensor) or is_symbolic(x):
         return F.relu(x, inplace=inplace)
     elif has_torch_function_unary(x):
-        output: Tensor = handle_torch_function(
+        return handle_torch_function(
             counting_relu, (x,), x, counters, inplace=inplace, unit_dim=unit_dim
         )
-        return output
     elif not is_countable(x):
         raise TypeError(
             "counting_relu: input must be a dense tensor of float32, float64, bfloat16, float16 "
@@ -92,7 +91,7 @@ def counting_relu(
     if inplace:
         ops.counting_relu_(x, words, edges, unit_dim, counters.binning)
         return x
-    output = ops.counting_relu(x, words, edges, unit_dim, counters.binning)
+    output: Tensor = ops.counting_relu(x, words, edges, unit_dim, counters.binning)
     return output
 
 

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from . import distributed
 from .bins import Bins, LogBins
 from .call_counter import CallCounter, During
 from .call_sites import CallSites
 from .counters import Counters, UnitDim
+from .history import History
 from .places import Places, plain_path
 from .report import Report
 from .stats import ReLUStats
 
 if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
     from typing_extensions import Self
 
 # Values are weak too: a model keeps its watch, by its hooks.
@@ -101,7 +104,12 @@ def unwatch(model: nn.Module) -> None:
 
 
 class Watch:
-    """What :func:`watch` returns."""
+    """What :func:`watch` returns.
+
+    Attributes:
+        history: the epochs noted by :meth:`snapshot`. ``watch.history = History(limit=20)`` begins
+            another one.
+    """
 
     def __init__(
         self,
@@ -121,8 +129,11 @@ class Watch:
             )
         make_counters()  # raises if an argument is wrong
         paths = {plain_path(path) for path, _ in model.named_modules(remove_duplicate=False)}
+        self.history = History()
         self._model = model
         self._modules = modules
+        self._elsewhere: dict[str, ReLUStats] = {}
+        self._at_snapshot: dict[str, ReLUStats] = {}
         order = _orders.setdefault(_uncompiled(model), [])
         self._sites = CallSites(paths, make_counters, order)
         self._counter = CallCounter(
@@ -169,7 +180,10 @@ class Watch:
         third ``_2``. A functional call in module ``block`` is ``block.relu``, then
         ``block.relu_1``.
         """
-        return self._sites.stats
+        stats = self._sites.stats
+        for name, theirs in self._elsewhere.items():
+            stats[name] = stats[name] + theirs if name in stats else theirs
+        return stats
 
     def report(self) -> Report:
         """A table of all call sites, with warnings: ``print(watch.report())``."""
@@ -184,8 +198,46 @@ class Watch:
         warnings += [f"{path}: never called" for path in never if self._modules]
         return Report(self.stats, warnings)
 
+    def all_reduce(self, group: ProcessGroup | None = None) -> None:
+        """Adds up the counts of all ranks: :attr:`stats` and :meth:`report` are then of them all.
+
+        All ranks call it together, as often as they like: counts of other ranks are those at the
+        last time, this rank's go on. One exchange of all counts, exact. See
+        :func:`relustat.distributed.all_reduce` for ``group`` and errors.
+        """
+        own = self._sites.stats
+        total = distributed.all_reduce(own, group)
+        self._elsewhere = {
+            name: stats - own[name] if name in own else stats for name, stats in total.items()
+        }
+
+    def snapshot(self, epoch: int) -> None:
+        """Adds what was counted since the last snapshot to :attr:`history`, as that of an epoch.
+
+        Raises:
+            ValueError: if ``epoch`` is no integer above that of the last snapshot.
+
+        Example:
+            >>> import torch, relustat
+            >>> model = torch.nn.ReLU()
+            >>> with relustat.watch(model) as watch:
+            ...     for epoch, shift in enumerate([0.0, -5.0]):
+            ...         _ = model(torch.ones(3, 2) + shift)
+            ...         watch.snapshot(epoch)
+            >>> watch.history.deaths("relu")
+            {1: array([0, 1])}
+        """
+        now, before = self.stats, self._at_snapshot
+        since = {
+            name: stats - before[name] if name in before else stats for name, stats in now.items()
+        }
+        self.history.add(epoch, since)
+        self._at_snapshot = now
+
     def reset(self) -> None:
-        """Sets all counts to 0."""
+        """Sets all counts to 0. The history stays."""
+        self._elsewhere = {}
+        self._at_snapshot = {}
         self._sites.reset()
         self._counter.uncounted.clear()
         self._counter.met.clear()

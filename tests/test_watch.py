@@ -314,28 +314,6 @@ def test_a_unit_dim_that_an_input_lacks_breaks_nothing():
     assert not any("never called" in warning for warning in watch.report().warnings)
 
 
-def test_compiled_modules_are_refused():
-    model = nn.Sequential(torch.compile(nn.ReLU()), nn.ReLU())
-    before = snapshot(model)
-    with pytest.raises(ValueError, match="compiled modules cannot be watched, got 0; put"):
-        relustat.watch(model)
-    assert snapshot(model) == before
-
-
-def test_a_model_that_is_compiled_while_watched_runs_and_is_not_counted():
-    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
-    x = torch.randn(2, 3)
-    expected = model(x)
-    with relustat.watch(model) as watch:
-        compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
-        assert torch.equal(compiled(x), expected)
-        assert watch.stats == {}
-        assert "1: never called" in watch.report().warnings
-        model(x)
-    assert watch.stats["1"].calls == 1
-    assert torch.equal(compiled(x), expected)
-
-
 def test_forward_mode_through_a_watched_model():
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
     x = torch.randn(2, 3)

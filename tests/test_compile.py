@@ -1,0 +1,361 @@
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+import torch._dynamo.testing
+import torch.nn.functional as F
+from models import Inception, ResNet
+from oracle import assert_counts
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+import relustat
+
+
+class Spellings(nn.Module):
+    """Units in different places, and calls that are counted and left as they are."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(3, 4, 1)
+        self.linear = nn.Linear(6, 6)
+
+    def forward(self, x):
+        x = F.relu(self.conv(x))
+        x = torch.relu(self.linear(x))
+        return F.threshold(x.mT.clamp(min=0).clamp_(min=0), 0, 0).relu_()
+
+
+class Own(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(6, 6)
+        self.relu = relustat.CountingReLU()
+        self.in_place = relustat.CountingReLU(inplace=True)
+
+    def forward(self, x):
+        return self.in_place(self.linear(self.relu(self.linear(x))))
+
+
+class Loop(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.block = nn.Sequential(nn.Linear(6, 6), nn.ReLU(inplace=True))
+
+    def forward(self, x):
+        for _ in range(3):
+            x = self.block(x)
+        return F.relu(x - 1)
+
+
+MODELS = {
+    "resnet": (ResNet, (3, 32, 32)),
+    "inception": (lambda: nn.Sequential(nn.Conv2d(3, 3, 1), Inception(3)), (3, 8, 8)),
+    "spellings": (Spellings, (3, 6)),
+    "own": (Own, (6,)),
+    "loop": (Loop, (6,)),
+    "transformer": (
+        lambda: nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True),
+        (5, 8),
+    ),
+}
+
+
+class Frames:
+    """Compiles, and counts how often."""
+
+    def __init__(self, backend="aot_eager"):
+        self._counter = torch._dynamo.testing.CompileCounterWithBackend(backend)
+
+    def compile(self, model, **options):
+        return torch.compile(model, backend=self._counter, fullgraph=True, **options)
+
+    @property
+    def count(self):
+        return self._counter.frame_count
+
+
+# How a model is compiled, and what is watched of it then.
+
+
+def watched_first(frames, model, _):
+    return frames.compile(model), model
+
+
+def compiled_first(frames, model, _):
+    compiled = frames.compile(model)
+    return compiled, compiled
+
+
+def compiled_and_run_first(frames, model, x):
+    compiled = frames.compile(model)
+    compiled(x)
+    return compiled, compiled
+
+
+def compiled_in_place(frames, model, x):
+    model.compile(backend=frames._counter, fullgraph=True)
+    return model, model
+
+
+HOWS = [watched_first, compiled_first, compiled_and_run_first, compiled_in_place]
+
+
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("name", MODELS)
+def test_watched_models_count_as_in_eager(device, name, how):
+    if name == "transformer" and how is compiled_in_place:
+        pytest.skip("PyTorch does not compile its own layers in place")
+    make, shape = MODELS[name]
+    eager = make().to(device)
+    model = copy.deepcopy(eager)
+    inputs = [torch.randn(n, *shape, device=device) for n in (2, 2, 5, 6, 2)]
+    with relustat.watch(eager) as expected:
+        outputs = [eager(x) for x in inputs]
+    frames = Frames()
+    compiled, target = how(frames, model, inputs[0])
+    with relustat.watch(target) as watch:
+        for x, output in zip(inputs, outputs, strict=True):
+            torch.testing.assert_close(compiled(x), output)
+            assert torch._C._len_torch_function_stack() == 0
+    assert list(watch.stats) == list(expected.stats)
+    if device == "cpu":  # convolutions of another algorithm differ by rounding
+        assert watch.stats == expected.stats
+    assert {name: s.calls for name, s in watch.stats.items()} == dict.fromkeys(watch.stats, 5)
+    compiled(inputs[0])
+    assert {s.calls for s in watch.stats.values()} == {5}
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_counting_relu_is_compiled_once(device, inplace):
+    relu = relustat.CountingReLU(inplace, bins=relustat.LinearBins(-2, 2, 20), every=2)
+    frames = Frames()
+    compiled = frames.compile(relu)
+    x = torch.randn(4, 3, 5, 5, device=device)
+    for _ in range(3):
+        compiled(x.clone())
+    assert frames.count == 1
+    assert_counts(relu.stats, x, relu.counters.bins, 1, calls=2)
+    relu.enabled = False
+    assert torch.equal(compiled(x.clone()), F.relu(x))
+    relu.enabled = True
+    relu.reset()
+    compiled(x.clone())
+    assert frames.count == 1
+    assert_counts(relu.stats, x, relu.counters.bins, 1)
+
+
+def test_watching_switches_without_compiling(device):
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), Loop()).to(device)
+    x = torch.randn(3, 4, device=device)
+    frames = Frames()
+    compiled = frames.compile(model)
+    with relustat.watch(compiled, every=2) as watch:
+        compiled(x)
+        counted = watch.stats
+        assert {s.calls for s in counted.values()} == {1}
+        with watch.pause():
+            compiled(x)
+        watch.stop()
+        compiled(x)
+        watch.start()
+        compiled(x)  # the second of two
+        assert watch.stats == counted
+        compiled(x)
+        assert {s.calls for s in watch.stats.values()} == {2}
+        watch.reset()
+        compiled(x)
+        assert watch.stats == counted
+    assert frames.count == 1
+
+
+def test_successive_watches_and_models_that_are_alike_share_graphs(device):
+    class Model(Own):
+        pass
+
+    models = [Model().to(device) for _ in range(12)]
+    frames = Frames()
+    x = torch.randn(3, 6, device=device)
+    for model in models:
+        compiled = frames.compile(model)
+        with relustat.watch(model) as watch:
+            compiled(x)
+        with relustat.watch(model) as again:
+            compiled(x)
+        assert list(watch.stats) == list(again.stats) == ["relu", "in_place"]
+        assert watch.stats == again.stats
+        assert model.relu.stats.calls == 2
+    assert frames.count == 1
+
+
+def test_blocks_that_are_compiled_one_by_one_share_a_graph(device):
+    model = relustat.swap(nn.Sequential(*[Loop() for _ in range(10)]).to(device))
+    frames = Frames()
+    for block in model:
+        block.compile(backend=frames._counter, fullgraph=True)
+    x = torch.randn(3, 6, device=device)
+    with torch.no_grad():
+        for _ in range(2):
+            model(x)
+    assert frames.count == 1
+    assert [block.block[1].stats.calls for block in model] == [6] * 10
+
+
+def test_copies_of_a_watched_model_are_not_counted(device):
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU()).to(device)
+    x = torch.randn(3, 4, device=device)
+    with relustat.watch(model) as watch:
+        torch.compile(model, backend="aot_eager", fullgraph=True)(x)
+        torch.compile(copy.deepcopy(model), backend="aot_eager", fullgraph=True)(x)
+    assert watch.stats["1"].calls == 1
+
+
+def test_two_watched_models_of_one_class(device):
+    first, second = Loop().to(device), Loop().to(device)
+    x = torch.randn(3, 6, device=device)
+    with relustat.watch(first) as one, relustat.watch(second) as two:
+        compiled = [torch.compile(m, backend="aot_eager", fullgraph=True) for m in (first, second)]
+        for index in (0, 1, 1, 0, 1):
+            compiled[index](x)
+    assert {s.calls for s in one.stats.values()} == {2}
+    assert {s.calls for s in two.stats.values()} == {3}
+
+
+def test_a_model_and_its_part_at_once(device):
+    model = nn.Sequential(Loop(), nn.ReLU()).to(device)
+    x = torch.randn(3, 6, device=device)
+    with relustat.watch(model) as outer, relustat.watch(model[0]) as inner:
+        torch.compile(model, backend="aot_eager", fullgraph=True)(x)
+    assert list(outer.stats) == ["0.block.1", "0.block.1_1", "0.block.1_2", "0.relu", "1"]
+    assert list(inner.stats) == ["block.1", "block.1_1", "block.1_2", "relu"]
+    assert {s.calls for s in (*outer.stats.values(), *inner.stats.values())} == {1}
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_compiled_parts_of_an_eager_model(device, backend):
+    model = nn.Sequential(Loop(), Loop(), Own(), nn.ReLU()).to(device)
+    x = torch.randn(3, 6, device=device)
+    with relustat.watch(model) as expected:
+        model(x)
+    model[0] = torch.compile(model[0], backend=backend, fullgraph=True)
+    model[2].compile(backend=backend, fullgraph=True)
+    with relustat.watch(model) as watch:
+        model(x)
+    assert list(watch.stats) == list(expected.stats)
+    assert watch.stats == expected.stats
+    own = model[2].relu.stats.calls
+    model(x)
+    assert model[2].relu.stats.calls == own + 1
+    assert watch.stats == expected.stats
+
+
+@pytest.mark.parametrize("make", [lambda model: model, lambda model: nn.Sequential(model)])
+def test_graph_breaks(device, make):
+    class Broken(Loop):
+        def forward(self, x):
+            x = self.block(x)
+            torch._dynamo.graph_break()
+            return F.relu(self.block(F.relu(x - 1)))
+
+    model = make(Broken().to(device))
+    x = torch.randn(3, 6, device=device)
+    with relustat.watch(model) as expected:
+        model(x)
+    compiled = torch.compile(model, backend="aot_eager")
+    with relustat.watch(compiled) as watch:
+        compiled(x)
+        compiled(x)
+    assert list(watch.stats) == list(expected.stats)
+    assert watch.stats == {name: stats + stats for name, stats in expected.stats.items()}
+    assert torch._C._len_torch_function_stack() == 0
+
+
+@pytest.mark.parametrize("use_reentrant", [False, True])
+@pytest.mark.parametrize("counted_by", ["swap", "watch"])
+def test_checkpointing_in_a_graph_counts_once(device, use_reentrant, counted_by):
+    class Checkpointed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.relu = nn.Linear(6, 6), nn.ReLU()
+
+        def part(self, x):
+            return self.relu(self.linear(x))
+
+        def forward(self, x):
+            return self.relu(checkpoint(self.part, x, use_reentrant=use_reentrant)).sum()
+
+    model = Checkpointed().to(device)
+    x = torch.randn(3, 6, device=device, requires_grad=True)
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    if counted_by == "swap":
+        relustat.swap(model)
+        for _ in range(2):
+            compiled(x).backward()
+        assert model.relu.stats.calls == 4
+    else:
+        with relustat.watch(model) as watch:
+            for _ in range(2):
+                compiled(x).backward()
+        assert {name: s.calls for name, s in watch.stats.items()} == {"relu": 2, "relu_1": 2}
+
+
+def test_a_checkpointed_call_of_compiled_code_counts_once(device):
+    model = Loop().to(device)
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    x = torch.randn(3, 6, device=device, requires_grad=True)
+    for use_reentrant in (False, True):
+        with relustat.watch(compiled) as watch:
+            checkpoint(compiled, x, use_reentrant=use_reentrant).sum().backward()
+        assert {s.calls for s in watch.stats.values()} == {1}
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+def test_training_with_inductor_equals_eager(device, mode, dynamic):
+    eager = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 5)
+    ).to(device)
+    model = relustat.swap(copy.deepcopy(eager))
+    compiled = torch.compile(model, fullgraph=True, mode=mode, dynamic=dynamic)
+    with relustat.watch(eager) as expected:
+        for n in (2, 2, 3):
+            x = torch.randn(n, 3, 8, 8, device=device)
+            for net in (eager, compiled):
+                net(x).square().sum().backward()
+    for ours, theirs in zip(model.parameters(), eager.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+    assert model[1].stats.calls == 3
+    assert model[1].stats == expected.stats["1"]
+
+
+def test_counters_are_at_addresses_that_cuda_graphs_know_to_stay(device):
+    found = {}
+
+    def look(graph, _):
+        for node in graph.graph.find_nodes(op="placeholder"):
+            kind = node.meta.get("tensor_dict", {}).get("_dynamo_static_input_type")
+            found[node.name] = (node.meta["example_value"].dtype, kind)
+        return graph
+
+    relu = relustat.CountingReLU().to(device)
+    torch.compile(relu, backend=look, fullgraph=True)(torch.randn(2, 3, device=device))
+    counters = [kind for dtype, kind in found.values() if dtype is torch.int64]
+    assert counters == ["unguarded"]
+
+
+def test_threads_through_compiled_code_count_exactly(device):
+    model = Loop().to(device)
+    compiled = torch.compile(model, fullgraph=True)
+    x = torch.randn(4, 6, device=device)
+
+    def run():
+        for _ in range(50):
+            compiled(x)
+
+    with relustat.watch(model) as watch:
+        compiled(x)
+        with ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(run) for _ in range(2)]:
+                done.result()
+    assert {s.calls for s in watch.stats.values()} == {101}
