@@ -19,8 +19,8 @@ class Counts(NamedTuple):
 class Watched:
     """relustat.watch: the model stays as it is."""
 
-    def __init__(self, model):
-        self.watch = relustat.watch(model)
+    def __init__(self, model, **options):
+        self.watch = relustat.watch(model, **options)
 
     def check(self, counts):
         stats = self.watch.stats.items()
@@ -30,8 +30,8 @@ class Watched:
 class Swapped:
     """relustat.swap: ReLUs that count, and pools that keep switches."""
 
-    def __init__(self, model):
-        self.model = relustat.swap(model)
+    def __init__(self, model, **options):
+        self.model = relustat.swap(model, **options)
 
     def check(self, counts):
         stats = [(name, self.model.get_submodule(name).stats) for name in counts]

@@ -67,6 +67,51 @@ def test_network_forward_backward(paired, weights, network, batch, times, instru
     )
 
 
+@pytest.mark.parametrize("instrument", ["watch", "swap"])
+def test_network_every_100(paired, weights, instrument):
+    plain, images = loaded("vgg16", weights)
+    x, _, counts = counted(plain, images, 8)
+    measured = twin(plain)
+    tool = INSTRUMENTS[instrument](measured, every=100)
+    with torch.no_grad():
+        measured(x)  # the one that counts
+    tool.check(counts)
+    paired(
+        lambda: measured(x),
+        lambda: plain(x),
+        rounds=5,
+        warmup_rounds=0,
+        **described("vgg16", images, f"{instrument}, every=100", "forward", 8),
+    )
+
+
+@pytest.mark.parametrize("every", [1, 100])
+@pytest.mark.parametrize("instrument", ["watch", "swap"])
+@pytest.mark.parametrize(("direction", "batch"), [("forward", 8), ("forward and backward", 2)])
+def test_network_compiled(paired, weights, direction, batch, instrument, every):
+    """Both compiled, by Inductor; of pools only the ReLUs' part differs, so they stay PyTorch's."""
+    plain, images = loaded("vgg16", weights)
+    x, _, counts = counted(plain, images, batch)
+    measured = twin(plain)
+    options = {"every": every} if instrument == "watch" else {"every": every, "pools": False}
+    tool = INSTRUMENTS[instrument](measured, **options)
+    training = direction != "forward"
+    step = train_step if training else torch.nn.Module.__call__
+    compiled = [torch.compile(model.train(training), fullgraph=True) for model in (measured, plain)]
+    with torch.set_grad_enabled(training):
+        results = [step(model, x) for model in compiled]
+    tool.check(counts)
+    torch.testing.assert_close(*results)
+    paired(
+        lambda: step(compiled[0], x),
+        lambda: step(compiled[1], x),
+        rounds=3,
+        warmup_rounds=0,
+        grad=training,
+        **described("vgg16, compiled", images, f"{instrument}, every={every}", direction, batch),
+    )
+
+
 @functools.lru_cache(maxsize=2)
 def loaded(network, weights):
     """The plain network, and images: photographs for weights that know what they see."""

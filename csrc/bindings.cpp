@@ -2,6 +2,7 @@
 #include <ATen/Version.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
+#include <c10/core/impl/TorchDispatchModeTLS.h>
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/csrc/jit/frontend/tracer.h>
 #include <torch/csrc/utils/pybind.h>
@@ -49,7 +50,9 @@ py::dict build_info() {
 // a trace or a transform wants to see it, and a kernel takes it.
 bool is_plain(const py::handle& object) {
   if (!THPVariable_CheckExact(object.ptr()) || at::impl::torch_function_mode_enabled() ||
+      c10::impl::dispatch_mode_enabled() ||
       c10::impl::tls_is_dispatch_key_included(c10::DispatchKey::FuncTorchDynamicLayerFrontMode) ||
+      c10::impl::tls_is_dispatch_key_included(c10::DispatchKey::PreDispatch) ||
       torch::jit::tracer::isTracing()) {
     return false;
   }

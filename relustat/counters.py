@@ -42,8 +42,8 @@ class Counters:
         ValueError: if ``every`` is no integer of at least 1, or ``unit_histograms`` is set without
             bins.
 
-    Two threads may count into the same counters at once. Processes that share them by
-    ``share_memory()`` can lose counts to one another: give each its own, and add their stats.
+    Two threads may count into the same counters at once. Processes never do, nor do they by
+    ``share_memory()``: each has counters of its own. Add their stats.
 
     Example:
         >>> import torch, relustat
@@ -208,11 +208,12 @@ class Counters:
 
     def _converted(self, words: Tensor, convert: Callable[[Tensor], Tensor]) -> Tensor:
         with torch.inference_mode(False):
-            converted = convert(words)
-            if converted is words or converted.is_meta:
+            # Only where to: type() would change int64, to_empty() leave the contents out, and
+            # share_memory_() have processes lose counts to one another.
+            device = convert(words.new_zeros(1)).device
+            if device == words.device or device.type == "meta":
                 return words
-            # to_empty() leaves the contents out, and type() would change int64.
-            return words.to(converted.device, copy=True)
+            return words.to(device, copy=True)
 
     def _replace_words(self, words_by_units: list[tuple[int, Tensor]]) -> None:
         replaced: dict[tuple[int, torch.device], Tensor] = {}
@@ -231,11 +232,12 @@ class Counters:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        # Loaded with another map_location, or copied in inference mode.
+        # Loaded with another map_location, copied in inference mode, or sent to a process, which
+        # would go on to share them.
         with torch.inference_mode(False):
             self._replace_words(
                 [
-                    (units, words.clone() if words.is_inference() else words)
+                    (units, words.clone() if words.is_inference() or words.is_shared() else words)
                     for units, words in state["_words"]
                     if not words.is_meta  # loaded to where nothing is kept
                 ]

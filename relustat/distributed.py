@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import time
+import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +21,9 @@ from .width_counts import WidthCounts
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
+
+# For a thread to run that is ready to; in milliseconds.
+_MOST_WAITS = 100
 
 
 class _Site(NamedTuple):
@@ -201,8 +206,18 @@ def _summed(parts: list[Counts], group: ProcessGroup | None) -> list[Counts]:
         return []
     flat = torch.from_numpy(np.concatenate(parts)).to(_device_of(group))
     dist.all_reduce(flat, dist.ReduceOp.SUM, group)
+    sums = flat.numpy(force=True).copy()
+    # A thread of gloo's needs the GIL to let the tensor go. A script may come to its end before that
+    # and wait for the thread with the GIL held, in the destructor of DistributedDataParallel:
+    # https://github.com/pytorch/pytorch/issues/56297.
+    held = weakref.ref(flat)
+    del flat
+    for _ in range(_MOST_WAITS):
+        if held() is None:
+            break
+        time.sleep(0.001)
     ends = np.cumsum([len(part) for part in parts])
-    return np.split(flat.cpu().numpy(), ends[:-1])
+    return np.split(sums, ends[:-1])
 
 
 def _device_of(group: ProcessGroup | None) -> str:

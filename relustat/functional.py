@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from . import _ops, reference
@@ -135,6 +136,7 @@ def is_symbolic(x: Tensor) -> bool:
         or not keeps_numbers(x)
         or torch._C._functorch.peek_interpreter_stack() is not None
         or torch._C._get_tracing_state() is not None
+        or get_proxy_mode() is not None
     )
 
 

@@ -162,7 +162,9 @@ def _max_pool(
     op = f"max_pool{axes}d"
     pooling = Pooling.of(op, axes, kernel_size, stride, padding, dilation, ceil_mode)
     y, offsets = _ops_for(op, x).max_pool(x, *pooling.arguments)
-    return y, Switches.of_pooling(offsets, pooling, x.shape[-axes:])
+    # In a TorchScript trace sizes are tensors, of which ops take no lists.
+    size = [int(n) for n in x.shape[-axes:]] if torch.jit.is_tracing() else x.shape[-axes:]
+    return y, Switches.of_pooling(offsets, pooling, size)
 
 
 def _max_unpool(axes: int, y: Tensor, switches: Switches, overlap: str) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .bins import Bins, LogBins
 from .counters import Counters, UnitDim
 from .functional import counting_relu
+from .scripting import not_scriptable
 from .stats import ReLUStats
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class CountingReLU(nn.ReLU):
 
     Outputs and gradients are bit for bit ``nn.ReLU``'s. The counts are no parameters and no
     buffers: ``state_dict()`` is empty, and checkpoints load both ways; ``deepcopy`` and ``pickle``
-    keep them, ``.to()`` moves them.
+    keep them, ``.to()`` moves them. Processes that share a module's memory count for themselves.
 
     One module may be used at several places: totals are exact, units are kept apart by width
     (``stats.of_width``). To tell the places apart, use :func:`relustat.watch`.
@@ -82,6 +83,10 @@ class CountingReLU(nn.ReLU):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.counters.apply(fn)
         return self
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        # Asked for by torch.jit.script, which puts the answer into the model itself.
+        raise not_scriptable(self)
 
     def extra_repr(self) -> str:
         counters = self.counters

@@ -21,6 +21,7 @@ from .max_pooling import (
     max_unpool3d,
 )
 from .pooling import MOST_TAPS, per_axis
+from .scripting import not_scriptable
 from .switches import Switches
 
 
@@ -76,13 +77,26 @@ class _MaxPool(nn.Module):
             and x.layout is torch.strided
             and not x.is_nested
             and not is_symbolic(x)
+            and not self._is_cast_by_autocast(x)
             and self._taps() <= MOST_TAPS
+        )
+
+    def _is_cast_by_autocast(self, x: Tensor) -> bool:
+        """Whether autocast pools in float32: on the CPU, in 3-D and without indices."""
+        return (
+            self._axes == 3
+            and x.is_cpu
+            and torch.is_autocast_enabled("cpu")
+            and not (self.return_switches or self.return_indices)  # type: ignore[attr-defined]
         )
 
     def _taps(self) -> int:
         own: Any = self
         name = f"max_pool{self._axes}d"
         return math.prod(per_axis(name, "kernel_size", own.kernel_size, self._axes))
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        raise not_scriptable(self)
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (", return_switches=True" if self.return_switches else "")
@@ -160,6 +174,9 @@ class _MaxUnpool(nn.Module):
 
     def forward(self, input: Tensor, switches: Switches) -> Tensor:
         return self._unpool(input, switches, overlap=self.overlap)
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        raise not_scriptable(self)
 
     def extra_repr(self) -> str:
         return f"overlap={self.overlap!r}"

@@ -180,8 +180,10 @@ def test_onnx_holds_relus_and_pools_only(device):
 )
 def test_jit_script_says_what_to_do(make):
     for model in (make(), nn.Sequential(make())):
+        before = [type(module) for module in model.modules()]
         with pytest.raises(TypeError, match=r"cannot be scripted.*relustat\.unswap"):
             torch.jit.script(model)
+        assert [type(module) for module in model.modules()] == before
 
 
 def test_unswapped_models_are_scripted():
