@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
@@ -13,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from .call_sites import CallSites
 from .compiling import keeping_count, no_graph_of_its_own
 from .forwards import Forward, Forwards
-from .functional import counting_relu, describe, is_countable, keeps_numbers
+from .functional import counting_relu, describe, is_countable, is_symbolic, keeps_numbers
 from .places import Place
 from .reference import is_recomputation
 from .relu_calls import ReLUCall, find_relu_call
@@ -105,13 +106,18 @@ class CallCounter:
         except IndexError as error:
             self.uncounted[self._sites.name_of(key)] = str(error)
             return compute()
+        is_compiling = torch.compiler.is_dynamo_compiling()
         # Of no subclass that has its own way with ReLUs; the compiler has taken those apart.
-        is_plain = torch.compiler.is_dynamo_compiling() or type(x) in (Tensor, nn.Parameter)
-        if call.replaceable and is_plain:
+        is_plain = is_compiling or type(x) in (Tensor, nn.Parameter)
+        # A mode that replays ops, as that of selective checkpointing does, must see those that come
+        # again: in a recomputation nothing is counted.
+        is_recorded = not is_compiling and torch._C._len_torch_dispatch_stack() > 0
+        if call.replaceable and is_plain and not is_recorded:
             return counting_relu(x, counters, inplace=call.inplace, unit_dim=known)
-        # Not for other watches to see: they see the call itself.
-        with torch.no_grad(), torch._C.DisableTorchFunction():
-            counting_relu(x if is_plain else x.as_subclass(Tensor), counters, unit_dim=known)
+        if is_compiling or not is_symbolic(x):
+            # Not for other watches and modes to see: they see the call itself.
+            with torch.no_grad(), torch._C.DisableTorchFunction(), _unseen_by_modes():
+                counting_relu(x if is_plain else x.as_subclass(Tensor), counters, unit_dim=known)
         return compute()
 
     def _is_time(self) -> bool:
@@ -130,6 +136,13 @@ def _checkpoint_seen_by(
         return result
 
     return tag_activation_checkpoint(seen, *args, **kwargs)
+
+
+def _unseen_by_modes() -> contextlib.AbstractContextManager[Any]:
+    if torch.compiler.is_dynamo_compiling():
+        return contextlib.nullcontext()
+    unseen: contextlib.AbstractContextManager[Any] = torch._C._DisableTorchDispatch()
+    return unseen
 
 
 def _compute(

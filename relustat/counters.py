@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -139,8 +141,9 @@ class Counters:
         _check_not_capturing(device)
         rows = units if self.unit_histograms else 1
         slots = slot_count(len(self.bins) if self.bins is not None else 0)
-        # An inference tensor could not be reset outside of inference mode.
-        with torch.inference_mode(False):
+        # An inference tensor could not be reset outside of inference mode. And a mode that replays
+        # ops, as that of selective checkpointing does, must not see what happens only once.
+        with torch.inference_mode(False), torch._C._DisableTorchDispatch():
             words = torch.zeros(HEADER + 2 * units + rows * slots, dtype=torch.int64, device=device)
             words[EVERY] = self._every if self._enabled else 0
             return words
@@ -148,7 +151,7 @@ class Counters:
     def _new_edges(self, device: torch.device) -> Tensor:
         _check_not_capturing(device)
         edges = np.zeros(0) if self.bins is None else self.bins.edges
-        with torch.inference_mode(False):
+        with torch.inference_mode(False), torch._C._DisableTorchDispatch():
             return torch.from_numpy(edges.astype(np.float32)).to(device)
 
     def _show(self, name: str) -> Tensor:
@@ -190,8 +193,7 @@ class Counters:
         bins = len(self.bins) if self.bins is not None else 0
         by_width: dict[int, WidthCounts] = {}
         for (units, _), words in list(self._words.items()):
-            snapshot = _ops.direct.snapshot(words) if words.is_cpu else words.cpu()
-            counts = WidthCounts.from_counters(snapshot.numpy(), units, bins)
+            counts = WidthCounts.from_counters(_snapshot(words).numpy(), units, bins)
             if counts.calls:
                 by_width[units] = by_width[units] + counts if units in by_width else counts
         return ReLUStats(self.bins, by_width)
@@ -232,16 +234,42 @@ class Counters:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        # Loaded with another map_location, copied in inference mode, or sent to a process, which
-        # would go on to share them.
+        # Loaded with another map_location, or copied in inference mode.
         with torch.inference_mode(False):
             self._replace_words(
                 [
-                    (units, words.clone() if words.is_inference() or words.is_shared() else words)
+                    (units, words.clone() if words.is_inference() else words)
                     for units, words in state["_words"]
                     if not words.is_meta  # loaded to where nothing is kept
                 ]
             )
+
+
+def _sent(counters: Counters) -> tuple[Any, ...]:
+    """What another process gets: a copy, where it would share the memory of tensors."""
+    state = counters.__getstate__()
+    words = [
+        (units, str(words.device), _snapshot(words).numpy()) for units, words in state.pop("_words")
+    ]
+    return _received, (state, words)
+
+
+def _received(
+    state: dict[str, Any], words: list[tuple[int, str, npt.NDArray[np.int64]]]
+) -> Counters:
+    counters = Counters.__new__(Counters)
+    tensors = [(units, torch.from_numpy(array).to(device)) for units, device, array in words]
+    counters.__setstate__({**state, "_words": tensors})
+    return counters
+
+
+ForkingPickler.register(Counters, _sent)
+
+
+def _snapshot(words: Tensor) -> Tensor:
+    """A copy on the host, of no half of a call."""
+    copy: Tensor = _ops.direct.snapshot(words) if words.is_cpu else words.cpu()
+    return copy
 
 
 def _check_not_capturing(device: torch.device) -> None:

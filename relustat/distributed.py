@@ -207,15 +207,15 @@ def _summed(parts: list[Counts], group: ProcessGroup | None) -> list[Counts]:
     flat = torch.from_numpy(np.concatenate(parts)).to(_device_of(group))
     dist.all_reduce(flat, dist.ReduceOp.SUM, group)
     sums = flat.numpy(force=True).copy()
-    # A thread of gloo's needs the GIL to let the tensor go. A script may come to its end before that
-    # and wait for the thread with the GIL held, in the destructor of DistributedDataParallel:
+    # Gloo's threads need the GIL to let tensors go. A script may come to its end before that, and
+    # wait for them with the GIL held, in the destructor of DistributedDataParallel:
     # https://github.com/pytorch/pytorch/issues/56297.
     held = weakref.ref(flat)
     del flat
     for _ in range(_MOST_WAITS):
+        time.sleep(0.001)
         if held() is None:
             break
-        time.sleep(0.001)
     ends = np.cumsum([len(part) for part in parts])
     return np.split(sums, ends[:-1])
 

@@ -81,6 +81,8 @@ def counting_relu(
             counting_relu, (x,), x, counters, inplace=inplace, unit_dim=unit_dim
         )
     elif not is_countable(x):
+        if not counters.enabled:
+            return F.relu(x, inplace=inplace)
         raise TypeError(
             "counting_relu: input must be a dense tensor of float32, float64, bfloat16, float16 "
             f"or an integer type, got {describe(x)}"

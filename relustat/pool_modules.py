@@ -87,7 +87,7 @@ class _MaxPool(nn.Module):
             self._axes == 3
             and x.is_cpu
             and torch.is_autocast_enabled("cpu")
-            and not (self.return_switches or self.return_indices)  # type: ignore[attr-defined]
+            and not (self.return_switches or self.return_indices)
         )
 
     def _taps(self) -> int:
