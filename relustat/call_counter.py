@@ -27,7 +27,6 @@ class CallCounter:
     """Follows a model from hook to hook, and counts the ReLUs among its torch calls.
 
     Args:
-        model: its ``training`` flag decides together with ``during``.
         sites: where counts go.
         functional, modules, during: what is counted; see :func:`relustat.watch`.
 
@@ -38,11 +37,10 @@ class CallCounter:
     """
 
     def __init__(
-        self, model: nn.Module, sites: CallSites, *, functional: bool, modules: bool, during: During
+        self, sites: CallSites, *, functional: bool, modules: bool, during: During
     ) -> None:
         if during not in get_args(During):
             raise ValueError(f"watch: during must be 'train', 'eval' or 'all', got {during!r}")
-        self._model = model
         self._sites = sites
         self._functional = functional
         self._modules = modules
@@ -54,9 +52,10 @@ class CallCounter:
         self.closed = False
         self.on_last_left: Callable[[], None] = lambda: None
 
-    def enter(self, place: Place) -> None:
+    def enter(self, place: Place, module: nn.Module) -> None:
         if not self.closed and not is_recomputation():
-            self._forwards.enter(place)
+            is_time = self._during == "all" or module.training == (self._during == "train")
+            self._forwards.enter(place, is_time)
 
     def leave(self, place: Place) -> None:
         self._forwards.leave(place)
@@ -93,7 +92,7 @@ class CallCounter:
         key = forward.next_site()
         if not torch.compiler.is_dynamo_compiling():
             self.met.add(key.path)
-        if not (self._modules if key.is_module else self._functional) or not self._is_time():
+        if not (self._modules if key.is_module else self._functional) or not forward.is_time:
             return compute()
         x = call.x
         if not is_countable(x) or not (torch.compiler.is_dynamo_compiling() or keeps_numbers(x)):
@@ -119,9 +118,6 @@ class CallCounter:
             with torch.no_grad(), torch._C.DisableTorchFunction(), _unseen_by_modes():
                 counting_relu(x if is_plain else x.as_subclass(Tensor), counters, unit_dim=known)
         return compute()
-
-    def _is_time(self) -> bool:
-        return self._during == "all" or self._model.training == (self._during == "train")
 
 
 def _checkpoint_seen_by(

@@ -25,10 +25,17 @@ OnCall = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
 @no_graph_of_its_own
 class Forward:
-    """One call of a watched module from outside, in one thread."""
+    """One call of a watched module from outside, in one thread.
 
-    def __init__(self, mode: CallMode) -> None:
+    Attributes:
+        is_time: whether it is to be counted.
+        calls: how often ReLUs were computed so far, by path of the module, and whether it is one.
+        last_site: name of the call site met last.
+    """
+
+    def __init__(self, mode: CallMode, is_time: bool) -> None:
         self.mode = mode
+        self.is_time = is_time
         self.calls: dict[tuple[str, bool], int] = {}
         self.units = UnitTracker()
         self.last_site: str | None = None
@@ -102,11 +109,11 @@ class Forwards(threading.local):
     def current(self) -> Forward | None:
         return self._forward
 
-    def enter(self, place: Place) -> None:
+    def enter(self, place: Place, is_time: bool) -> None:
         if self._forward is not None and not self._forward.settle():
             self.abandon()
         if self._forward is None:
-            self._forward = Forward(CallMode(self._on_call))
+            self._forward = Forward(CallMode(self._on_call), is_time)
             self._forward.mode.activate()
             if not torch.compiler.is_dynamo_compiling():
                 self._underway.add(self._forward)

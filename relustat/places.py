@@ -19,7 +19,7 @@ _RELU_MODULES = (nn.ReLU, nn.Threshold)
 class Visitor(Protocol):
     """Who wants to know when modules are called."""
 
-    def enter(self, place: Place) -> None: ...
+    def enter(self, place: Place, module: nn.Module) -> None: ...
 
     def leave(self, place: Place) -> None: ...
 
@@ -107,7 +107,7 @@ class EnterHook:
     def __call__(self, module: nn.Module, *_: Any) -> None:
         place = getattr(module, _ATTRIBUTE, {}).get(self._key)
         if place is not None and place.visitor is not None:
-            keeping_count(place.visitor.enter, place)
+            keeping_count(place.visitor.enter, place, module)
 
 
 @no_graph_of_its_own

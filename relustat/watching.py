@@ -63,7 +63,7 @@ def watch(
             from: channels for convolutions, pools and norms, the last dimension for linear layers.
         unit_histograms: one histogram for each unit, instead of one for each call site.
         every: count each ``every``-th call of a call site, the first included.
-        during: count only while ``model.training`` is True ("train") or False ("eval").
+        during: count only calls of a model whose ``training`` is True ("train") or False ("eval").
 
     Returns:
         A :class:`Watch`: a context manager, or to be closed with ``close()``.
@@ -137,7 +137,7 @@ class Watch:
         order = _orders.setdefault(_uncompiled(model), [])
         self._sites = CallSites(paths, make_counters, order)
         self._counter = CallCounter(
-            model, self._sites, functional=functional, modules=modules, during=during
+            self._sites, functional=functional, modules=modules, during=during
         )
         self._places = Places(model, self._counter)
         # By this the model keeps its watch.
