@@ -10,7 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from . import extras, storage
+from .modules import CountingReLU
+from .places import named_modules
 from .sparkline import sparkline
 from .stats import ReLUStats
 
@@ -108,6 +112,25 @@ class Report:
     def __init__(self, stats: Mapping[str, ReLUStats], notes: list[str] | None = None) -> None:
         self.stats = dict(stats)
         self._notes = list(notes or [])
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Report:
+        """The report of a model's :class:`relustat.CountingReLU` modules, by their paths.
+
+        Example:
+            >>> import torch, relustat
+            >>> model = relustat.swap(torch.nn.Sequential(torch.nn.ReLU()))
+            >>> _ = model(torch.randn(2, 3))
+            >>> relustat.Report.of(model)
+            <Report of 1 call site; print() shows it>
+        """
+        stats = {
+            path or "relu": module.stats
+            for module, path in named_modules(model)
+            if isinstance(module, CountingReLU)
+        }
+        never = [f"{path}: never called" for path, each in stats.items() if not each.calls]
+        return cls({path: each for path, each in stats.items() if each.calls}, never)
 
     @property
     def rows(self) -> list[Row]:
