@@ -12,11 +12,10 @@ from torch._higher_order_ops.wrap import tag_activation_checkpoint
 from torch.overrides import TorchFunctionMode
 
 from .call_sites import CallSites
-from .compiling import keeping_count, no_graph_of_its_own
+from .compiling import is_recomputation, keeping_count, no_graph_of_its_own
 from .forwards import Forward, Forwards
 from .functional import counting_relu, describe, is_countable, is_symbolic, keeps_numbers
 from .places import Place
-from .reference import is_recomputation
 from .relu_calls import ReLUCall, find_relu_call
 
 During = Literal["train", "eval", "all"]
@@ -90,22 +89,25 @@ class CallCounter:
 
     def _count(self, forward: Forward, call: ReLUCall, compute: Callable[[], Any]) -> Any:
         key = forward.next_site()
-        if not torch.compiler.is_dynamo_compiling():
+        is_compiling = torch.compiler.is_dynamo_compiling()
+        if not is_compiling:
             self.met.add(key.path)
-        if not (self._modules if key.is_module else self._functional) or not forward.is_time:
+        if not (self._modules if key.is_module else self._functional):
+            return compute()
+        site = self._sites.at(key, forward)
+        if not forward.is_time:
             return compute()
         x = call.x
-        if not is_countable(x) or not (torch.compiler.is_dynamo_compiling() or keeps_numbers(x)):
-            self.uncounted[self._sites.name_of(key)] = f"its input was {describe(x)}"
+        if not is_countable(x) or not (is_compiling or keeps_numbers(x)):
+            self.uncounted[site.name] = f"its input was {describe(x)}"
             return compute()
-        counters = self._sites.at(key, forward).counters
+        counters = site.counters
         known = forward.units.unit_dim_of(x) if counters.unit_dim == "auto" else None
         try:
             counters.units_of(x, known)
         except IndexError as error:
-            self.uncounted[self._sites.name_of(key)] = str(error)
+            self.uncounted[site.name] = str(error)
             return compute()
-        is_compiling = torch.compiler.is_dynamo_compiling()
         # Of no subclass that has its own way with ReLUs; the compiler has taken those apart.
         is_plain = is_compiling or type(x) in (Tensor, nn.Parameter)
         # A mode that replays ops, as that of selective checkpointing does, must see those that come

@@ -58,7 +58,7 @@ class CallSites:
         self._order = order
         self._counting = True
         self._lock = threading.Lock()
-        self._traced = MadeOnDemand(lambda attribute: self._meet(_key_of(attribute), None))
+        self._traced = MadeOnDemand(self._show)
 
     def name_of(self, key: SiteKey) -> str:
         """The site's name: no other site and no module of the model has it.
@@ -106,6 +106,9 @@ class CallSites:
                 self._sites[key] = site
             return site
 
+    def _show(self, attribute: str) -> Site:
+        return self._meet(_key_of(attribute), None)
+
     @property
     def stats(self) -> dict[str, ReLUStats]:
         """Statistics of the sites that counted something, in the order of execution."""
@@ -114,11 +117,12 @@ class CallSites:
         return {name: stats for name, stats in found.items() if stats.calls}
 
     def modules_called(self) -> set[str]:
-        """Paths of the ReLU modules whose calls counted something."""
+        """Paths of the ReLU modules that counted something, or are in a graph."""
+        traced = vars(self._traced)
         return {
             key.path
             for key, site in list(self._sites.items())
-            if key.is_module and site.counters.stats.calls
+            if key.is_module and (site.counters.stats.calls or _attribute_of(*key) in traced)
         }
 
     @property
@@ -130,7 +134,7 @@ class CallSites:
     def counting(self, counting: bool) -> None:
         with self._lock:
             self._counting = counting
-            for site in self._sites.values():
+            for site in list(self._sites.values()):
                 site.counters.enabled = counting
 
     def reset(self) -> None:
@@ -138,16 +142,17 @@ class CallSites:
             site.counters.reset()
 
 
-# As names of attributes, which hold no dots.
+# Names of attributes, which hold no dots, and in which any path can be told from any other.
 
 
+@torch.compiler.assume_constant_result
 def _attribute_of(path: str, is_module: bool, call: int) -> str:
-    return f"{path.replace('.', '/')}|{'module' if is_module else 'functional'}|{call}"
+    return f"{'module' if is_module else 'functional'}_{call}_{path.encode().hex()}"
 
 
 def _key_of(attribute: str) -> SiteKey:
-    path, kind, call = attribute.rsplit("|", 2)
-    return SiteKey(path.replace("/", "."), kind == "module", int(call))
+    kind, call, path = attribute.split("_")
+    return SiteKey(bytes.fromhex(path).decode(), kind == "module", int(call))
 
 
 def _meet_in_trace(context: ComptimeContext) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from types import CodeType, FunctionType
 from typing import Any, TypeVar
@@ -24,16 +25,20 @@ class MadeOnDemand:
     everybody else: so a graph that was traced with one object serves others that are like it.
 
     Args:
-        make: makes the attribute of a name.
+        make: a method of the owner, which makes the attribute of a name.
     """
 
     def __init__(self, make: Callable[[str], Any]) -> None:
-        self._make = make
+        # Its owner holds this object, and should go when nobody else holds it.
+        self._make = weakref.WeakMethod(make)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        value = self._make(name)
+        make = self._make()
+        if make is None:
+            raise AttributeError(f"{name}: its owner is gone")
+        value = make(name)
         setattr(self, name, value)
         return value
 
@@ -82,6 +87,15 @@ def _skip(code: CodeType) -> None:
 
 
 @no_graph_of_its_own
+def is_recomputation() -> bool:
+    """Whether a backward pass runs: a forward inside one repeats a forward counted before.
+
+    Not while a graph is traced: its kernels ask for themselves.
+    """
+    return not torch.compiler.is_dynamo_compiling() and torch._C._current_graph_task_id() != -1
+
+
+@no_graph_of_its_own
 def keeping_count(function: Callable[..., Any], *arguments: Any) -> Any:
     """Calls a function that keeps count of where we are, also in what is traced for checkpointing.
 
@@ -97,7 +111,7 @@ def forget_graphs_of(model: nn.Module) -> None:
     """Has the compiler look at the model anew, where it would not notice new hooks.
 
     Elsewhere a mode is active in which there is no graph yet. But it inlines the calls of PyTorch's
-    own containers. Other models of these classes are compiled once more.
+    own modules, such as nn.Sequential. All that were compiled are so once more at their next call.
     """
     if trace_rules.check(type(model).forward):
         remove_from_cache(wrap_inline(model.forward))

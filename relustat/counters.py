@@ -44,8 +44,8 @@ class Counters:
         ValueError: if ``every`` is no integer of at least 1, or ``unit_histograms`` is set without
             bins.
 
-    Two threads may count into the same counters at once. Processes never do, nor do they by
-    ``share_memory()``: each has counters of its own. Add their stats.
+    Two threads may count into the same counters at once. Processes do not share them, not even by
+    ``share_memory()``: each has its own. Add their stats.
 
     Example:
         >>> import torch, relustat
@@ -128,6 +128,8 @@ class Counters:
         if words is None:
             # Of two threads that come here at once, both get the tensor of the first.
             words = self._words.setdefault((units, device), self._new_words(units, device))
+            if not self._enabled:  # perhaps since they were made
+                words[EVERY] = 0
         return words
 
     def edges_on(self, device: torch.device) -> Tensor:
@@ -176,12 +178,12 @@ class Counters:
     @enabled.setter
     def enabled(self, enabled: bool) -> None:
         self._enabled = bool(enabled)
-        for words in self._words.values():
+        for words in list(self._words.values()):
             words[EVERY] = self._every if self._enabled else 0
 
     def reset(self) -> None:
         """Sets all counts to 0, and the next call to be counted to the next."""
-        for words in self._words.values():
+        for words in list(self._words.values()):
             if words.is_cpu:
                 _ops.direct.reset(words)
             else:

@@ -90,7 +90,10 @@ def counting_relu(
     else:
         ops = _ops if x.dtype in _ops.KERNEL_DTYPES else reference
     unit_dim, units = counters.units_of(x, unit_dim)
-    words, edges = counters.tensors_for(units, x.device)
+    if ops is _ops.direct:
+        words, edges = counters.words_for(units, x.device), counters.edges_on(x.device)
+    else:
+        words, edges = counters.tensors_for(units, x.device)
     if inplace:
         ops.counting_relu_(x, words, edges, unit_dim, counters.binning)
         return x

@@ -63,10 +63,8 @@ class Places:
             place = Place(visitor, path, isinstance(module, _RELU_MODULES))
             module.__dict__.setdefault(_ATTRIBUTE, {})[self._key] = place
             self._handles.append(module.register_forward_pre_hook(enter, prepend=True))
-            # Also if an error passes; of the parts of the model those know that call them. The
-            # compiler has no such hook without a guard on its number, which no other watch has.
-            is_root = path == ""
-            self._handles.append(module.register_forward_hook(leave, always_call=is_root))
+            self._handles.append(module.register_forward_hook(leave, always_call=True))
+            _number(self._handles[-1], -1 - self._key, module)
         forget_graphs_of(model)
 
     def remove(self) -> None:
@@ -121,6 +119,14 @@ class LeaveHook:
         place = getattr(module, _ATTRIBUTE, {}).get(self._key)
         if place is not None and place.visitor is not None:
             keeping_count(place.visitor.leave, place)
+
+
+def _number(handle: RemovableHandle, number: int, module: nn.Module) -> None:
+    """Gives a hook a number: the compiler has guards on those of hooks that are always called."""
+    all_hooks: list[dict[int, Any]] = [module._forward_hooks, module._forward_hooks_always_called]
+    for hooks in all_hooks:
+        hooks[number] = hooks.pop(handle.id)
+    handle.id = number
 
 
 def named_modules(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:

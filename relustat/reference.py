@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from .bins import BINNING_LOG, BINNING_NONE, MAX_BINS
-from .compiling import no_graph_of_its_own
 from .pooling_reference import max_pool, max_unpool, max_unpool_backward
 
 __all__ = [
@@ -51,13 +50,9 @@ def find_slots(
     return slots
 
 
-@no_graph_of_its_own
 def is_recomputation() -> bool:
-    """Whether a backward pass runs: a forward inside one repeats a forward counted before.
-
-    Not while a graph is traced: its kernels ask for themselves.
-    """
-    return not torch.compiler.is_dynamo_compiling() and torch._C._current_graph_task_id() != -1
+    """Whether a backward pass runs: a forward inside one repeats a forward counted before."""
+    return torch._C._current_graph_task_id() != -1
 
 
 def counting_relu(

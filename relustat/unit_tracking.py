@@ -67,7 +67,7 @@ class UnitTracker:
     and is not known to rearrange) keep the dimension.
 
     While a graph is traced the dimension is an attribute of the tensor, which only those keep that
-    leave the graph. Compiled code so does not know what layer its inputs came from; and the
+    leave the graph. So compiled code does not know what layer its inputs came from; and the
     compiler allows no attributes on tensors out of a tuple.
     """
 

@@ -193,7 +193,7 @@ class Watch:
             f"{path}: a TorchScript module; ReLUs inside it are not seen"
             for path in self._places.opaque_paths()
         ]
-        called = self._counter.met | self._sites.modules_called()
+        called = self._counter.met | self._sites.modules_called() | self._elsewhere.keys()
         never = [path for path in self._places.relu_paths() if path not in called]
         warnings += [f"{path}: never called" for path in never if self._modules]
         return Report(self.stats, warnings)
@@ -202,8 +202,8 @@ class Watch:
         """Adds up the counts of all ranks: :attr:`stats` and :meth:`report` are then of them all.
 
         All ranks call it together, as often as they like: counts of other ranks are those at the
-        last time, this rank's go on. One exchange of all counts, exact. See
-        :func:`relustat.distributed.all_reduce` for ``group`` and errors.
+        last time, this rank's go on. One exchange of all counts, exact. (The sums are not to be
+        summed again.) See :func:`relustat.distributed.all_reduce` for ``group`` and errors.
         """
         own = self._sites.stats
         total = distributed.all_reduce(own, group)
@@ -213,6 +213,8 @@ class Watch:
 
     def snapshot(self, epoch: int) -> None:
         """Adds what was counted since the last snapshot to :attr:`history`, as that of an epoch.
+
+        Where several ranks train, call :meth:`all_reduce` before each snapshot, or never.
 
         Raises:
             ValueError: if ``epoch`` is no integer above that of the last snapshot.
@@ -243,7 +245,7 @@ class Watch:
         self._counter.met.clear()
 
     def stop(self) -> None:
-        """Counts nothing until :meth:`start`."""
+        """Counts nothing until :meth:`start`; no compiled code changes with it."""
         self._sites.counting = False
 
     def start(self) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch._dynamo.testing
 import torch.nn.functional as F
-from models import Inception, ResNet
+from models import BasicBlock, Inception
 from oracle import assert_counts
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -50,7 +50,7 @@ class Loop(nn.Module):
 
 
 MODELS = {
-    "resnet": (ResNet, (3, 32, 32)),
+    "residual": (lambda: nn.Sequential(BasicBlock(4), BasicBlock(4, 2)), (4, 8, 8)),
     "inception": (lambda: nn.Sequential(nn.Conv2d(3, 3, 1), Inception(3)), (3, 8, 8)),
     "spellings": (Spellings, (3, 6)),
     "own": (Own, (6,)),
@@ -269,6 +269,40 @@ def test_graph_breaks(device, make):
     assert list(watch.stats) == list(expected.stats)
     assert watch.stats == {name: stats + stats for name, stats in expected.stats.items()}
     assert torch._C._len_torch_function_stack() == 0
+
+
+def test_any_path_is_told_from_any_other(device):
+    model = nn.ModuleDict(
+        {"_hidden": nn.ReLU(), "a/b": nn.ReLU(), "a|b": nn.ReLU(), "d\u00e9": nn.ReLU()}
+    )
+
+    class Paths(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self._relus = nn.ModuleDict({name: nn.ReLU() for name in names})
+
+        def forward(self, x):
+            for relu in self._relus.values():
+                x = relu(x - 0.1)
+            return x
+
+    paths = Paths()
+    with relustat.watch(paths) as watch:
+        torch.compile(paths, backend="aot_eager", fullgraph=True)(torch.randn(9, device=device))
+    assert list(watch.stats) == [f"_relus.{name}" for name in names]
+
+
+def test_what_is_in_a_graph_is_not_said_to_be_never_called(device):
+    model = nn.Sequential(nn.ReLU(), nn.Flatten(0), nn.ReLU())
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    x = torch.ones(2, 3, device=device)
+    with relustat.watch(model, during="eval") as watch:
+        compiled(x)
+        assert watch.stats == {}
+        assert watch.report().warnings == ["no ReLU was called"]
+    with relustat.watch(model, unit_dim=1) as watch:
+        compiled(x)
+        assert [warning.split(",")[0] for warning in watch.report().warnings] == ["2: not counted"]
 
 
 @pytest.mark.parametrize("use_reentrant", [False, True])

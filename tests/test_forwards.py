@@ -24,6 +24,18 @@ def test_an_exception_in_the_forward(error):
     assert list(watch.stats) == ["1.relu", "1.functional_relu"]
 
 
+def test_an_exception_in_a_part_that_is_called_by_itself():
+    model = nn.Sequential(Failing(ValueError("no")), nn.ReLU())
+    before = snapshot(model)
+    watch = relustat.watch(model)
+    with pytest.raises(ValueError, match="no"):
+        model[0](torch.ones(2))
+    assert torch._C._len_torch_function_stack() == 0
+    threading.Thread(target=watch.close).start()
+    watch.close()
+    assert snapshot(model) == before
+
+
 def test_counting_goes_on_after_an_exception():
     model = Failing(RuntimeError("no"))
     x = torch.randn(2, 3)

@@ -1,9 +1,11 @@
 """CountingReLU in place of nn.ReLU: state, copies, moves, several places, several threads."""
 
 import copy
+import gc
 import io
 import pickle
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -343,3 +345,17 @@ def test_snapshots_and_resets_while_another_thread_counts():
         stop.set()
         thread.join()
     assert relu.stats.elements == relu.stats.calls * x.numel()
+
+
+def test_counters_go_with_the_last_who_holds_them():
+    gc.disable()
+    try:
+        relu = CountingReLU()
+        relu(torch.randn(2, 3))
+        torch.compile(relu, backend="aot_eager")(torch.randn(2, 3))
+        words = weakref.ref(relu.counters.words_for(3, torch.device("cpu")))
+        del relu
+        torch._dynamo.reset()
+        assert words() is None
+    finally:
+        gc.enable()
