@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable
 from types import CodeType, FunctionType
@@ -105,6 +106,22 @@ def keeping_count(function: Callable[..., Any], *arguments: Any) -> Any:
     if torch.compiler.is_dynamo_compiling():
         return _disable_side_effect_safety_checks_for_current_subtracer(function, *arguments)
     return function(*arguments)
+
+
+@torch.compiler.assume_constant_result
+def is_transformed() -> bool:
+    """Whether a ``torch.func`` transform is under way, also in the code that is being traced."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+@functools.cache
+def show_in_place_functions_to_modes() -> None:
+    """Has the compiler show modes what eager code shows them: it leaves these out."""
+    from torch._dynamo.variables.torch import get_overridable_functions
+
+    get_overridable_functions().update(
+        (torch.relu_, torch.threshold_, torch.clamp_, torch.clamp_min_, torch.clip_)
+    )
 
 
 def forget_graphs_of(model: nn.Module) -> None:

@@ -12,6 +12,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from . import _ops, reference
 from .bins import Bins, LogBins
+from .compiling import is_transformed
 from .counters import Counters, UnitDim
 from .max_pooling import (
     max_pool1d,
@@ -135,11 +136,11 @@ def is_countable(x: object) -> bool:
 def is_symbolic(x: Tensor) -> bool:
     """Whether ``x`` stands for numbers, in a trace or a transform, rather than holding them."""
     if torch.compiler.is_dynamo_compiling():
-        return torch.compiler.is_exporting()
+        return torch.compiler.is_exporting() or is_transformed()
     return (
         x.is_meta
         or not keeps_numbers(x)
-        or torch._C._functorch.peek_interpreter_stack() is not None
+        or is_transformed()
         or torch._C._get_tracing_state() is not None
         or get_proxy_mode() is not None
     )

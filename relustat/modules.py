@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from .bins import Bins, LogBins
@@ -89,6 +90,9 @@ class CountingReLU(nn.ReLU):
         raise not_scriptable(self)
 
     def extra_repr(self) -> str:
+        if torch.compiler.is_dynamo_compiling():
+            # For vmap, which asks in a trace for what it may say in an error.
+            return super().extra_repr()
         counters = self.counters
         parts = [super().extra_repr(), f"bins={counters.bins}"]
         if counters.unit_dim != "auto":

@@ -10,7 +10,12 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from .compiling import forget_graphs_of, keeping_count, no_graph_of_its_own
+from .compiling import (
+    forget_graphs_of,
+    keeping_count,
+    no_graph_of_its_own,
+    show_in_place_functions_to_modes,
+)
 
 _ATTRIBUTE = "_relustat_places"
 _RELU_MODULES = (nn.ReLU, nn.Threshold)
@@ -66,6 +71,7 @@ class Places:
             self._handles.append(module.register_forward_hook(leave, always_call=True))
             _number(self._handles[-1], -1 - self._key, module)
         forget_graphs_of(model)
+        show_in_place_functions_to_modes()
 
     def remove(self) -> None:
         for handle in self._handles:

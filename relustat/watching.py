@@ -50,8 +50,8 @@ def watch(
     bit; but PyTorch's transformer layers leave their fused fast path, which hides its ReLUs, for
     the plain one. Closing removes the hooks, and the model is what it was before.
 
-    Compiled code is counted as well: of a model that is compiled while it is watched, or of what
-    ``torch.compile`` returned, which may have run before.
+    Compiled code is counted as well, of a model that was compiled before, or is while it is
+    watched; but not what other code that was compiled before holds of it.
 
     Args:
         model: called as usual while it is watched. Calls of its submodules count too, calls of

@@ -27,6 +27,19 @@ class Spellings(nn.Module):
         return F.threshold(x.mT.clamp(min=0).clamp_(min=0), 0, 0).relu_()
 
 
+class InPlaceFunctions(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(6, 6)
+        self.threshold = nn.Threshold(0, 0, inplace=True)
+
+    def forward(self, x):
+        for relu in (torch.relu_, F.relu_, lambda x: torch.clamp_(x, min=0), self.threshold):
+            x = relu(self.linear(x))
+        x = F.threshold(self.linear(x), 0, 0, inplace=True)
+        return F.relu(torch.threshold_(torch.clamp_min_(self.linear(x), 0), 0, 0) - 0.1)
+
+
 class Own(nn.Module):
     def __init__(self):
         super().__init__()
@@ -53,6 +66,7 @@ MODELS = {
     "residual": (lambda: nn.Sequential(BasicBlock(4), BasicBlock(4, 2)), (4, 8, 8)),
     "inception": (lambda: nn.Sequential(nn.Conv2d(3, 3, 1), Inception(3)), (3, 8, 8)),
     "spellings": (Spellings, (3, 6)),
+    "in place": (InPlaceFunctions, (6,)),
     "own": (Own, (6,)),
     "loop": (Loop, (6,)),
     "transformer": (
@@ -272,9 +286,7 @@ def test_graph_breaks(device, make):
 
 
 def test_any_path_is_told_from_any_other(device):
-    model = nn.ModuleDict(
-        {"_hidden": nn.ReLU(), "a/b": nn.ReLU(), "a|b": nn.ReLU(), "d\u00e9": nn.ReLU()}
-    )
+    names = ["_hidden", "a/b", "a|b", "d\u00e9"]
 
     class Paths(nn.Module):
         def __init__(self):
@@ -303,6 +315,23 @@ def test_what_is_in_a_graph_is_not_said_to_be_never_called(device):
     with relustat.watch(model, unit_dim=1) as watch:
         compiled(x)
         assert [warning.split(",")[0] for warning in watch.report().warnings] == ["2: not counted"]
+
+
+@pytest.mark.parametrize("counted_by", ["swap", "watch"])
+def test_functional_transforms_in_a_graph_count_nothing(device, counted_by):
+    model = nn.Sequential(nn.Linear(6, 6), nn.ReLU()).to(device)
+    x = torch.randn(3, 6, device=device)
+    expected = model(x), torch.func.grad(lambda x: model(x).sum())(x)
+    watch = relustat.watch(relustat.swap(model) if counted_by == "swap" else model)
+
+    @torch.compile(backend="aot_eager", fullgraph=True)
+    def transformed(x):
+        return torch.func.vmap(model)(x), torch.func.grad(lambda x: model(x).sum())(x)
+
+    for ours, theirs in zip(transformed(x), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert watch.stats == {}
+    assert counted_by == "watch" or model[1].stats.calls == 0
 
 
 @pytest.mark.parametrize("use_reentrant", [False, True])
