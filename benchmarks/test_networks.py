@@ -100,8 +100,14 @@ def test_network_compiled(paired, weights, direction, batch, instrument, every):
     compiled = [torch.compile(model.train(training), fullgraph=True) for model in (measured, plain)]
     with torch.set_grad_enabled(training):
         results = [step(model, x) for model in compiled]
-    tool.check(counts)
     torch.testing.assert_close(*results)
+    # Inductor's convolutions differ by rounding, and with them a few zeros.
+    found = tool.counts()
+    assert {name: each.elements for name, each in found.items()} == {
+        name: each.elements for name, each in counts.items()
+    }
+    zeros = {name: each.zeros for name, each in counts.items()}
+    assert {name: each.zeros for name, each in found.items()} == pytest.approx(zeros, rel=1e-3)
     paired(
         lambda: step(compiled[0], x),
         lambda: step(compiled[1], x),

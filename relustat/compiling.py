@@ -12,8 +12,7 @@ import torch
 from torch import nn
 from torch._dynamo import trace_rules
 from torch._dynamo.comptime import ComptimeContext, comptime
-from torch._dynamo.eval_frame import remove_from_cache, skip_code
-from torch._dynamo.external_utils import wrap_inline
+from torch._dynamo.eval_frame import skip_code
 from torch._dynamo.utils import _disable_side_effect_safety_checks_for_current_subtracer
 
 ClassOrFunction = TypeVar("ClassOrFunction", bound=Callable[..., Any])
@@ -124,11 +123,30 @@ def show_in_place_functions_to_modes() -> None:
     )
 
 
-def forget_graphs_of(model: nn.Module) -> None:
-    """Has the compiler look at the model anew, where it would not notice new hooks.
+def watched_class(kind: Any) -> type[nn.Module]:
+    """A subclass for watched models, by which graphs tell them from others.
 
-    Elsewhere a mode is active in which there is no graph yet. But it inlines the calls of PyTorch's
-    own modules, such as nn.Sequential. All that were compiled are so once more at their next call.
+    Elsewhere an active mode tells them. But of PyTorch's own modules, such as ``nn.Sequential``,
+    the compiler inlines the call, with hooks on which it has no guards.
+
+    Returns:
+        ``kind`` itself if it needs no other; a copied or pickled model is of it again.
     """
-    if trace_rules.check(type(model).forward):
-        remove_from_cache(wrap_inline(model.forward))
+    watched: type[nn.Module] = _subclass_of(kind) if trace_rules.check(kind.forward) else kind
+    return watched
+
+
+@functools.cache
+def _subclass_of(kind: Any) -> Any:
+    class Watched(kind):  # type: ignore[misc]
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            _, (_, *arguments), *state = super().__reduce_ex__(protocol)
+            return _new, (kind, *arguments), *state
+
+    Watched.__name__, Watched.__qualname__ = kind.__name__, kind.__qualname__
+    Watched.__module__, Watched.__doc__ = kind.__module__, kind.__doc__
+    return Watched
+
+
+def _new(kind: Any, *arguments: Any) -> Any:
+    return kind.__new__(kind, *arguments)

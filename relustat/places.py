@@ -11,10 +11,10 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from .compiling import (
-    forget_graphs_of,
     keeping_count,
     no_graph_of_its_own,
     show_in_place_functions_to_modes,
+    watched_class,
 )
 
 _ATTRIBUTE = "_relustat_places"
@@ -70,13 +70,18 @@ class Places:
             self._handles.append(module.register_forward_pre_hook(enter, prepend=True))
             self._handles.append(module.register_forward_hook(leave, always_call=True))
             _number(self._handles[-1], -1 - self._key, module)
-        forget_graphs_of(model)
+        self._root = uncompiled(model)
+        self._class = type(self._root)
+        if not isinstance(self._root, torch.jit.ScriptModule):
+            self._root.__class__ = watched_class(self._class)
         show_in_place_functions_to_modes()
 
     def remove(self) -> None:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+        if type(self._root) is watched_class(self._class):
+            self._root.__class__ = self._class
         for module in self._modules:
             places = module.__dict__.get(_ATTRIBUTE)
             if places is not None:
@@ -139,6 +144,12 @@ def named_modules(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
     """Each module once, with its path."""
     for path, module in model.named_modules():
         yield module, plain_path(path)
+
+
+def uncompiled(model: nn.Module) -> nn.Module:
+    """The model that ``torch.compile`` was given."""
+    original = model._modules.get("_orig_mod")
+    return model if original is None else original
 
 
 def plain_path(path: str) -> str:

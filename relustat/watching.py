@@ -16,7 +16,7 @@ from .call_counter import CallCounter, During
 from .call_sites import CallSites
 from .counters import Counters, UnitDim
 from .history import History
-from .places import Places, plain_path
+from .places import Places, plain_path, uncompiled
 from .report import Report
 from .stats import ReLUStats
 
@@ -50,8 +50,8 @@ def watch(
     bit; but PyTorch's transformer layers leave their fused fast path, which hides its ReLUs, for
     the plain one. Closing removes the hooks, and the model is what it was before.
 
-    Compiled code is counted as well, of a model that was compiled before, or is while it is
-    watched; but not what other code that was compiled before holds of it.
+    Compiled code is counted as well, whether the model was compiled before or is while it is
+    watched. PyTorch's own modules, such as ``nn.Sequential``, are of a subclass meanwhile.
 
     Args:
         model: called as usual while it is watched. Calls of its submodules count too, calls of
@@ -98,7 +98,7 @@ def unwatch(model: nn.Module) -> None:
         >>> _ = relustat.watch(model)
         >>> relustat.unwatch(model)
     """
-    watching = _watches.get(_uncompiled(model), lambda: None)()
+    watching = _watches.get(uncompiled(model), lambda: None)()
     if watching is not None:
         watching.close()
 
@@ -122,7 +122,7 @@ class Watch:
     ) -> None:
         if not isinstance(model, nn.Module):
             raise TypeError(f"watch: model must be an nn.Module, got {type(model).__name__}")
-        if _uncompiled(model) in _watches:
+        if uncompiled(model) in _watches:
             raise ValueError(
                 f"watch: a model can be watched once at a time, got a {type(model).__name__} that "
                 "is watched already; close() that watch, or unwatch(model), first"
@@ -134,7 +134,7 @@ class Watch:
         self._modules = modules
         self._elsewhere: dict[str, ReLUStats] = {}
         self._at_snapshot: dict[str, ReLUStats] = {}
-        order = _orders.setdefault(_uncompiled(model), [])
+        order = _orders.setdefault(uncompiled(model), [])
         self._sites = CallSites(paths, make_counters, order)
         self._counter = CallCounter(
             self._sites, functional=functional, modules=modules, during=during
@@ -142,7 +142,7 @@ class Watch:
         self._places = Places(model, self._counter)
         # By this the model keeps its watch.
         self._counter.on_last_left = self._take_hooks_off
-        _watches[_uncompiled(model)] = weakref.ref(self)
+        _watches[uncompiled(model)] = weakref.ref(self)
 
     def __enter__(self) -> Self:
         if self._counter.closed:
@@ -151,7 +151,7 @@ class Watch:
 
     def __repr__(self) -> str:
         state = "closed" if self._counter.closed else "open"
-        return f"<Watch of a {type(_uncompiled(self._model)).__name__}, {state}>"
+        return f"<Watch of a {type(uncompiled(self._model)).__name__}, {state}>"
 
     def __exit__(
         self,
@@ -167,7 +167,7 @@ class Watch:
         Where other threads are inside the model, their hooks go when they leave it.
         """
         self._counter.close()
-        _watches.pop(_uncompiled(self._model), None)
+        _watches.pop(uncompiled(self._model), None)
 
     def _take_hooks_off(self) -> None:
         self._places.remove()
@@ -261,9 +261,3 @@ class Watch:
             yield
         finally:
             self._sites.counting = before
-
-
-def _uncompiled(model: nn.Module) -> nn.Module:
-    """The model that ``torch.compile`` was given."""
-    original = model._modules.get("_orig_mod")
-    return model if original is None else original

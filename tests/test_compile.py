@@ -1,4 +1,5 @@
 import copy
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -234,6 +235,42 @@ def test_two_watched_models_of_one_class(device):
             compiled[index](x)
     assert {s.calls for s in one.stats.values()} == {2}
     assert {s.calls for s in two.stats.values()} == {3}
+
+
+@pytest.mark.parametrize("watched_first", [False, True])
+def test_a_plain_twin_of_the_same_class(device, watched_first):
+    plain = nn.Sequential(nn.Linear(4, 6), nn.ReLU()).to(device)
+    model = copy.deepcopy(plain)
+    x = torch.randn(3, 4, device=device)
+    compiled = [torch.compile(m, backend="aot_eager", fullgraph=True) for m in (model, plain)]
+    watch = relustat.watch(model)
+    assert isinstance(model, nn.Sequential)
+    for _ in range(3):
+        for each in compiled if watched_first else reversed(compiled):
+            each(x)
+    assert watch.stats["1"].calls == 3
+    assert type(copy.deepcopy(model)) is type(pickle.loads(pickle.dumps(model))) is nn.Sequential
+    watch.close()
+    assert type(model) is nn.Sequential
+    with relustat.watch(model) as again:
+        compiled[0](x)
+        compiled[1](x)
+    compiled[0](x)
+    assert again.stats["1"].calls == 1
+
+
+def test_a_function_that_was_compiled_before(device):
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU()).to(device)
+    x = torch.randn(3, 4, device=device)
+    frames = Frames()
+    compiled = torch.compile(lambda x: model(x) + 1, backend=frames._counter, fullgraph=True)
+    compiled(x)
+    for _ in range(3):
+        with relustat.watch(model) as watch:
+            compiled(x)
+        compiled(x)
+        assert watch.stats["1"].calls == 1
+    assert frames.count == 2
 
 
 def test_a_model_and_its_part_at_once(device):
