@@ -14,6 +14,11 @@ from torch.utils.checkpoint import checkpoint
 import relustat
 
 
+needs_inductor = pytest.mark.skipif(
+    " " in torch.__file__, reason="Inductor cannot compile with PyTorch in a path with spaces"
+)
+
+
 class Spellings(nn.Module):
     """Units in different places, and calls that are counted and left as they are."""
 
@@ -410,6 +415,7 @@ def test_a_checkpointed_call_of_compiled_code_counts_once(device):
         assert {s.calls for s in watch.stats.values()} == {1}
 
 
+@needs_inductor
 @pytest.mark.parametrize("dynamic", [False, True])
 @pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
 def test_training_with_inductor_equals_eager(device, mode, dynamic):
@@ -444,6 +450,7 @@ def test_counters_are_at_addresses_that_cuda_graphs_know_to_stay(device):
     assert counters == ["unguarded"]
 
 
+@needs_inductor
 def test_threads_through_compiled_code_count_exactly(device):
     model = Loop().to(device)
     compiled = torch.compile(model, fullgraph=True)
