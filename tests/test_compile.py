@@ -13,7 +13,6 @@ from torch.utils.checkpoint import checkpoint
 
 import relustat
 
-
 needs_inductor = pytest.mark.skipif(
     " " in torch.__file__, reason="Inductor cannot compile with PyTorch in a path with spaces"
 )
