@@ -61,7 +61,7 @@ class Places:
         self._key = _free_key(self._modules)
         self._handles: list[RemovableHandle] = []
         # The first to enter is the last to leave.
-        enter, leave = EnterHook(self._key), LeaveHook(self._key)
+        enter, leave = (ModuleHook(self._key, is_after=is_after) for is_after in (False, True))
         for module, path in self._modules.items():
             if isinstance(module, torch.jit.ScriptModule):
                 continue
@@ -102,34 +102,26 @@ class Places:
         ]
 
 
-# They hold a key only: the compiler does not notice that a hook is another one than it was; but it
+# It holds a key only: the compiler does not notice that a hook is another one than it was; but it
 # does, that its module has no place of that key, or another one.
 
 
 @no_graph_of_its_own
-class EnterHook:
-    """Called before a module's forward."""
+class ModuleHook:
+    """Called before a module's forward, or after it, also if it raises."""
 
-    def __init__(self, key: int) -> None:
+    def __init__(self, key: int, *, is_after: bool) -> None:
         self._key = key
+        self._is_after = is_after
 
     def __call__(self, module: nn.Module, *_: Any) -> None:
         place = getattr(module, _ATTRIBUTE, {}).get(self._key)
-        if place is not None and place.visitor is not None:
-            keeping_count(place.visitor.enter, place, module)
-
-
-@no_graph_of_its_own
-class LeaveHook:
-    """Called after a module's forward, also if it raises."""
-
-    def __init__(self, key: int) -> None:
-        self._key = key
-
-    def __call__(self, module: nn.Module, *_: Any) -> None:
-        place = getattr(module, _ATTRIBUTE, {}).get(self._key)
-        if place is not None and place.visitor is not None:
+        if place is None or place.visitor is None:
+            return
+        if self._is_after:
             keeping_count(place.visitor.leave, place)
+        else:
+            keeping_count(place.visitor.enter, place, module)
 
 
 def _number(handle: RemovableHandle, number: int, module: nn.Module) -> None:
