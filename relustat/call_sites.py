@@ -24,6 +24,32 @@ class SiteKey(NamedTuple):
     call: int
 
 
+def site_name(key: SiteKey, taken: Collection[str]) -> str:
+    """The site's name: no other site and no module of the model has it.
+
+    The module's path, or ``<path>.relu`` for a functional call; ``_<call>`` from the second call
+    on. Where a module bears that name already, an underscore is put before the number, or
+    ``functional_`` before ``relu``.
+
+    Args:
+        key: the site.
+        taken: paths of the model's modules.
+    """
+    if key.is_module:
+        base = key.path or "relu"
+    else:
+        prefix = f"{key.path}." if key.path else ""
+        base = f"{prefix}relu"
+        if base in taken:
+            base = f"{prefix}functional_relu"
+    if not key.call:
+        return base
+    separator = "_"
+    while f"{base}{separator}{key.call}" in taken:
+        separator += "_"
+    return f"{base}{separator}{key.call}"
+
+
 @dataclasses.dataclass(eq=False)
 class Site:
     """A call site, and what it counts."""
@@ -60,27 +86,6 @@ class CallSites:
         self._lock = threading.Lock()
         self._traced = MadeOnDemand(self._show)
 
-    def name_of(self, key: SiteKey) -> str:
-        """The site's name: no other site and no module of the model has it.
-
-        The module's path, or ``<path>.relu`` for a functional call; ``_<call>`` from the second
-        call on. Where a module bears that name already, an underscore is put before the number, or
-        ``functional_`` before ``relu``.
-        """
-        if key.is_module:
-            base = key.path or "relu"
-        else:
-            prefix = f"{key.path}." if key.path else ""
-            base = f"{prefix}relu"
-            if base in self._taken:
-                base = f"{prefix}functional_relu"
-        if not key.call:
-            return base
-        separator = "_"
-        while f"{base}{separator}{key.call}" in self._taken:
-            separator += "_"
-        return f"{base}{separator}{key.call}"
-
     def at(self, key: SiteKey, forward: Forward) -> Site:
         """The site. A new one takes its place behind the one met before it."""
         before = forward.last_site
@@ -98,7 +103,7 @@ class CallSites:
         with self._lock:
             site = self._sites.get(key)
             if site is None:
-                site = Site(self.name_of(key), self._make_counters())
+                site = Site(site_name(key, self._taken), self._make_counters())
                 site.counters.enabled = self._counting
                 if site.name not in self._order:
                     place = self._order.index(before) + 1 if before else len(self._order)
