@@ -2,7 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from . import distributed, functional, reference
+from . import analysis, distributed, functional, reference
 from .bins import Bins, EdgeBins, LinearBins, LogBins
 from .counters import Counters
 from .histogram import Histogram
@@ -39,6 +39,7 @@ __all__ = [
     "Report",
     "Switches",
     "Watch",
+    "analysis",
     "distributed",
     "functional",
     "reference",

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..call_sites import SiteKey, site_name
+from ..functional import counting_relu
 from ..places import named_modules, plain_path, uncompiled
 from ..relu_calls import ReLUCall, find_relu_call
 
@@ -24,6 +26,7 @@ class LayerCalls(TorchFunctionMode):
 
     A layer is a module, named by its path; its second call within one forward adds ``_1``, its
     third ``_2``. So is a functional ReLU: ``<path>.relu``, as :func:`relustat.watch` names it.
+    Counting ReLUs count nothing meanwhile.
 
     Args:
         op: who asks, for messages.
@@ -63,9 +66,9 @@ class LayerCalls(TorchFunctionMode):
         self._calls.clear()
         self._met.clear()
         self._within.clear()
-        with self._hooks(), torch.compiler.set_stance("force_eager"), self:
-            with contextlib.suppress(_AllReached):
-                self._model(x)
+        eagerly = torch.compiler.set_stance("force_eager")
+        with contextlib.suppress(_AllReached), self._hooks(), eagerly, self:
+            self._model(x)
         missing = [layer for layer in self._wanted if layer not in self._outputs]
         if missing:
             raise ValueError(
@@ -100,6 +103,9 @@ class LayerCalls(TorchFunctionMode):
         call = find_relu_call(func, args, kwargs) if self._within else None
         if call is None:
             return self.on_call(func, args, kwargs)
+        if func is counting_relu:
+            # An analysis is no use of the model that is to be counted.
+            func, args, kwargs = F.relu, (call.x, call.inplace), {}
         path, name = self._within[-1]
         if path in self._relu_modules:
             return self.on_relu(name, call, lambda: func(*args, **kwargs))
@@ -168,7 +174,7 @@ class LayerCalls(TorchFunctionMode):
         return f"near names: {near_names(layer, names)}"
 
 
-class _AllReached(BaseException):  # noqa: N818
+class _AllReached(BaseException):
     """Ends a forward; no ``except Exception`` of a model catches it."""
 
 
