@@ -26,7 +26,7 @@ class LayerCalls(TorchFunctionMode):
 
     A layer is a module, named by its path; its second call within one forward adds ``_1``, its
     third ``_2``. So is a functional ReLU: ``<path>.relu``, as :func:`relustat.watch` names it.
-    Counting ReLUs count nothing meanwhile.
+    Counting ReLUs of the model count nothing meanwhile; a watch that is open may.
 
     Args:
         op: who asks, for messages.
@@ -198,6 +198,35 @@ def check_is_evaluated(op: str, model: nn.Module) -> None:
             )
 
 
+def layer_outputs(model: nn.Module, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+    """What comes out of some layers, in one forward that ends at the last of them.
+
+    Args:
+        model: in evaluation mode.
+        x: its input.
+        layers: modules' paths ("" is the model) and functional ReLUs' names, as
+            :func:`relustat.watch` gives them; ``_1`` is the second call of a module.
+
+    Returns:
+        The outputs by name; later in-place layers do not change them. With gradients, unless
+        they are switched off.
+
+    Raises:
+        ValueError: if a module is in training mode, no layer is given, or one is unknown.
+        TypeError: if ``model`` is no module.
+
+    Example:
+        >>> import torch, relustat
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(inplace=True)).eval()
+        >>> outputs = relustat.analysis.layer_outputs(model, torch.randn(2, 4), ["0", "1"])
+        >>> torch.equal(outputs["0"].relu(), outputs["1"])
+        True
+    """
+    return outputs_of("layer_outputs", model, x, layers)
+
+
 def outputs_of(op: str, model: nn.Module, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-    """What comes out of some layers, by name; gradients as the caller has them."""
+    """:func:`layer_outputs`; ``op`` is who asks, for messages."""
+    if isinstance(layers, str) or not layers:
+        raise ValueError(f"{op}: layers must be a list of at least one name, got {layers!r}")
     return LayerCalls(op, model, layers).run(x)

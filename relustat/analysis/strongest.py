@@ -90,7 +90,9 @@ def _of_batch(
     flat = maps.flatten(2) if maps.ndim > 2 else maps[..., None]
     values, places = flat.max(2)
     size = maps.shape[2:]
-    positions = torch.stack(torch.unravel_index(places, size), -1) if size else places[..., :0]
+    positions = (
+        torch.stack(torch.unravel_index(places, size), -1) if size else places[..., None][..., :0]
+    )
     samples = torch.arange(first_sample, first_sample + len(x), device=x.device)
     return StrongestActivations(
         layer,

@@ -1,0 +1,104 @@
+"""What excites the units of VGG-16: figure 2 of Zeiler and Fergus, on photographs.
+
+For each unit of a layer, the photographs in which it is most active are searched; its strongest
+activation there goes back alone through the network, by the pools' switches and the transposed
+filters, down to pixels. Beside each projection is the part of the photograph that the unit could
+see. In early layers the projections are edges and colours, in later ones textures and parts of
+things.
+
+What goes back through a ReLU is a matter of rules, and the second picture shows one activation by
+each: "deconvnet" lets positive signals pass, "gradient" those where the ReLU was open, "guided"
+those of which both is true, which leaves the least, and the sharpest.
+
+Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014.
+Springenberg et al., Striving for Simplicity: The All Convolutional Net, ICLR 2015 workshop.
+
+    python examples/deconvnet.py [--weights vgg16-397923af.pth] [--images DIR] [--layer conv3_3]
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from networks import VGG16_RELUS, vgg16
+from photographs import Photographs
+from torch.utils.data import DataLoader
+
+from relustat import extras
+from relustat.analysis import by_sigma, deconvnet_grid, deconvnet_patches, layer_outputs
+
+RULES = ("deconvnet", "guided", "gradient")
+
+
+def most_active_units(model, loader, layer, count):
+    """The units that are most active in most of the photographs."""
+    peaks = []
+    for x, _ in loader:
+        with torch.no_grad():
+            maps = layer_outputs(model, x, [layer])[layer]
+        peaks.append(maps.flatten(2).amax(2))
+    return torch.cat(peaks).mean(0).topk(count).indices.tolist()
+
+
+def rules_picture(network, loader, name, unit, to_image):
+    """The unit's strongest activation, projected back by each rule."""
+    figure = extras.need("matplotlib.figure", "plot", "the picture").Figure(
+        figsize=(9, 2.7), layout="constrained"
+    )
+    panels = figure.subplots(1, 1 + len(RULES))
+    for panel, rule in zip(panels[1:], RULES, strict=True):
+        patches = deconvnet_patches(network.model, loader, VGG16_RELUS[name], [unit], 1, rule)
+        (patch,) = patches[unit]
+        colours = to_image(patch.projection) - to_image(torch.zeros_like(patch.projection))
+        panel.imshow(by_sigma(colours, 4))
+        panel.set_title(f'rule "{rule}"', fontsize=9)
+    panels[0].imshow(to_image(patch.input).clamp(0, 1))
+    panels[0].set_title("what it saw", fontsize=9)
+    for panel in panels:
+        panel.set_axis_off()
+    figure.suptitle(f"VGG-16, {name}, unit {unit}: one activation by each rule", fontsize=10)
+    return figure
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", type=Path, help="VGG-16's, from torchvision or Caffe's trunk")
+    parser.add_argument("--images", type=Path, help="a folder; else scikit-image's photographs")
+    parser.add_argument("--layer", choices=VGG16_RELUS, default="conv3_3")
+    parser.add_argument("--units", type=int, nargs="+", help="else those that stand out most")
+    parser.add_argument("--strongest", type=int, default=4, help="photographs for each unit")
+    parser.add_argument("--out", type=Path, default=Path("deconvnet.png"))
+    options = parser.parse_args(arguments)
+
+    network = vgg16(options.weights)
+    photographs = Photographs(options.images, network.prepare)
+    loader = DataLoader(photographs, batch_size=8)
+    print(f"VGG-16, {network.origin}; {len(photographs)} photographs, {photographs.summary()}")
+    layer = VGG16_RELUS[options.layer]
+    units = options.units or most_active_units(network.model, loader, layer, 8)
+
+    def to_image(x):
+        return network.prepare.undo(x).permute(1, 2, 0)
+
+    figure = deconvnet_grid(
+        network.model,
+        loader,
+        layer,
+        units,
+        options.strongest,
+        to_image=to_image,
+    )
+    figure.suptitle(
+        f"VGG-16, {options.layer}: what excites a unit most, projected back and as it was seen",
+        fontsize=10,
+    )
+    figure.savefig(options.out, dpi=90)
+    print(f"{options.layer}, units {units}: {options.out}")
+
+    rules = options.out.with_stem(f"{options.out.stem}-rules")
+    rules_picture(network, loader, options.layer, units[0], to_image).savefig(rules, dpi=90)
+    print(f"unit {units[0]} by each rule: {rules}")
+
+
+if __name__ == "__main__":
+    main()

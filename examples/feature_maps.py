@@ -1,0 +1,92 @@
+"""A first look into a network: its first filters, its feature maps, and its pools' switches.
+
+One photograph goes through VGG-16's first two blocks. Filters and maps are scaled by their standard
+deviation, so that all but the outermost numbers can be seen: grey is the mean, and what is further
+than three deviations away is black or white. Then the maps are pooled once with the network's
+windows (2x2, 2 apart), and once with AlexNet's and Zeiler and Fergus's (3x3, 2 apart), which
+overlap; the switches tell where in its window each maximum was, and how many windows share one with
+another.
+
+Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014.
+
+    python examples/feature_maps.py [--weights vgg16-397923af.pth] [--images DIR] [--out PNG]
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from networks import vgg16
+from photographs import Photographs
+
+import relustat
+from relustat import extras
+from relustat.analysis import (
+    by_sigma,
+    filter_images,
+    image_grid,
+    inspect_switches,
+    layer_outputs,
+)
+
+LAYERS = {"features.2": "conv1_2", "features.3": "its ReLU", "features.4": "its pool"}
+SHOWN_MAPS = 16
+
+
+def draw(network, x, maps, path):
+    figure = extras.need("matplotlib.figure", "plot", "the picture").Figure(
+        figsize=(13, 6.8), layout="constrained"
+    )
+    panels = figure.subplots(2, 3).ravel()
+    panels[0].imshow(network.prepare.undo(x[0]).permute(1, 2, 0).clamp(0, 1))
+    panels[0].set_title("photograph", fontsize=9)
+    filters = filter_images(network.model)
+    colours = filters.flip(0) if network.prepare.bgr else filters
+    panels[1].imshow(colours.permute(1, 2, 0))
+    panels[1].set_title("the 64 filters of conv1_1, 3 deviations", fontsize=9)
+    for panel, (layer, name) in zip(panels[2:], LAYERS.items(), strict=False):
+        shown = by_sigma(maps[layer][0, :SHOWN_MAPS])
+        panel.imshow(image_grid(shown[:, None], 4)[0], cmap="gray", vmin=0, vmax=1)
+        panel.set_title(f"{name}: the first {SHOWN_MAPS} maps, 3 deviations", fontsize=9)
+    _, switches = relustat.functional.max_pool2d(maps["features.3"], 3, 2)
+    corner = switches.offsets[0, 0, :24, :24]
+    shown = panels[5].imshow(corner, cmap="viridis", vmin=0, vmax=8)
+    panels[5].set_title("switches of 3x3 windows: map 0, a corner", fontsize=9)
+    figure.colorbar(shown, ax=panels[5], shrink=0.8, label="place in the window, row by row")
+    for panel in panels:
+        panel.set_xticks([])
+        panel.set_yticks([])
+    figure.savefig(path, dpi=85)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", type=Path, help="VGG-16's, from torchvision or Caffe's trunk")
+    parser.add_argument("--images", type=Path, help="a folder; else scikit-image's photographs")
+    parser.add_argument("--out", type=Path, default=Path("feature-maps.png"))
+    options = parser.parse_args(arguments)
+
+    network = vgg16(options.weights)
+    photographs = Photographs(options.images, network.prepare)
+    name, x = photographs.names[0], photographs[0][0][None]
+    print(f"VGG-16, {network.origin}; {name}")
+    with torch.no_grad():
+        maps = layer_outputs(network.model, x, list(LAYERS))
+    for layer, title in LAYERS.items():
+        numbers = maps[layer]
+        print(
+            f"{title}: {list(numbers.shape)}, {numbers.min():.3g} to {numbers.max():.3g}, "
+            f"mean {numbers.mean():.3g}, deviation {numbers.std():.3g}"
+        )
+    for kernel in (2, 3):
+        y, switches = relustat.functional.max_pool2d(maps["features.3"], kernel, 2)
+        print(f"\n{switches}\n{inspect_switches(switches)}")
+        restored = relustat.functional.max_unpool2d(y, switches)
+        again, _ = relustat.functional.max_pool2d(restored, kernel, 2)
+        print(f"unpooled and pooled again, it is the same: {torch.equal(again, y)}")
+    draw(network, x, maps, options.out)
+    print(f"\npicture: {options.out}")
+
+
+if __name__ == "__main__":
+    main()
