@@ -15,7 +15,7 @@ from PIL import Image
 
 import relustat
 
-MODULES = [f"relustat.{module.name}" for module in pkgutil.iter_modules(relustat.__path__)]
+MODULES = [module.name for module in pkgutil.walk_packages(relustat.__path__, "relustat.")]
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 
@@ -36,10 +36,12 @@ def test_readme(code, tmp_path, monkeypatch):
 
 
 def test_every_public_class_and_function_has_an_example():
-    for name in relustat.__all__:
-        thing = getattr(relustat, name)
-        if callable(thing) and thing not in (relustat.Bins, relustat.Report, relustat.Watch):
-            assert ">>> " in thing.__doc__, name
+    made_by_others = (relustat.Bins, relustat.Report, relustat.Watch)
+    for package in (relustat, relustat.analysis):
+        for name in package.__all__:
+            thing = getattr(package, name)
+            if callable(thing) and thing not in made_by_others:
+                assert ">>> " in thing.__doc__ or "What :func:`" in thing.__doc__, name
 
 
 @pytest.mark.parametrize("processes", [1, 2])
