@@ -138,8 +138,6 @@ def main(arguments=None):
     out = options.out or Path(f"relus-{options.model}.png")
     figure = plotting.histogram_grid(stats, columns=5)
     figure.suptitle(title, fontsize=10)
-    for axes in figure.axes:
-        axes.locator_params(axis="x", nbins=5)  # VGG-16's inputs are numbers of four digits
     with storage.replacing(out) as file:
         figure.savefig(file, format="png", dpi=90)
     print(f"picture: {out} (relustat {relustat.__version__})")

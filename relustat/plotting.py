@@ -140,6 +140,8 @@ def _draw(axes: Axes, histogram: Histogram | None) -> None:
         axes.stairs(density[: below.sum() - 1], edges[below], fill=True, color=_ZEROED)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0, None)
+    # Labels of four digits must not touch.
+    axes.locator_params(axis="x", nbins=5)
     if edges[0] < 0 < edges[-1]:
         axes.axvline(0, color="black", linewidth=0.6)
 
