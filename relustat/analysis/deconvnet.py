@@ -76,10 +76,8 @@ def deconvnet(
         raise ValueError(f"deconvnet: signal must be 'one' or 'activation', got {signal!r}")
     check_input("deconvnet", x)
     with torch.inference_mode(False), torch.enable_grad():
-        start = x.detach().requires_grad_()
         calls = RuledCalls("deconvnet", model, [layer], rule, overlap)
-        # The model may work in place.
-        output = calls.run(start.clone())[layer]
+        start, output = calls.run_with_gradient(x)
         check_unit("deconvnet", layer, output, unit)
         chosen = _choose(output, layer, unit, position)
         calls.check_rules(PathToInput("deconvnet", layer, output, start), layer)

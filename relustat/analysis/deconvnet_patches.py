@@ -142,8 +142,8 @@ def _patches_of(
 def _fields(model: nn.Module, x: Tensor, layer: str, positions: Tensor) -> list[Any]:
     """Of each position the rows and columns that it sees: within the input, and beyond."""
     with torch.inference_mode(False), torch.enable_grad():
-        start = x.detach().requires_grad_()
-        output = GeometryCalls("deconvnet_patches", model, [layer]).run(start.clone())[layer]
+        calls = GeometryCalls("deconvnet_patches", model, [layer])
+        start, output = calls.run_with_gradient(x)
         path = PathToInput("deconvnet_patches", layer, output, start)
     fields = []
     for position in positions.tolist():

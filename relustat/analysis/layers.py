@@ -77,6 +77,13 @@ class LayerCalls(TorchFunctionMode):
             )
         return {layer: self._outputs[layer] for layer in self._wanted}
 
+    def run_with_gradient(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """The input as a leaf that requires a gradient, and the output of the one wanted layer."""
+        x = batch.detach().requires_grad_()
+        # The model may work in place.
+        (output,) = self.run(x.clone()).values()
+        return x, output
+
     def on_relu(self, name: str, call: ReLUCall, compute: Callable[[], Any]) -> Any:  # noqa: ARG002
         """Computes a ReLU, which ``name`` names. Subclasses do it in their way."""
         return compute()

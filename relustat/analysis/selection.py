@@ -45,7 +45,7 @@ def positions_in(op: str, layer: str, output: Tensor, unit: int | None, position
     """
     samples, size = output.size(0), output.shape[2:]
     if isinstance(position, str) and position == "center":
-        position = [length // 2 for length in size]
+        position = torch.tensor([length // 2 for length in size], dtype=torch.int64)
     if isinstance(position, str):
         if position != "max":
             raise ValueError(f"{op}: position must be 'center', 'max' or indices, got {position!r}")

@@ -1,0 +1,64 @@
+"""The Gaussian most like a distribution over pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GaussianFit:
+    """A Gaussian over pixels.
+
+    Attributes:
+        center: its mean, in pixels along each axis; whole numbers are the centres of pixels.
+        covariance: float64 [axes, axes], in pixels squared.
+    """
+
+    center: tuple[float, ...]
+    covariance: Tensor
+
+    @classmethod
+    def to(cls, shares: Tensor) -> GaussianFit:
+        """Of the same mean and covariance, which is the Gaussian of maximum likelihood.
+
+        Args:
+            shares: of pixels, float64 [H, W] or of other axes; their sum is 1.
+
+        Example:
+            >>> import torch
+            >>> from relustat.analysis.gaussian_fit import GaussianFit
+            >>> fit = GaussianFit.to(torch.tensor([0.25, 0.0, 0.5, 0.0, 0.25]).double())
+            >>> fit.center, fit.covariance.item()
+            ((2.0,), 2.0)
+        """
+        lengths = [torch.arange(length, dtype=torch.float64) for length in shares.shape]
+        places = torch.stack(torch.meshgrid(*lengths, indexing="ij"), -1).flatten(0, -2)
+        share = shares.flatten()
+        center = share @ places
+        offsets = places - center
+        return cls(tuple(center.tolist()), (offsets * share[:, None]).mT @ offsets)
+
+    @property
+    def sigma(self) -> tuple[float, ...]:
+        """The standard deviation along each axis, in pixels."""
+        return tuple(self.covariance.diagonal().sqrt().tolist())
+
+    def density(self, places: Tensor) -> Tensor:
+        """The Gaussian's density for each pixel.
+
+        Args:
+            places: [..., axes], in pixels.
+
+        Returns:
+            float64 [...].
+
+        Raises:
+            ValueError: if the Gaussian has no width along some direction.
+        """
+        mean = torch.tensor(self.center, dtype=torch.float64)
+        normal = torch.distributions.MultivariateNormal(mean, self.covariance)
+        log_density: Tensor = normal.log_prob(places.double())
+        return log_density.exp()
