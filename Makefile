@@ -9,7 +9,7 @@ TORCH ?= torch==2.13.0
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help env build demo test asan tsan lint format bench-env bench bench-plots bench-smoke \
+.PHONY: help env build demo test asan tsan lint format bench-env bench bench-plots bench-smoke gallery \
   cuda-check gpu-check dist clean
 
 # Quoted wherever it is used: both paths may hold spaces.
@@ -31,6 +31,7 @@ help:
 	@echo "             memory or roofline; TABLE=file.md writes the table, WEIGHTS=vgg16.pt is VGG-16's"
 	@echo "make bench-smoke  threads, allocations and instruction counts; no clock"
 	@echo "make bench-plots  draw what make bench measured, into docs/"
+	@echo "make gallery     run the examples, and put their pictures into docs/gallery; WEIGHTS as above"
 	@echo "make cuda-check  compile the CUDA sources with nvcc; no GPU needed"
 	@echo "make gpu-check   build, test and measure on a GPU, with PYTHON's own PyTorch"
 	@echo "make build   compile the extension into $(VENV)"
@@ -94,6 +95,9 @@ bench-smoke: build
 
 bench-plots: bench-env
 	@$(PY) benchmarks/plots.py
+
+gallery: build
+	@$(PY) tools/gallery.py $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 # What benchmarks compare with, as pyproject.toml names it; the tests need none of it.
 bench-env: build

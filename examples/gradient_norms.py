@@ -76,20 +76,21 @@ def draw(found, path):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="MNIST's files; default: scikit-learn's digits")
-    parser.add_argument("--out", type=Path, default=Path("gradient-norms"))
+    parser.add_argument(
+        "--out", type=Path, default=Path("gradient-norms.png"), help="sounds are put beside it"
+    )
     options = parser.parse_args(arguments)
 
     images = demo_data.load(options.data, samples=10_000)
-    options.out.mkdir(parents=True, exist_ok=True)
     found = {}
     for name, (optimizer_class, settings) in SETTINGS.items():
         norms = found[name] = train(images, optimizer_class, settings)
-        sound = options.out / f"{name.lower().replace(',', '').replace(' ', '-')}.wav"
+        setting = name.lower().replace(",", "").replace(" ", "-")
+        sound = options.out.with_name(f"{options.out.stem}-{setting}.wav")
         norms.to_wav(sound)
         print(f"{name}: {sound}\n{norms}\n")
-    picture = options.out / "gradient-norms.png"
-    draw(found, picture)
-    print(f"picture: {picture}")
+    draw(found, options.out)
+    print(f"picture: {options.out}")
 
 
 if __name__ == "__main__":

@@ -96,13 +96,13 @@ def example():
 
 def test_example(example, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(example, "STEPS", 5)
-    example.main(["--out", str(tmp_path / "out")])
+    example.main(["--out", str(tmp_path / "norms.png")])
     told = capsys.readouterr().out
     for name in ("sgd-0.01", "sgd-0.1", "sgd-1.0", "sgd-0.03-wrong-sign", "adam-0.01"):
         assert f"{name}.wav\nlayer " in told
-        with wave.open(str(tmp_path / "out" / f"{name}.wav")) as sound:
+        with wave.open(str(tmp_path / f"norms-{name}.wav")) as sound:
             assert sound.getnframes() == 5 * 6 * 441
-    assert (tmp_path / "out" / "gradient-norms.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "norms.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_what_the_example_says_of_its_settings(example):
