@@ -15,7 +15,7 @@ tone for each layer, first to last, and a rest; the larger the norm, the higher 
 After C. S. Perone, "Listening to the neural network gradient norms during training", Terra
 Incognita, 2019, who did so with MNIST.
 
-    python examples/gradient_norms.py [--data folder-of-IDX-files] [--out folder]
+    python examples/gradient_norms.py [--data folder-of-IDX-files] [--out PNG]
 """
 
 import argparse
@@ -25,8 +25,7 @@ import torch
 import torch.nn.functional as F
 
 from relustat import demo, demo_data, extras
-from relustat.analysis import gradient_norms_plot
-from relustat.analysis.gradient_norms import GradientNorms
+from relustat.analysis import GradientNorms, gradient_norms_plot
 
 STEPS, BATCH = 200, 10
 

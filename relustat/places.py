@@ -91,7 +91,7 @@ class Places:
 
     def relu_paths(self) -> list[str]:
         """Paths of the modules that compute a ReLU."""
-        return [path for module, path in self._modules.items() if _computes_relu(module)]
+        return [path for module, path in self._modules.items() if computes_relu(module)]
 
     def opaque_paths(self) -> list[str]:
         """Paths of the modules into which nobody sees."""
@@ -155,7 +155,7 @@ def _free_key(modules: Iterable[nn.Module]) -> int:
     return next(key for key in itertools.count() if key not in taken)
 
 
-def _computes_relu(module: nn.Module) -> bool:
+def computes_relu(module: nn.Module) -> bool:
     if isinstance(module, nn.Threshold):
         return bool(module.threshold == 0 == module.value)
     return isinstance(module, nn.ReLU)

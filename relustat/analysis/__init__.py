@@ -4,17 +4,26 @@ Built on :func:`relustat.watch`, the ops and plain PyTorch. Numbers need torch a
 pictures (``plot()``, ``*_grid``) need matplotlib, clusters scikit-learn.
 """
 
+from .activation_rates import ActivationRates, Rates, Worst
 from .deconvnet import deconvnet
 from .deconvnet_patches import Patch, deconvnet_grid, deconvnet_patches
+from .gradient_norms import GradientNorms
 from .images import by_sigma, feature_images, filter_images, image_grid
 from .layers import layer_outputs
+from .receptive_field import ReceptiveField, receptive_field
+from .receptive_field_plot import receptive_field_grid
 from .strongest import StrongestActivations, strongest_activations
 from .switch_inspection import SwitchInspection, inspect_switches
 
 __all__ = [
+    "ActivationRates",
+    "GradientNorms",
     "Patch",
+    "Rates",
+    "ReceptiveField",
     "StrongestActivations",
     "SwitchInspection",
+    "Worst",
     "by_sigma",
     "deconvnet",
     "deconvnet_grid",
@@ -24,5 +33,7 @@ __all__ = [
     "image_grid",
     "inspect_switches",
     "layer_outputs",
+    "receptive_field",
+    "receptive_field_grid",
     "strongest_activations",
 ]

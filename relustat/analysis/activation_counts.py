@@ -1,0 +1,189 @@
+"""Counts from which activation and death rates are read: of outputs, and of gradients."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..call_counter import During
+from ..compiling import no_graph_of_its_own
+from ..counters import Counters, UnitDim
+from ..functional import counting_relu, is_countable, is_symbolic, keeps_numbers
+from ..places import named_modules
+from ..watching import watch
+
+_DROPOUT_LAYERS = (
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
+    *(nn.AlphaDropout, nn.FeatureAlphaDropout),
+)
+
+
+class LayerRates(NamedTuple):
+    """The rates of one layer over some calls, both between 0 and 1."""
+
+    activation: float
+    death: float
+
+
+class OutputCounts:
+    """Counts the outputs of a model's ReLUs and dropout layers, until closed.
+
+    Args:
+        model: not watched yet.
+        during: see :class:`relustat.analysis.ActivationRates`.
+
+    Raises:
+        TypeError, ValueError: see :func:`relustat.watch`.
+    """
+
+    def __init__(self, model: nn.Module, during: During) -> None:
+        self._dropouts: dict[str, Counters] = {}
+        with contextlib.ExitStack() as opened:
+            self._watch = opened.enter_context(watch(model, bins=None, during=during))
+            for module, path in named_modules(model):
+                if isinstance(module, _DROPOUT_LAYERS):
+                    # Dropout1d drops whole channels: those before the last dimension.
+                    unit_dim: UnitDim = -2 if isinstance(module, nn.Dropout1d) else "auto"
+                    counters = Counters(None, unit_dim=unit_dim)
+                    self._dropouts[path or "dropout"] = counters
+                    hook = module.register_forward_hook(_DropoutHook(counters, during))
+                    opened.callback(hook.remove)
+            self._opened = opened.pop_all()
+
+    def rates(self) -> dict[str, LayerRates]:
+        """Of the layers called since :meth:`reset`: ReLUs as they are executed, then dropouts."""
+        dropouts = {path: counters.stats for path, counters in self._dropouts.items()}
+        return {
+            name: LayerRates(stats.activation_rate, stats.death_rate)
+            for name, stats in (self._watch.stats | dropouts).items()
+            if stats.calls
+        }
+
+    def reset(self) -> None:
+        self._watch.reset()
+        for counters in self._dropouts.values():
+            counters.reset()
+
+    def close(self) -> None:
+        self._opened.close()
+
+
+class GradientCounts:
+    """Counts the gradients of a model's parameters, until closed.
+
+    Args:
+        model: of its modules, those that own both ``weight`` and ``bias`` are counted.
+        during: see :class:`relustat.analysis.ActivationRates`.
+    """
+
+    def __init__(self, model: nn.Module, during: During) -> None:
+        self._hooks: dict[str, _GradientHook] = {}
+        with contextlib.ExitStack() as opened:
+            for module, path in named_modules(model):
+                parameters = dict(module.named_parameters(recurse=False))
+                if not {"weight", "bias"} <= parameters.keys():
+                    continue
+                for name in ("weight", "bias"):
+                    if parameters[name].requires_grad:
+                        hook = _GradientHook(module, during)
+                        self._hooks[f"{path}.{name}" if path else name] = hook
+                        # Where a whole training step is compiled, graphs would be made of it.
+                        handle = parameters[name].register_post_accumulate_grad_hook(
+                            torch.compiler.disable(hook)
+                        )
+                        opened.callback(handle.remove)
+            self._opened = opened.pop_all()
+
+    def rates(self) -> dict[str, LayerRates]:
+        """Of the parameters that got a gradient since :meth:`reset`, in the model's order."""
+        rates = {name: hook.rates() for name, hook in self._hooks.items()}
+        return {name: found for name, found in rates.items() if found is not None}
+
+    def reset(self) -> None:
+        for hook in self._hooks.values():
+            hook.counts = None
+
+    def close(self) -> None:
+        self._opened.close()
+
+
+@no_graph_of_its_own
+class _DropoutHook:
+    """Counts what comes out of a dropout layer; that of a copied layer, for itself."""
+
+    def __init__(self, counters: Counters, during: During) -> None:
+        self._counters = counters
+        self._during = during
+
+    def __call__(self, module: nn.Module, _args: Any, output: Any) -> None:
+        if not (_is_time(module, self._during) and is_countable(output)) or is_symbolic(output):
+            return
+        count = _count if torch.compiler.is_dynamo_compiling() else _count_in_eager_code
+        count(output, self._counters)
+
+
+@no_graph_of_its_own
+def _count(output: Tensor, counters: Counters) -> None:
+    # No ReLU of the model, for the watch to see. Of magnitudes it gives 0 just where there was one.
+    with torch.no_grad(), torch._C.DisableTorchFunction():
+        counting_relu(output.abs(), counters, inplace=True)
+
+
+def _count_unseen(output: Tensor, counters: Counters) -> None:
+    # Modes that replay ops would miss these in a recomputation.
+    with torch._C._DisableTorchDispatch():
+        _count(output, counters)
+
+
+# Between two graphs the compiler would make another one of it.
+_count_in_eager_code: Callable[[Tensor, Counters], None] = torch.compiler.disable(_count_unseen)
+
+
+class _GradientHook:
+    """Counts a parameter's gradients, an accumulation a call.
+
+    Attributes:
+        counts: calls, entries that are active, and outputs that are dead; int64 [3] on the
+            gradient's device, None before the first.
+    """
+
+    def __init__(self, module: nn.Module, during: During) -> None:
+        # Parameters hold their hooks where the garbage collector does not look.
+        self._module = weakref.ref(module)
+        self._during = during
+        self._shape = (0, 0)
+        self.counts: Tensor | None = None
+
+    @torch.no_grad()
+    def __call__(self, parameter: Tensor) -> None:
+        gradient = parameter.grad
+        if gradient is None or not is_countable(gradient) or not keeps_numbers(gradient):
+            return
+        module = self._module()
+        if not gradient.numel() or module is None or not _is_time(module, self._during):
+            return
+        # A row for each output. (Counting ReLUs take a call in a backward pass for a repeated one.)
+        magnitudes = gradient.abs().reshape(gradient.shape[0] if gradient.dim() else 1, -1)
+        active, dead = magnitudes.gt(0).sum(), magnitudes.eq(0).all(1).sum()
+        counts = torch.stack((torch.ones_like(active), active, dead))
+        if self.counts is not None:
+            counts += self.counts.to(counts.device)
+        self.counts = counts
+        self._shape = (magnitudes.shape[0], magnitudes.shape[1])
+
+    def rates(self) -> LayerRates | None:
+        if self.counts is None:
+            return None
+        calls, active, dead = self.counts.tolist()
+        outputs, entries = self._shape
+        return LayerRates(active / (calls * outputs * entries), dead / (calls * outputs))
+
+
+@no_graph_of_its_own
+def _is_time(module: nn.Module, during: During) -> bool:
+    return during == "all" or module.training == (during == "train")
