@@ -1,5 +1,6 @@
 """Every example in the docstrings and the README runs and prints what it says."""
 
+import dataclasses
 import doctest
 import importlib
 import os
@@ -40,8 +41,9 @@ def test_every_public_class_and_function_has_an_example():
     for package in (relustat, relustat.analysis):
         for name in package.__all__:
             thing = getattr(package, name)
-            if callable(thing) and thing not in made_by_others:
-                assert ">>> " in thing.__doc__ or "What :func:`" in thing.__doc__, name
+            is_result = package is relustat.analysis and dataclasses.is_dataclass(thing)
+            if callable(thing) and thing not in made_by_others and not is_result:
+                assert ">>> " in thing.__doc__, name
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -8,6 +8,9 @@ from .activation_rates import ActivationRates, Rates, Worst
 from .deconvnet import deconvnet
 from .deconvnet_patches import Patch, deconvnet_grid, deconvnet_patches
 from .gradient_norms import GradientNorms
+from .hypercolumn_clusters import hypercolumn_clusters
+from .hypercolumns import Hypercolumns, hypercolumns
+from .hypercolumns_plot import hypercolumn_clusters_grid
 from .images import by_sigma, feature_images, filter_images, image_grid
 from .layers import layer_outputs
 from .receptive_field import ReceptiveField, receptive_field
@@ -18,6 +21,7 @@ from .switch_inspection import SwitchInspection, inspect_switches
 __all__ = [
     "ActivationRates",
     "GradientNorms",
+    "Hypercolumns",
     "Patch",
     "Rates",
     "ReceptiveField",
@@ -30,6 +34,9 @@ __all__ = [
     "deconvnet_patches",
     "feature_images",
     "filter_images",
+    "hypercolumn_clusters",
+    "hypercolumn_clusters_grid",
+    "hypercolumns",
     "image_grid",
     "inspect_switches",
     "layer_outputs",

@@ -113,6 +113,14 @@ def deconvnet_grid(
 
     Raises:
         ImportError: if matplotlib is missing.
+
+    Example:
+        >>> import torch, relustat
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 5), torch.nn.ReLU()).eval()
+        >>> loader = [torch.randn(4, 3, 16, 16) for _ in range(3)]
+        >>> figure = relustat.analysis.deconvnet_grid(model, loader, "1", [0, 5], k=4)
+        >>> [axes.get_title(loc="left")[:6] for axes in figure.axes[::2]]
+        ['unit 0', 'unit 5']
     """
     patches = deconvnet_patches(model, loader, layer, units, k, rule, overlap)
     return patch_grid(patches, f"{layer}, rule {rule!r}", to_image)

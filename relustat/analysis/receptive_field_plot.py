@@ -58,6 +58,13 @@ def receptive_field_grid(fields: Mapping[str, ReceptiveField], columns: int = 4)
     Raises:
         ValueError: if there is no field, or one has not two axes.
         ImportError: if matplotlib is missing.
+
+    Example:
+        >>> import torch, relustat
+        >>> model = torch.nn.Sequential(*(torch.nn.Conv2d(1, 1, 3) for _ in range(4))).eval()
+        >>> fields = {name: relustat.analysis.receptive_field(model, name) for name in "13"}
+        >>> len(relustat.analysis.receptive_field_grid(fields).axes)
+        2
     """
     if not fields:
         raise ValueError("receptive_field_grid: fields must be one or more, got none")

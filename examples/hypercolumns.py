@@ -1,0 +1,84 @@
+"""What VGG-16 computes above each pixel of a photograph: hypercolumns.
+
+A pixel's hypercolumn is all activations of the network above it, from layers of any size; coarse
+ones are interpolated. Averaged, those of early layers (conv1_2 and conv2_2) show edges, sharply;
+those of late ones (conv4_3 and conv5_3) where the network recognises something, and only roughly.
+The last layers of all five blocks together, 1,472 channels, tell pixels apart: k-means finds
+regions of a picture in them, without labels. These share a texture, or the nearness of edges; they
+are seldom whole things.
+
+Hariharan et al., Hypercolumns for Object Segmentation and Fine-grained Localization, CVPR 2015.
+The choice of layers and the clusters are Perone's: Convolutional hypercolumns in Python, 2016.
+
+    python examples/hypercolumns.py [--weights vgg16-397923af.pth] [--images DIR] [--out FILE]
+"""
+
+import argparse
+from pathlib import Path
+
+from networks import VGG16_RELUS, vgg16
+from photographs import Photographs
+
+from relustat import extras
+from relustat.analysis.hypercolumn_clusters import hypercolumn_clusters
+from relustat.analysis.hypercolumns import hypercolumns
+
+LAYERS = {
+    name: VGG16_RELUS[name] for name in ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
+}
+EARLY, LATE = ("conv1_2", "conv2_2"), ("conv4_3", "conv5_3")
+
+
+def pictures_of(photograph, columns, clusters):
+    """By title; the clusters are found here."""
+    return {
+        "photograph": photograph.clamp(0, 1).permute(1, 2, 0),
+        f"mean of {' and '.join(EARLY)}": columns.mean([LAYERS[name] for name in EARLY])[0],
+        f"mean of {' and '.join(LATE)}": columns.mean([LAYERS[name] for name in LATE])[0],
+        f"{clusters} clusters, all five layers": hypercolumn_clusters(columns, clusters)[0],
+    }
+
+
+def draw(rows, origin, path):
+    figure_module = extras.need("matplotlib.figure", "plot", "the picture")
+    figure = figure_module.Figure(figsize=(9.2, 2.35 * len(rows) + 0.5), layout="constrained")
+    panels = figure.subplots(len(rows), len(rows[0]), squeeze=False)
+    for title, panel in zip(rows[0], panels[0], strict=True):
+        panel.set_title(title, fontsize=9)
+    for row, pictures in zip(panels, rows, strict=True):
+        for panel, picture in zip(row, pictures.values(), strict=True):
+            panel.imshow(picture.numpy(), cmap="magma")
+            panel.set_axis_off()
+    figure.suptitle(f"hypercolumns of VGG-16, {origin}", fontsize=10)
+    figure.savefig(path, dpi=90)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", type=Path, help="VGG-16's, from torchvision or Caffe's trunk")
+    parser.add_argument("--images", type=Path, help="a folder; else scikit-image's photographs")
+    parser.add_argument("--limit", type=int, default=3, help="at most so many photographs")
+    parser.add_argument("--clusters", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("hypercolumns.jpg"))
+    options = parser.parse_args(arguments)
+
+    network = vgg16(options.weights)
+    photographs = Photographs(options.images, network.prepare, options.limit)
+    print(f"VGG-16, {network.origin}; {len(photographs)} photographs, {photographs.summary()}")
+    rows = []
+    for name, (x, _) in zip(photographs.names, photographs, strict=True):
+        columns = hypercolumns(network.model, x[None], list(LAYERS.values()))
+        pictures = pictures_of(network.prepare.undo(x), columns, options.clusters)
+        rows.append(pictures)
+        *_, labels = pictures.values()
+        shares = labels.flatten().bincount() / labels.numel()
+        print(
+            f"{name}: {list(columns.shape)}, mean {columns.mean().mean():.3g}; "
+            f"clusters of {', '.join(f'{share:.1%}' for share in shares)}"
+        )
+    draw(rows, network.origin, options.out)
+    print(f"picture: {options.out}")
+
+
+if __name__ == "__main__":
+    main()

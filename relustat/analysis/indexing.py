@@ -1,0 +1,61 @@
+"""Indices as a tensor takes them, for what is like a tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def places_of(op: str, index: tuple[Any, ...], shape: Sequence[int]) -> list[range]:
+    """The places that integers and slices ask for, one range for each dimension of ``shape``.
+
+    Raises:
+        TypeError: if an index is anything else.
+        ValueError: if a slice's step is not above 0.
+        IndexError: if there are too many indices, or one is outside its dimension.
+    """
+    if len(index) > len(shape):
+        raise IndexError(f"{op}: there must be at most {len(shape)} indices, got {len(index)}")
+    every = (slice(None),) * (len(shape) - len(index))
+    asked = zip((*index, *every), shape, strict=True)
+    return [_places(op, each, dim, length) for dim, (each, length) in enumerate(asked)]
+
+
+def counted_from_start(op: str, which: str, places: Tensor, length: int) -> Tensor:
+    """Places as int64 within 0 and ``length``; negative ones count from the end.
+
+    Raises:
+        TypeError: if they are no integers; ``which`` names them.
+        IndexError: if one is outside.
+    """
+    if places.dtype == torch.bool or places.is_floating_point() or places.is_complex():
+        raise TypeError(f"{op}: {which} must be integers, got {places.dtype}")
+    places = places.long()
+    outside = places[(places < -length) | (places >= length)]
+    if len(outside):
+        raise IndexError(
+            f"{op}: {which} must be within {-length} and {length - 1}, got {int(outside[0])}"
+        )
+    return places % length
+
+
+def _places(op: str, index: Any, dim: int, length: int) -> range:
+    if isinstance(index, slice):
+        if index.step is not None and index.step < 1:
+            raise ValueError(f"{op}: a slice's step must be above 0, got {index.step}")
+        return range(*index.indices(length))
+    if isinstance(index, bool) or not isinstance(index, Integral):
+        raise TypeError(
+            f"{op}: an index must be an integer or a slice, got a {type(index).__name__}"
+        )
+    place = int(index)
+    if not -length <= place < length:
+        raise IndexError(
+            f"{op}: an index of dimension {dim} must be within {-length} and {length - 1}, "
+            f"got {place}"
+        )
+    return range(place % length, place % length + 1)
