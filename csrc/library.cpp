@@ -14,6 +14,10 @@ TORCH_LIBRARY(relustat, m) {
       "-> ()",
       {at::Tag::pt2_compliant_tag});
 
+  // A hash of which elements of each sample are above 0: see activation_key.h. x: [samples, ...].
+  // The result: int64 [samples].
+  m.def("activation_hash(Tensor x, int salt) -> Tensor", {at::Tag::pt2_compliant_tag});
+
   // A pooling is given by one number for each of its one to three axes. offsets: of each largest
   // value in its window; uint8, or int16 where a window has more than 256 cells.
   m.def(

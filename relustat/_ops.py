@@ -26,6 +26,7 @@ KERNEL_DTYPES = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.f
 
 counting_relu: Any = torch.ops.relustat.counting_relu.default
 counting_relu_: Any = torch.ops.relustat.counting_relu_.default
+activation_hash: Any = torch.ops.relustat.activation_hash.default
 max_pool: Any = torch.ops.relustat.max_pool.default
 max_unpool: Any = torch.ops.relustat.max_unpool.default
 max_unpool_backward: Any = torch.ops.relustat.max_unpool_backward.default
@@ -40,6 +41,12 @@ def _(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int) -
 @torch.library.register_fake("relustat::counting_relu_")
 def _(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int) -> None:
     reference.check(x, counters, edges, unit_dim, binning)
+
+
+@torch.library.register_fake("relustat::activation_hash")
+def _(x: Tensor, salt: int) -> Tensor:  # noqa: ARG001
+    reference.check_activation_hash(x)
+    return x.new_empty(x.shape[0], dtype=torch.int64)
 
 
 @torch.library.register_fake("relustat::max_pool")

@@ -1,6 +1,7 @@
 // Includes every loop and lists them. A file that compiles them for its instruction set says
 // before which it is: RELUSTAT_ISA, and RELUSTAT_VECTOR_BYTES.
 
+#include "activation_hash_body.h"
 #include "check_switches_body.h"
 #include "counting_relu_body.h"
 #include "kernels.h"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr Kernels kKernels = {
     .counting_relu = count_share,
+    .activation_hash = activation_hash_share,
     .max_pool = max_pool_share,
     .check_switches = check_switches_share,
     .max_unpool = max_unpool_share,

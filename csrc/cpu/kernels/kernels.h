@@ -1,5 +1,6 @@
 #pragma once
 
+#include "activation_hash.h"
 #include "check_switches.h"
 #include "counting_relu.h"
 #include "max_pool.h"
@@ -11,6 +12,7 @@ namespace relustat::cpu {
 // Every loop, compiled for one instruction set.
 struct Kernels {
   void (*counting_relu)(const CountingReluShare&);
+  void (*activation_hash)(const ActivationHashShare&);
   void (*max_pool)(const MaxPoolShare&);
   bool (*check_switches)(const SwitchesShare&);
   void (*max_unpool)(const MaxUnpoolShare&);
