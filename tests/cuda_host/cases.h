@@ -13,7 +13,8 @@ struct Case {
     kMaxUnpoolBackward,
     kCheckSwitches,
     kDivide,
-    kFitsNarrowIndex
+    kFitsNarrowIndex,
+    kActivationHash
   };
 
   // Allocated to the byte, so that AddressSanitizer sees what lies beyond.
@@ -43,3 +44,4 @@ void run_max_unpool_backward(Case& call);
 void run_check_switches(Case& call);
 void run_divide(Case& call);
 void run_fits_narrow_index(Case& call);
+void run_activation_hash(Case& call);

@@ -144,6 +144,10 @@ T atomicAdd(T* word, T value) {
   return std::atomic_ref(*word).fetch_add(value);
 }
 template <class T>
+T atomicXor(T* word, T value) {
+  return std::atomic_ref(*word).fetch_xor(value);
+}
+template <class T>
 T atomicExch(T* word, T value) {
   return std::atomic_ref(*word).exchange(value);
 }

@@ -62,6 +62,9 @@ int main() {
       case Case::kFitsNarrowIndex:
         run_fits_narrow_index(call);
         break;
+      case Case::kActivationHash:
+        run_activation_hash(call);
+        break;
     }
     for (const Case::Buffer& buffer : call.buffers) {
       std::fwrite(buffer.data(), buffer.bytes, 1, stdout);
