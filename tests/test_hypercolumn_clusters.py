@@ -1,6 +1,5 @@
 """Clusters of pixels against scikit-learn's KMeans."""
 
-import doctest
 import importlib
 import itertools
 import sys
@@ -133,7 +132,3 @@ def test_clustering_says_what_to_install(columns, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
     with pytest.raises(ImportError, match=r"pip install 'relustat\[analysis\]'"):
         hypercolumn_clusters(columns)
-
-
-def test_docstrings():
-    assert doctest.testmod(clusters_module).failed == 0

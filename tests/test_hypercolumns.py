@@ -1,6 +1,5 @@
 """Hypercolumns against F.interpolate and torch.cat."""
 
-import doctest
 import importlib
 import runpy
 import sys
@@ -323,7 +322,3 @@ def test_example(tmp_path, monkeypatch, capsys):
     assert lines[1].endswith("clusters of 25.0%, 75.0%")
     with Image.open(tmp_path / "picture.jpg") as picture:
         assert picture.width == 828
-
-
-def test_docstrings():
-    assert doctest.testmod(hypercolumns_module).failed == 0

@@ -4,6 +4,7 @@ Built on :func:`relustat.watch`, the ops and plain PyTorch. Numbers need torch a
 pictures (``plot()``, ``*_grid``) need matplotlib, clusters scikit-learn.
 """
 
+from .activation_patterns import ActivationPatterns, activation_patterns
 from .activation_rates import ActivationRates, Rates, Worst
 from .deconvnet import deconvnet
 from .deconvnet_patches import Patch, deconvnet_grid, deconvnet_patches
@@ -19,6 +20,7 @@ from .strongest import StrongestActivations, strongest_activations
 from .switch_inspection import SwitchInspection, inspect_switches
 
 __all__ = [
+    "ActivationPatterns",
     "ActivationRates",
     "GradientNorms",
     "Hypercolumns",
@@ -28,6 +30,7 @@ __all__ = [
     "StrongestActivations",
     "SwitchInspection",
     "Worst",
+    "activation_patterns",
     "by_sigma",
     "deconvnet",
     "deconvnet_grid",

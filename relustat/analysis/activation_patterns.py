@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from .. import _ops
 from ..relu_calls import ReLUCall
 from ..report import align
+from .batches import batches
 from .layers import LayerCalls
 
 _OP = "activation_patterns"
@@ -109,7 +110,7 @@ def activation_patterns(model: nn.Module, loader: Iterable[Any]) -> ActivationPa
     Args:
         model: in evaluation mode.
         loader: gives batches of inputs, float [samples, ...], or tuples or lists that begin with
-            one. All inputs are of one size, lest a unit be another thing from batch to batch.
+            one; a tensor is one batch. All inputs are of one size, lest a unit be another thing from batch to batch.
 
     Returns:
         Counts and hashes. A ReLU whose input's first dimension is not the batch's is left out and
@@ -130,23 +131,18 @@ def activation_patterns(model: nn.Module, loader: Iterable[Any]) -> ActivationPa
         0                 2         2    66.7%
         all together      2         2    66.7%
     """
-    if isinstance(loader, Tensor):
-        raise TypeError(f"{_OP}: loader must give batches, got a Tensor; a list of it has one")
     calls = _PatternCalls(model)
     samples = 0
     layers: dict[str, _Distinct] = {}
     network = _Distinct()
     with torch.no_grad():
-        for batch in loader:
-            x = _input_of(batch)
+        for x in batches(_OP, loader):
             hashes = calls.hashes_of(x)
             samples += len(x)
             for name, each in hashes.items():
                 layers.setdefault(name, _Distinct()).add(each)
             # Each layer has a salt of its own: this is the hash of all units' pattern.
             network.add(np.bitwise_xor.reduce(list(hashes.values())))
-    if not samples:
-        raise ValueError(f"{_OP}: loader must give samples, got none")
     return ActivationPatterns(
         samples,
         calls.units,
@@ -230,13 +226,3 @@ class _Distinct:
         self._new.clear()
         self._new_count = 0
         return self._sorted
-
-
-def _input_of(batch: Any) -> Tensor:
-    x = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
-    if not isinstance(x, Tensor) or x.dim() == 0:
-        raise TypeError(
-            f"{_OP}: loader must give tensors [samples, ...], or tuples that begin with one, "
-            f"got {type(batch).__name__}"
-        )
-    return x
