@@ -10,7 +10,7 @@ import pytest
 import table
 import torch
 
-PARTS = ("relu", "pool", "network", "scaling", "memory", "roofline")
+PARTS = ("relu", "pool", "network", "analysis", "scaling", "memory", "roofline")
 _rows = []
 
 

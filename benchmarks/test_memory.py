@@ -4,8 +4,8 @@ import functools
 
 import pytest
 import torch
+from allocations import peak
 from torch import nn
-from torch.profiler import ProfilerActivity, profile
 
 from relustat import CountingReLU, LinearBins, LogBins, MaxPool2d
 from relustat.reference import HEADER, slot_count
@@ -86,20 +86,6 @@ def test_memory_pool_peak(weighed, shape, geometry):
     taken = weighed(ours, theirs(), what="forward's peak", rival="nn.MaxPool2d", geometry=geometry)
     assert taken == y.nbytes + y.numel()
     assert theirs() == y.nbytes + 8 * y.numel()
-
-
-def peak(compute):
-    """The most bytes that PyTorch's allocator gave out at once during ``compute()``."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
-        output = compute()
-    events = profiled.profiler.kineto_results.events()
-    changes = [event for event in events if event.name() == "[memory]"]
-    held = most = 0
-    for change in sorted(changes, key=lambda event: event.start_ns()):
-        held += change.nbytes()
-        most = max(most, held)
-    assert most >= output.nbytes
-    return most
 
 
 def saved_for_backward(compute):

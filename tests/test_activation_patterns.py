@@ -235,11 +235,11 @@ class OnOddDays(nn.Module):
     [
         (3, [], TypeError, "model must be an nn.Module, got int"),
         (nn.ReLU(), [torch.ones(2, 3)], ValueError, "must be in evaluation mode, got the ReLU"),
-        (nn.ReLU().eval(), [], ValueError, "must give at least one batch, got none"),
-        (nn.ReLU().eval(), [torch.ones(0, 3)], ValueError, r"samples along dim 0, got \[0, 3\]"),
-        (nn.ReLU().eval(), [{"x": 1}], TypeError, "must give tensors, or .*, got dict"),
-        (nn.ReLU().eval(), [()], TypeError, "must give tensors, or .*, got tuple"),
-        (nn.ReLU().eval(), [torch.ones([])], ValueError, r"samples along dim 0, got \[\]"),
+        (nn.ReLU().eval(), [], ValueError, "must give samples, got none"),
+        (nn.ReLU().eval(), [torch.ones(0, 3)], ValueError, "must give samples, got none"),
+        (nn.ReLU().eval(), [{"x": 1}], TypeError, "must give tensors .*, got dict"),
+        (nn.ReLU().eval(), [()], TypeError, "must give tensors .*, got tuple"),
+        (nn.ReLU().eval(), [torch.ones([])], TypeError, "got a 0-D tensor as batch 0"),
         (nn.Tanh().eval(), [torch.ones(2, 3)], ValueError, "must compute a ReLU of .*, got none$"),
         (
             nn.Sequential(nn.ReLU()).eval(),

@@ -99,12 +99,12 @@ def test_bad_input(model, data):
         ask(model, data.split(4), "4", [0], k=0)
     with pytest.raises(ValueError, match="units must name at least one"):
         ask(model, data.split(4), "4", [])
-    with pytest.raises(ValueError, match="at least one batch, got none"):
+    with pytest.raises(ValueError, match="must give samples, got none"):
         ask(model, [], "4", [0])
     with pytest.raises(TypeError, match="got dict as batch 0"):
         ask(model, [{"x": data}], "4", [0])
-    with pytest.raises(ValueError, match=r"along dim 0, got \[0, 3, 20, 24\] as batch 1"):
-        ask(model, [data, data[:0]], "4", [0])
+    with pytest.raises(ValueError, match="must give samples, got none"):
+        ask(model, [data[:0]], "4", [0])
     with pytest.raises(ValueError, match="got '5'; near names"):
         ask(model, [data], "5", [0])
     with pytest.raises(ValueError, match="in training mode"):

@@ -48,7 +48,7 @@ nn.init.constant_(DEAD[0].bias, -1000)
         ),
         (network(), "3", {"position": "max"}, ValueError, "'center' or indices, got 'max'"),
         (network(), "3", {"samples": 0}, ValueError, "samples must be positive, got 0"),
-        (network(), "3", {"data": []}, ValueError, "at least one batch, got none"),
+        (network(), "3", {"data": []}, ValueError, "must give samples, got none"),
         (network(), "3", {"data": images().int()}, TypeError, "floating point .*, got torch.int32"),
         (
             network(),

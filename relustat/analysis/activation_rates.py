@@ -90,7 +90,7 @@ class ActivationRates:
 
     Example:
         >>> import torch
-        >>> from relustat.analysis.activation_rates import ActivationRates
+        >>> from relustat.analysis import ActivationRates
         >>> model = torch.nn.Sequential(torch.nn.Linear(1, 2), torch.nn.ReLU())
         >>> with torch.no_grad():
         ...     _ = model[0].weight.copy_(torch.tensor([[1.0], [-1.0]])), model[0].bias.zero_()

@@ -16,24 +16,29 @@ def batches(op: str, loader: Iterable[Any]) -> Iterator[Tensor]:
         loader: gives tensors, or tuples or lists whose first element is one, as a ``DataLoader``
             with labels does. A tensor is one batch.
 
+    Returns:
+        What holds samples; empty batches are passed over.
+
     Raises:
         TypeError: if something else is given.
-        ValueError: if nothing is, or a batch is empty.
+        ValueError: if there is no sample.
     """
     if isinstance(loader, Tensor):
         loader = [loader]
-    index = -1
+    is_empty = True
     for index, batch in enumerate(loader):
         x = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
-        if not isinstance(x, Tensor):
+        if not isinstance(x, Tensor) or x.ndim == 0:
             raise TypeError(
-                f"{op}: the loader must give tensors, or tuples that begin with one, got "
-                f"{type(batch).__name__} as batch {index}"
+                f"{op}: the loader must give tensors [samples, ...], or tuples that begin with "
+                f"one, got {_described(batch)} as batch {index}"
             )
-        if x.ndim == 0 or x.size(0) == 0:
-            raise ValueError(
-                f"{op}: batches must hold samples along dim 0, got {list(x.shape)} as batch {index}"
-            )
-        yield x
-    if index < 0:
-        raise ValueError(f"{op}: the loader must give at least one batch, got none")
+        if x.size(0):
+            is_empty = False
+            yield x
+    if is_empty:
+        raise ValueError(f"{op}: the loader must give samples, got none")
+
+
+def _described(batch: Any) -> str:
+    return "a 0-D tensor" if isinstance(batch, Tensor) else type(batch).__name__

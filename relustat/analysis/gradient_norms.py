@@ -62,7 +62,7 @@ class GradientNorms:
 
     Example:
         >>> import torch
-        >>> from relustat.analysis.gradient_norms import GradientNorms
+        >>> from relustat.analysis import GradientNorms
         >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU())
         >>> norms = GradientNorms(model)
         >>> model(torch.ones(2, 4)).sum().backward()

@@ -31,7 +31,7 @@ def hypercolumn_clusters(columns: Hypercolumns, clusters: int = 2, *, seed: int 
     thirds of the variance, the fifth a thousandth at most. Choose the layers by that.
 
     Args:
-        columns: from :func:`relustat.analysis.hypercolumns.hypercolumns`, without NaN or infinity.
+        columns: from :func:`relustat.analysis.hypercolumns`, without NaN or infinity.
         clusters: how many, at most as many as pixels.
         seed: of the random order and of the starts; the same seed gives the same labels.
 
@@ -44,8 +44,8 @@ def hypercolumn_clusters(columns: Hypercolumns, clusters: int = 2, *, seed: int 
 
     Example:
         >>> import torch
-        >>> from relustat.analysis.hypercolumn_clusters import hypercolumn_clusters
-        >>> from relustat.analysis.hypercolumns import hypercolumns
+        >>> from relustat.analysis import hypercolumn_clusters
+        >>> from relustat.analysis import hypercolumns
         >>> x = torch.tensor([[0.0, 9.0, 0.1], [0.2, 8.0, 0.0]])[None, None]
         >>> columns = hypercolumns(torch.nn.Sequential(torch.nn.ReLU()).eval(), x, ["0"])
         >>> hypercolumn_clusters(columns)

@@ -53,7 +53,7 @@ def hypercolumns(
 
     Example:
         >>> import torch, relustat
-        >>> from relustat.analysis.hypercolumns import hypercolumns
+        >>> from relustat.analysis import hypercolumns
         >>> pool, convolution = torch.nn.MaxPool2d(2), torch.nn.Conv2d(3, 8, 3, padding=1)
         >>> model = torch.nn.Sequential(convolution, torch.nn.ReLU(), pool).eval()
         >>> columns = hypercolumns(model, torch.randn(2, 3, 32, 32), ["1", "2"])
@@ -130,7 +130,7 @@ class Hypercolumns:
 
         Example:
             >>> import torch
-            >>> from relustat.analysis.hypercolumns import hypercolumns
+            >>> from relustat.analysis import hypercolumns
             >>> model = torch.nn.Sequential(torch.nn.AvgPool2d(2)).eval()
             >>> x = torch.tensor([[0.0, 0.0, 4.0, 4.0]]).expand(1, 1, 4, 4)
             >>> hypercolumns(model, x, ["0"]).at([0, 0], [1, -2]).flatten()

@@ -45,12 +45,17 @@ def hypercolumn_clusters_grid(photographs: Tensor, labels: Tensor) -> Figure:
 
     Args:
         photographs: RGB in 0 to 1, float [N, 3, H, W].
-        labels: int64 [N, h, w], of
-            :func:`relustat.analysis.hypercolumn_clusters.hypercolumn_clusters`.
+        labels: int64 [N, h, w], of :func:`relustat.analysis.hypercolumn_clusters`.
 
     Raises:
         ValueError: if they have other shapes.
         ImportError: if matplotlib is missing.
+
+    Example:
+        >>> import torch, relustat
+        >>> photographs, labels = torch.rand(2, 3, 8, 8), torch.randint(2, (2, 8, 8))
+        >>> len(relustat.analysis.hypercolumn_clusters_grid(photographs, labels).axes)
+        4
     """
     if photographs.ndim != 4 or photographs.shape[1] != 3:
         raise ValueError(

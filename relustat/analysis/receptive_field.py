@@ -143,7 +143,7 @@ def receptive_field(
 
     Example:
         >>> import torch, relustat
-        >>> from relustat.analysis.receptive_field import receptive_field
+        >>> from relustat.analysis import receptive_field
         >>> convolutions = [torch.nn.Conv2d(1, 1, 3, padding=1, bias=False) for _ in range(6)]
         >>> model = torch.nn.Sequential(*convolutions).eval()
         >>> for parameter in model.parameters():
