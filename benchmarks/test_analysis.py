@@ -1,6 +1,7 @@
 """The analyses, against what they cannot be faster than, or what one would do instead."""
 
 import copy
+import itertools
 
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ def test_activation_hash(paired, shape):
 def test_activation_patterns(paired):
     """The write-up's count: 10,000 images through its MLP, 11.3 million ReLU outputs."""
     sizes = (784, 750, 320, 50, 10)
-    layers = [nn.Linear(*pair) for pair in zip(sizes, sizes[1:], strict=False)]
+    layers = [nn.Linear(*pair) for pair in itertools.pairwise(sizes)]
     model = nn.Sequential(*(part for layer in layers for part in (layer, nn.ReLU()))).eval()
     images = torch.randn(10_000, 784).split(1000)
 

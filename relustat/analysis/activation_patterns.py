@@ -110,7 +110,8 @@ def activation_patterns(model: nn.Module, loader: Iterable[Any]) -> ActivationPa
     Args:
         model: in evaluation mode.
         loader: gives batches of inputs, float [samples, ...], or tuples or lists that begin with
-            one; a tensor is one batch. All inputs are of one size, lest a unit be another thing from batch to batch.
+            one; a tensor is one batch. All inputs are of one size, lest a unit be another thing
+            from batch to batch.
 
     Returns:
         Counts and hashes. A ReLU whose input's first dimension is not the batch's is left out and
