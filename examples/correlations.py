@@ -1,0 +1,81 @@
+"""Correlations with intervals, in numbers and in words.
+
+found = Correlation.of(zeros, losses)               # Spearman's and Pearson's
+print(found, found.in_words("test loss"))
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+RESAMPLES = 2000
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A correlation, and the 2.5th and 97.5th percentile of those of resampled pairs."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
+
+    @property
+    def sign(self) -> int:
+        """Of all that lies in the interval; 0 where it holds 0."""
+        return int(self.low > 0) - int(self.high < 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Correlation:
+    """Of two lists of numbers: Spearman's, of their ranks, and Pearson's."""
+
+    spearman: Interval
+    pearson: Interval
+
+    @classmethod
+    def of(cls, a: npt.ArrayLike, b: npt.ArrayLike) -> Correlation | None:
+        """With 95 % bootstrap intervals, the same for the same numbers. None: ``a`` is constant."""
+        x, y = np.asarray(a, float), np.asarray(b, float)
+        if np.ptp(x) == 0 or np.ptp(y) == 0:
+            return None
+        drawn = np.random.default_rng(0).integers(len(x), size=(RESAMPLES, len(x)))
+        intervals = []
+        for correlate in (spearman, pearson):
+            resampled = [correlate(x[each], y[each]) for each in drawn]
+            intervals.append(Interval(correlate(x, y), *np.nanpercentile(resampled, [2.5, 97.5])))
+        return cls(*intervals)
+
+    def in_words(self, other: str) -> str:
+        """What may be said of it, where ``other`` is what the second list holds."""
+        signs = {self.spearman.sign, self.pearson.sign}
+        if signs == {0}:
+            return "no correlation can be seen"
+        if len(signs) > 1:
+            return "unclear: one of the intervals holds 0"
+        return f"where more, a {'higher' if signs == {1} else 'lower'} {other}"
+
+
+def pearson(x: Values, y: Values) -> float:
+    """NaN where either is constant."""
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return np.nan
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def spearman(x: Values, y: Values) -> float:
+    """NaN where either is constant."""
+    return pearson(ranks(x), ranks(y))
+
+
+def ranks(x: Values) -> Values:
+    """From 1; equal values share the mean of theirs."""
+    _, places, counts = np.unique(x, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[places]
