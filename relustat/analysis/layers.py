@@ -115,7 +115,7 @@ class LayerCalls(TorchFunctionMode):
             func, args, kwargs = F.relu, (call.x, call.inplace), {}
         path, name = self._within[-1]
         if path in self._relu_modules:
-            return self.on_relu(name, call, lambda: func(*args, **kwargs))
+            return self.on_relu(name or "relu", call, lambda: func(*args, **kwargs))
         name = self._next_name(path, is_module=False)
         output = self.on_relu(name, call, lambda: func(*args, **kwargs))
         self._reach(name, output)
