@@ -164,6 +164,12 @@ def main(arguments=None):
     parser.add_argument("--epochs", type=int, default=20, help="of the CNNs; the MLP has 50")
     parser.add_argument("--out", type=Path, default=Path("activation-rates.png"))
     options = parser.parse_args(arguments)
+    if options.samples < 1:
+        parser.error(f"--samples must be at least 1, got {options.samples}")
+    if options.epochs < 1:
+        parser.error(f"--epochs must be at least 1, got {options.epochs}")
+    if not options.out.parent.is_dir():
+        parser.error(f"--out must be in a folder that exists, got {options.out}")
 
     torch.manual_seed(0)
     points, labels = clouds(torch.Generator().manual_seed(42))

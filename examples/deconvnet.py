@@ -30,6 +30,12 @@ from relustat.analysis import by_sigma, deconvnet_grid, deconvnet_patches, layer
 RULES = ("deconvnet", "guided", "gradient")
 
 
+def width_of(model, layer):
+    """How many units it has: a smallest image is enough to see."""
+    with torch.no_grad():
+        return layer_outputs(model, torch.zeros(1, 3, 32, 32), [layer])[layer].shape[1]
+
+
 def most_active_units(model, loader, layer, count):
     """The units that are most active in most of the photographs."""
     peaks = []
@@ -69,12 +75,19 @@ def main(arguments=None):
     parser.add_argument("--strongest", type=int, default=4, help="photographs for each unit")
     parser.add_argument("--out", type=Path, default=Path("deconvnet.png"))
     options = parser.parse_args(arguments)
+    if options.images is not None and not options.images.is_dir():
+        parser.error(f"--images must be a folder, got {options.images}")
+    if not options.out.parent.is_dir():
+        parser.error(f"--out must be in a folder that exists, got {options.out}")
 
     network = vgg16(options.weights)
+    layer = VGG16_RELUS[options.layer]
+    width = width_of(network.model, layer)
+    if not all(0 <= unit < width for unit in options.units or []):
+        parser.error(f"--units must be within 0 and {width - 1}, got {options.units}")
     photographs = Photographs(options.images, network.prepare)
     loader = DataLoader(photographs, batch_size=8)
     print(f"VGG-16, {network.origin}; {len(photographs)} photographs, {photographs.summary()}")
-    layer = VGG16_RELUS[options.layer]
     units = options.units or most_active_units(network.model, loader, layer, 8)
 
     def to_image(x):

@@ -72,6 +72,8 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("deconvnet-switches.png"))
     options = parser.parse_args(arguments)
+    if not options.out.parent.is_dir():
+        parser.error(f"--out must be in a folder that exists, got {options.out}")
 
     x = feature_map()
     y, switches = max_pool2d(x, KERNEL, STRIDE)

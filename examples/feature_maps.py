@@ -65,6 +65,10 @@ def main(arguments=None):
     parser.add_argument("--images", type=Path, help="a folder; else scikit-image's photographs")
     parser.add_argument("--out", type=Path, default=Path("feature-maps.png"))
     options = parser.parse_args(arguments)
+    if options.images is not None and not options.images.is_dir():
+        parser.error(f"--images must be a folder, got {options.images}")
+    if not options.out.parent.is_dir():
+        parser.error(f"--out must be in a folder that exists, got {options.out}")
 
     network = vgg16(options.weights)
     photographs = Photographs(options.images, network.prepare)

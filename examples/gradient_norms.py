@@ -79,6 +79,8 @@ def main(arguments=None):
         "--out", type=Path, default=Path("gradient-norms.png"), help="sounds are put beside it"
     )
     options = parser.parse_args(arguments)
+    if not options.out.parent.is_dir():
+        parser.error(f"--out must be in a folder that exists, got {options.out}")
 
     images = demo_data.load(options.data, samples=10_000)
     found = {}

@@ -61,6 +61,14 @@ def main(arguments=None):
     parser.add_argument("--clusters", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("hypercolumns.jpg"))
     options = parser.parse_args(arguments)
+    if options.limit < 1:
+        parser.error(f"--limit must be at least 1, got {options.limit}")
+    if options.clusters < 1:
+        parser.error(f"--clusters must be at least 1, got {options.clusters}")
+    if options.images is not None and not options.images.is_dir():
+        parser.error(f"--images must be a folder, got {options.images}")
+    if not options.out.parent.is_dir():
+        parser.error(f"--out must be in a folder that exists, got {options.out}")
 
     network = vgg16(options.weights)
     photographs = Photographs(options.images, network.prepare, options.limit)

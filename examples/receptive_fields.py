@@ -110,6 +110,9 @@ def main(arguments=None):
     parser.add_argument("--weights", type=Path, help="of a VGG-16, with or without its classifier")
     parser.add_argument("--vgg16-out", type=Path, default=Path("receptive-fields-vgg16.png"))
     options = parser.parse_args(arguments)
+    for out in (options.out, options.vgg16_out):
+        if not out.parent.is_dir():
+            parser.error(f"--out and --vgg16-out must be in folders that exist, got {out}")
 
     fields = fields_of_stacks()
     print_table(fields)

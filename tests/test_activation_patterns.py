@@ -183,21 +183,43 @@ class WithOthers(nn.Module):
 
     def forward(self, x):
         steps = torch.arange(len(x)).relu()
-        return F.relu(x) * self.scale.relu() + self.scale.sum().relu() + steps[:, None]
+        mean = x.mean(0, keepdim=True).relu()
+        return F.relu(x) * self.scale.relu() + mean + steps[:, None] + x.int().relu()
 
 
-def test_relus_of_other_things_are_named():
-    # The last batch has 3 samples, as many as there are scales.
+@pytest.mark.parametrize("batch", [3, 8])
+def test_relus_of_other_things_are_named(batch):
+    # A batch of 3 has as many samples as there are scales; so has the last one of 8.
     x = torch.randn(19, 3)
-    found = activation_patterns(WithOthers().eval(), x.split(8))
-    assert found.units == {"relu_1": 3}
-    assert found.network == found.layers["relu_1"] == distinct((x > 0).numpy())
-    assert found.skipped == {
-        "relu": "its input is torch.int64",
-        "relu_2": "its input is [3] in a batch of 8",
-        "relu_3": "its input is [] in a batch of 8",
-    }
-    assert "! relu_2: its input is [3] in a batch of 8" in str(found)
+    found = activation_patterns(WithOthers().eval(), x[: 19 - batch % 2].split(batch))
+    x = x[: 19 - batch % 2]
+    assert found.units == {"relu_2": 3}
+    assert found.network == found.layers["relu_2"] == distinct((x > 0).numpy())
+    other = "its input does not depend on the model's"
+    mean = f"its input is [1, 3] in a batch of {batch}"
+    skipped = {"relu_1": mean, "relu_4": "its input is torch.int32"}
+    assert found.skipped == {"relu": other, "relu_3": other, **skipped}
+    assert f"! relu_1: {mean}" in str(found)
+
+
+def test_scripted_parts_are_named():
+    model = nn.Sequential(torch.jit.script(nn.ReLU()), nn.Linear(3, 4), nn.ReLU()).eval()
+    found = activation_patterns(model, torch.randn(5, 3))
+    assert list(found.units) == ["2"]
+    assert found.skipped == {"0": "a TorchScript module; ReLUs inside it are not seen"}
+
+
+class Both(nn.ReLU):
+    def forward(self, x):
+        return torch.cat([F.relu(x), F.relu(-x - 1)], 1)
+
+
+def test_several_relus_of_a_relu_module():
+    x = torch.randn(200, 2)
+    found = activation_patterns(nn.Sequential(Both()).eval(), x)
+    assert found.layers == {"0": distinct((x > 0).numpy()), "0_1": distinct((-x - 1 > 0).numpy())}
+    both = torch.cat([x > 0, -x - 1 > 0], 1)
+    assert found.network == distinct(both.numpy())
 
 
 def test_table():

@@ -114,6 +114,25 @@ def test_gradients_are_those_of_autograd():
     assert rates.outputs == {}
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_dead_outputs_of_transposed_convolutions(axes, groups):
+    layer = getattr(nn, f"ConvTranspose{axes}d")(4, 6, 2, groups=groups)
+    alive = torch.tensor([1.0, 0.0, 1.0, 1.0, 0.0, 0.0]).reshape(6, *[1] * axes)
+    x = torch.rand(3, 4, *[5] * axes) + 1
+    x[:, 0] = 0
+    with ActivationRates(layer) as rates:
+        (layer(x) * alive).sum().backward()
+        rates.snapshot(0)
+    # The first input, of the first group, passes nothing to any output of its group.
+    silent = 3 if groups == 1 else 2
+    assert rates.gradients["bias"].death.tolist() == [3 / 6]
+    assert rates.gradients["weight"].death.tolist() == [3 / 6]
+    entries = 6 * 4 // groups
+    active = 3 * 4 // groups - silent
+    assert rates.gradients["weight"].activation.tolist() == [active / entries]
+
+
 def test_each_accumulation_counts_once_with_what_has_accumulated():
     model = nn.Linear(2, 2)
     with ActivationRates(model) as rates:
@@ -194,7 +213,7 @@ def test_layers_that_are_not_called_are_left_out():
         model["a"](torch.ones(1, 1))
         rates.snapshot(0)
         rates.snapshot(1)
-        assert str(rates) == "epoch 1\n! no layer was called"
+        assert str(rates) == "epoch 1\n! no layer was called in training mode"
         model["b"](torch.zeros(1, 1))
         rates.snapshot(2)
     found = {name: each.epochs.tolist() for name, each in rates.outputs.items()}
@@ -222,6 +241,19 @@ def test_wrong_arguments():
         ActivationRates(Net(), outputs=False, gradients=False)
     with pytest.raises(ValueError, match="during must be 'train', 'eval' or 'all', got 'test'"):
         ActivationRates(Net(), outputs=False, during="test")
+    lazy = nn.Sequential(nn.Linear(2, 3), nn.LazyLinear(4))
+    with pytest.raises(ValueError, match="must have their weights, got the lazy '1'; call the mo"):
+        ActivationRates(lazy)
+    lazy(torch.ones(1, 2))
+    ActivationRates(lazy).close()
+    for during, mode in [
+        ("train", " in training mode"),
+        ("eval", " in evaluation mode"),
+        ("all", ""),
+    ]:
+        with ActivationRates(lazy, during=during) as rates:
+            rates.snapshot(0)
+        assert str(rates) == f"epoch 0\n! no layer was called{mode}"
     with ActivationRates(Net(), outputs=False) as rates:
         rates.snapshot(np.int64(4))
         for epoch, message in [

@@ -38,6 +38,8 @@ ZOO = {
     "groups": ([conv(2, 4, 3, groups=2), conv(4, 2, 1, groups=2)], PLANE),
     "reflected": ([conv(2, 3, 3, padding=2, padding_mode="reflect")], PLANE),
     "replicated": ([conv(2, 3, 3, 2, padding=2, padding_mode="replicate")], PLANE),
+    "circular": ([conv(2, 3, 3, 2, padding=(1, 2), padding_mode="circular")], PLANE),
+    "circular, uneven": ([nn.CircularPad2d((2, 0, 1, 3)), conv(2, 2, 2)], (2, 4, 5)),
     "max-pool": ([nn.MaxPool2d(3, 2, 1, ceil_mode=True), nn.MaxPool2d(2)], PLANE),
     "dilated max-pool": ([nn.MaxPool2d(2, 1, dilation=(2, 3))], PLANE),
     "relustat's max-pool": ([relustat.MaxPool2d(3, 2, 1), relustat.CountingReLU()], PLANE),
@@ -60,6 +62,10 @@ ZOO = {
         [Function(lambda x: torch.cat([x, torch.ones_like(x)], 1)), conv(4, 4, 3, groups=4)],
         PLANE,
     ),
+    "behind constants": (
+        [Function(lambda x: torch.cat([torch.ones_like(x), x, 2 * x], 3)), conv(2, 3, 2)],
+        (2, 3, 4),
+    ),
     "halves": ([Function(one_half, conv(2, 2, 1))], (2, 6, 5)),
     "stacked": (
         [Function(lambda x, c: torch.stack([x, c(x)], 2), conv(2, 2, 3, padding=1))],
@@ -76,6 +82,13 @@ ZOO = {
         PLANE,
     ),
     "shuffled pixels": ([conv(2, 8, 3, 2, groups=2), nn.PixelShuffle(2)], PLANE),
+    "unshuffled pixels": ([nn.PixelUnshuffle(2), conv(8, 8, 1, groups=8)], (2, 4, 6)),
+    "windows": ([Function(lambda x: x.unfold(2, 3, 2))], (2, 7, 3)),
+    "gated": ([conv(2, 4, 3), nn.GLU(1)], PLANE),
+    "chosen rows": (
+        [Function(lambda x: x.index_select(2, torch.tensor([3, 0, 3, 5]))), conv(2, 2, 2)],
+        PLANE,
+    ),
     "softmax": ([Function(lambda x: x.softmax(3)), conv(2, 2, 2)], PLANE),
     "squeeze and excite": (
         [conv(2, 2, 3), Function(lambda x: x * x.mean((2, 3), keepdim=True).sigmoid())],

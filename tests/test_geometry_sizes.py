@@ -62,6 +62,10 @@ def test_endless_maps():
         [conv(1, 1, 9, padding=4, padding_mode="reflect"), conv(1, 1, 3, padding=1)]
     )
     assert size_at(mirrored, 1, (1, 1, 8, 8)) == (11, 11)
+    circular = prepared(
+        [conv(1, 1, 9, padding=4, padding_mode="circular"), conv(1, 1, 3, padding=1)]
+    )
+    assert size_at(circular, 1, (1, 1, 8, 8)) == (11, 11)
     enlarged = prepared([nn.Upsample(scale_factor=2, mode="bilinear"), conv(1, 1, 9, padding=4)])
     assert size_at(enlarged, 1, (1, 1, 4, 4)) == (6, 6)
     whole = prepared([conv(1, 1, 3, padding=1), nn.AdaptiveAvgPool2d(1)])

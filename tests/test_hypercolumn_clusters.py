@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import math
 import sys
 
 import pytest
@@ -109,6 +110,23 @@ def test_wrong_numbers_of_clusters(clusters, monkeypatch):
     with pytest.raises(ValueError, match=rf"within 1 and the 12 pixels, got {clusters}$"):
         hypercolumn_clusters(columns, clusters)
     assert hypercolumn_clusters(columns, 12).flatten().sort().values.tolist() == list(range(12))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_hypercolumns_must_be_finite(value):
+    values = torch.randn(1, 3, 4, 5)
+    values[0, 1, 2, 3] = value
+    with pytest.raises(ValueError, match="must be finite as float32, got NaN or infinity"):
+        hypercolumn_clusters(pixels_of(values))
+
+
+def test_wrong_arguments(columns):
+    with pytest.raises(TypeError, match="columns must be Hypercolumns, got Tensor"):
+        hypercolumn_clusters(columns.tensor())
+    with pytest.raises(ValueError, match=r"clusters must be an integer, got 2\.0"):
+        hypercolumn_clusters(columns, 2.0)
+    with pytest.raises(ValueError, match="seed must be an integer, got None"):
+        hypercolumn_clusters(columns, seed=None)
 
 
 def test_plot_of_clusters(tmp_path):

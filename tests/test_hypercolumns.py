@@ -84,6 +84,7 @@ def test_equal_to_interpolated_layers(model, x, size, monkeypatch):
     torch.testing.assert_close(columns.mean(), expected.mean(1))
     both = torch.cat([expected[:, :5], expected[:, 12:]], 1).mean(1)
     torch.testing.assert_close(columns.mean(["head.1", "first"]), both)
+    torch.testing.assert_close(columns.mean(iter(["head.1", "first"])), both)
 
 
 def test_interpolation_by_hand():
@@ -177,6 +178,7 @@ def test_columns_at_pixels(model, x):
     as_tensors = columns.at(torch.tensor(rows, dtype=torch.int16), torch.tensor(places))
     assert torch.equal(as_tensors, found)
     assert columns.at(torch.arange(0), torch.arange(0)).shape == (2, 0, 18)
+    assert columns.at([], []).shape == (2, 0, 18)
 
 
 @pytest.mark.parametrize(
@@ -274,6 +276,11 @@ def test_wrong_calls_of_columns(model, x):
         (IndexError, "columns must be within -12 and 11, got 12", lambda: columns.at([0], [12])),
         (ValueError, "got 'head'; near names: 'head.1'", lambda: columns.mean(["head"])),
         (ValueError, "must name at least one, got none", lambda: columns.mean([])),
+        (
+            TypeError,
+            "must be a list of names, got the string 'first'",
+            lambda: columns.mean("first"),
+        ),
     ]:
         with pytest.raises(error, match=f"^Hypercolumns.*{match}"):
             call()

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,35 @@ def test_by_sigma(sigmas):
     numbers = x.double().numpy()
     expected = (numbers - numbers.mean()) / (2 * sigmas * numbers.std()) + 0.5
     np.testing.assert_allclose(by_sigma(x, sigmas), expected.clip(0, 1), atol=1e-6)
-    assert (by_sigma(torch.full((3,), 7.0)) == 0.5).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_by_sigma_of_equal_numbers(dtype):
+    # The mean of seven times 0.1 is not 0.1.
+    expected = torch.full((7,), 0.5, dtype=dtype)
+    torch.testing.assert_close(
+        by_sigma(torch.full((7,), 0.1, dtype=dtype)), expected, rtol=0, atol=0
+    )
+    assert by_sigma(torch.ones(0, dtype=dtype)).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale"), [("float16", 6e4), ("float32", 3e38), ("float64", 1e308)]
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_by_sigma_of_large_numbers(dtype, scale, sign):
+    numbers = torch.tensor([-1.0, -0.5, 0.25, 1.0], dtype=torch.float64)
+    expected = (numbers - numbers.mean()) / (2 * 2 * numbers.std(correction=0)) + 0.5
+    found = by_sigma((sign * scale * numbers).to(getattr(torch, dtype)), 2)
+    torch.testing.assert_close(found.double(), 0.5 + sign * (expected - 0.5), rtol=0, atol=2e-3)
+
+
+def test_by_sigma_of_numbers_that_are_not_finite():
+    rest = torch.tensor([math.inf, math.nan, -math.inf])
+    for finite, middle in [([-1.0, 0.0, 1.0], [0.0, 0.5, 1.0]), ([3.0, 3.0], [0.5, 0.5]), ([], [])]:
+        found = by_sigma(torch.cat([torch.tensor(finite), rest]), 1)
+        expected = torch.tensor([*middle, 1.0, math.nan, 0.0])
+        torch.testing.assert_close(found, expected, equal_nan=True)
 
 
 @pytest.mark.parametrize("columns", [None, 1, 3, 5, 9])
@@ -52,6 +82,10 @@ def test_bad_input():
     model = ResNet().eval()
     with pytest.raises(ValueError, match="sigmas must be positive, got 0"):
         by_sigma(torch.ones(3), 0)
+    with pytest.raises(TypeError, match=r"x must be floating point, got torch\.int64"):
+        by_sigma(torch.arange(3))
+    with pytest.raises(TypeError, match=r"images must be floating point, got torch\.uint8"):
+        image_grid(torch.ones(2, 1, 4, 4, dtype=torch.uint8))
     with pytest.raises(ValueError, match=r"\[n, channels, height, width\], got \[3, 4, 4\]"):
         image_grid(torch.ones(3, 4, 4))
     with pytest.raises(ValueError, match="got columns=0, gap=1"):

@@ -1,5 +1,8 @@
+import threading
+
 import pytest
 import torch
+import torch.nn.functional as F
 from models import BasicConv, ResNet
 from torch import nn
 
@@ -85,6 +88,78 @@ def test_counting_relus_do_not_count_it(x):
     assert model[1].stats.calls == 0
 
 
+class Both(nn.ReLU):
+    """A ReLU that computes two: "concatenated ReLU"."""
+
+    def forward(self, x):
+        return torch.cat([F.relu(x), F.relu(-x)], 1)
+
+
+def test_relus_within_a_relu_module(x):
+    model = nn.Sequential(Both(), nn.Conv2d(6, 2, 1), nn.ReLU()).eval()
+    with relustat.watch(model) as watch, torch.no_grad():
+        model(x)
+        outputs = layer_outputs(model, x, ["0", "0_1", "2"])
+    assert list(watch.stats) == ["0", "0_1", "2"]
+    assert torch.equal(outputs["0_1"], F.relu(-x))
+
+
+def test_a_model_that_is_a_relu(x):
+    outputs = layer_outputs(nn.ReLU().eval(), x, ["relu", ""])
+    assert torch.equal(outputs["relu"], x.relu())
+    assert torch.equal(outputs[""], x.relu())
+
+
+def test_the_input_is_left_as_it_is(x):
+    kept = x.clone()
+    model = nn.Sequential(nn.ReLU(inplace=True), nn.Identity()).eval()
+    outputs = layer_outputs(model, x, ["1"])
+    assert torch.equal(x, kept)
+    same = layer_outputs(nn.Sequential(nn.Identity()).eval(), x, ["0"])["0"]
+    x.zero_()
+    assert torch.equal(same, kept)
+    assert torch.equal(outputs["1"], kept.relu())
+
+
+def test_other_threads_go_their_own_way(x):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3)).eval()
+    with torch.no_grad():
+        expected, first = model(x), model[:2](2 * x)
+        done = threading.Event()
+        results = []
+
+        def call():
+            with torch.no_grad():
+                while not done.is_set():
+                    results.append(torch.equal(model(x), expected))
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        taken = [layer_outputs(model, 2 * x, ["1"])["1"] for _ in range(50)]
+        done.set()
+        thread.join()
+    assert all(torch.equal(each, first) for each in taken)
+    assert len(results) > 0
+    assert all(results)
+
+
+@pytest.mark.parametrize("dropout", [F.dropout, F.dropout2d])
+def test_dropout_as_in_training(x, dropout):
+    class Dropping(nn.Module):
+        def __init__(self, **options):
+            super().__init__()
+            self.head = nn.Linear(32, 4)
+            self.options = options
+
+        def forward(self, x):
+            return self.head(dropout(x, 0.5, **self.options))
+
+    layer_outputs(Dropping(training=False).eval(), x, ["head"])
+    message = rf"in evaluation mode, got F\.{dropout.__name__} with training=True in the model"
+    with pytest.raises(ValueError, match=message):
+        layer_outputs(Dropping().eval(), x, ["head"])
+
+
 def test_a_model_that_catches_errors(x):
     class Careful(nn.Module):
         def __init__(self):
@@ -120,6 +195,10 @@ def test_bad_input(x):
         layer_outputs(model, x, [])
     with pytest.raises(ValueError, match="got 'relu'"):
         layer_outputs(model, x, "relu")
+    with pytest.raises(TypeError, match="layer must be a name, a string, got 4"):
+        layer_outputs(model, x, [4])
+    with pytest.raises(ValueError, match="got 'x'; the model has no layers but itself, ''"):
+        layer_outputs(nn.Tanh().eval(), x, ["x"])
     model.block.train()
     with pytest.raises(ValueError, match="got 'block' in training mode"):
         layer_outputs(model, x, ["relu"])

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from receptive_field_cases import images, network, ones
+from receptive_field_cases import UNet, images, network, ones
 from torch import nn
 
 import relustat
@@ -123,6 +123,26 @@ def test_random_inputs_are_large_enough_and_the_same_by_seed():
     smaller = receptive_field(model, "3", samples=2, input_size=(20, 31))
     assert smaller.effective.shape == (20, 31)
     assert smaller.size == field.size
+
+
+def test_random_inputs_of_a_u_net():
+    field = receptive_field(UNet().eval(), "out")
+    assert field.size == (10, 10)
+    # Eleven would do, but are odd.
+    assert field.effective.shape == (32, 32)
+
+
+def test_circular_padding_changes_no_gradient():
+    torch.manual_seed(0)
+    model = nn.Conv2d(3, 2, 5, padding=2, padding_mode="circular").eval()
+    data = images()
+    field = receptive_field(model, "", (0, 17), data)
+    assert field.is_exact
+    assert field.size == (5, 5)
+    x = data.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(x)[..., 0, 17].sum(), x)
+    expected = gradient.abs().double().sum((0, 1))
+    torch.testing.assert_close(field.effective, expected / expected.sum(), rtol=1e-5, atol=1e-9)
 
 
 def test_relustats_own_modules_change_nothing():

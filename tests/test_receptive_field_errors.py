@@ -87,8 +87,42 @@ nn.init.constant_(DEAD[0].bias, -1000)
             "1",
             {},
             ValueError,
-            r"must fit into some input, but grows with it: .*; give data or input_size",
+            "'1', but it sees all of any input, as after global pooling or .*; give data or input",
         ),
+        (
+            network(),
+            "7",
+            {},
+            ValueError,
+            r"size that the model takes, got \[224, 224\], for which it raises: mat1 and mat2 .*; "
+            "give an input_size",
+        ),
+        (
+            DEAD,
+            "1",
+            {"input_size": (2, 5)},
+            ValueError,
+            r"takes, got \[2, 5\], for which it raises: Calculated padded input size .*; give an",
+        ),
+        (
+            nn.Conv2d(1, 2, 3).eval(),
+            "",
+            {"data": images()[0]},
+            ValueError,
+            r"\[N, C, ...\] with 2 axes for a 2-D conv.*, got samples of \[16, 18\]; .* x\[None",
+        ),
+        (network(), "3", {"samples": "a"}, ValueError, "samples must be an integer, got 'a'"),
+        (network(), "3", {"samples": 1.5}, ValueError, "samples must be an integer, got 1.5"),
+        (network(), "3", {"seed": 1.5}, ValueError, "seed must be an integer, got 1.5"),
+        (network(), "3", {"input_size": 9}, ValueError, "2 positive numbers .* got 9"),
+        (
+            network(),
+            "3",
+            {"input_size": (9, 9.5)},
+            ValueError,
+            "a number of input_size must be an integer, got 9.5",
+        ),
+        (network(), "5", {"data": images() * math.inf}, ValueError, "must be finite .* sum of nan"),
     ],
 )
 def test_bad_input(model, layer, options, error, message):

@@ -21,6 +21,7 @@ _DROPOUT_LAYERS = (
     *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
     *(nn.AlphaDropout, nn.FeatureAlphaDropout),
 )
+_TRANSPOSED_LAYERS = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 class LayerRates(NamedTuple):
@@ -79,6 +80,9 @@ class GradientCounts:
     Args:
         model: of its modules, those that own both ``weight`` and ``bias`` are counted.
         during: see :class:`relustat.analysis.ActivationRates`.
+
+    Raises:
+        ValueError: if one of them is lazy and has no weights yet.
     """
 
     def __init__(self, model: nn.Module, during: During) -> None:
@@ -88,6 +92,11 @@ class GradientCounts:
                 parameters = dict(module.named_parameters(recurse=False))
                 if not {"weight", "bias"} <= parameters.keys():
                     continue
+                if any(map(nn.parameter.is_lazy, parameters.values())):
+                    raise ValueError(
+                        "ActivationRates: layers must have their weights, got the lazy "
+                        f"{path or type(module).__name__!r}; call the model once before"
+                    )
                 for name in ("weight", "bias"):
                     if parameters[name].requires_grad:
                         hook = _GradientHook(module, during)
@@ -167,8 +176,8 @@ class _GradientHook:
         module = self._module()
         if not gradient.numel() or module is None or not _is_time(module, self._during):
             return
-        # A row for each output. (Counting ReLUs take a call in a backward pass for a repeated one.)
-        magnitudes = gradient.abs().reshape(gradient.shape[0] if gradient.dim() else 1, -1)
+        # Counting ReLUs would take a call in a backward pass for a repeated one.
+        magnitudes = _by_outputs(module, gradient).abs()
         active, dead = magnitudes.gt(0).sum(), magnitudes.eq(0).all(1).sum()
         counts = torch.stack((torch.ones_like(active), active, dead))
         if self.counts is not None:
@@ -182,6 +191,15 @@ class _GradientHook:
         calls, active, dead = self.counts.tolist()
         outputs, entries = self._shape
         return LayerRates(active / (calls * outputs * entries), dead / (calls * outputs))
+
+
+def _by_outputs(module: nn.Module, gradient: Tensor) -> Tensor:
+    """[outputs, entries]."""
+    if isinstance(module, _TRANSPOSED_LAYERS) and gradient.dim() > 1:
+        # [inputs, outputs / groups, ...], the inputs group by group.
+        grouped = gradient.unflatten(0, (module.groups, -1))
+        gradient = grouped.transpose(1, 2).flatten(0, 1)
+    return gradient.reshape(gradient.shape[0] if gradient.dim() else 1, -1)
 
 
 @no_graph_of_its_own

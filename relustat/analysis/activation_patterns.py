@@ -23,7 +23,7 @@ from .. import _ops
 from ..relu_calls import ReLUCall
 from ..report import align
 from .batches import batches
-from .layers import LayerCalls
+from .layer_calls import LayerCalls
 
 _OP = "activation_patterns"
 _HASH_VALUES = 2**64
@@ -114,9 +114,9 @@ def activation_patterns(model: nn.Module, loader: Iterable[Any]) -> ActivationPa
             from batch to batch.
 
     Returns:
-        Counts and hashes. A ReLU whose input's first dimension is not the batch's is left out and
-        named. Memory: 8 bytes for each distinct pattern of each layer, and up to three times as
-        much while it grows; nothing for each unit.
+        Counts and hashes. A ReLU whose input does not depend on the model's, or has another first
+        dimension than the batch, is left out and named. Memory: 8 bytes for each distinct pattern
+        of each layer, and up to three times as much while it grows; nothing for each unit.
 
     Raises:
         TypeError: if ``model`` is no module, or a batch holds no tensor.
@@ -159,7 +159,9 @@ class _PatternCalls(LayerCalls):
     def __init__(self, model: nn.Module) -> None:
         super().__init__(_OP, model)
         self.units: dict[str, int] = {}
-        self.skipped: dict[str, str] = {}
+        self.skipped = dict.fromkeys(
+            self.opaque, "a TorchScript module; ReLUs inside it are not seen"
+        )
         self._samples = 0
         self._hashes: dict[str, _Hashes] = {}
 
@@ -201,6 +203,8 @@ class _PatternCalls(LayerCalls):
         self._hashes[name] = _ops.activation_hash(x, salt).cpu().numpy()
 
     def _why_not(self, x: Tensor) -> str | None:
+        if self.is_constant(x):
+            return "its input does not depend on the model's"
         if x.dtype not in _ops.KERNEL_DTYPES:
             return f"its input is {x.dtype}"
         if x.dim() == 0 or len(x) != self._samples:

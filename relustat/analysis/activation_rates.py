@@ -64,14 +64,13 @@ class ActivationRates:
 
     *Gradients*. A unit that is dead passes nothing on, so what its weights get is a gradient of 0.
     For every module that owns a ``weight`` and a ``bias``, a parameter's output is an index of dim
-    0, active in the entries whose gradient is not 0, and dead where all are 0. The rates are means
-    over outputs and over accumulations: each backward pass counts once, with the gradient that has
-    accumulated by then.
+    0 (in transposed convolutions an output channel), active in the entries whose gradient is not 0,
+    and dead where all are 0. The rates are means over outputs and over accumulations: each backward
+    pass counts once, with the gradient that has accumulated by then.
 
     Zero means exactly 0, where monitorch takes all of at most 1e-8 for it. NaN is neither active
-    nor 0. All is counted on the device, as int64; only :meth:`snapshot` waits for it. Gradients
-    that are sparse, complex or sharded are not counted. Compiled models are counted as well. Each
-    process counts its own.
+    nor 0. All is counted on the device, as int64; only :meth:`snapshot` waits for it. Sparse,
+    complex and sharded gradients are not counted; compiled models are. Each process counts its own.
 
     The death of neurons, and the gradient as its witness: Malcolm Lett, "Neuron Death in ANNs:
     detecting and troubleshooting"; the rates are those of the package monitorch.
@@ -128,6 +127,7 @@ class ActivationRates:
         self._counts: dict[Kind, OutputCounts | GradientCounts] = {}
         self._epochs: dict[int, dict[Kind, dict[str, LayerRates]]] = {}
         self._closed = False
+        self._mode = {"train": " in training mode", "eval": " in evaluation mode"}.get(during, "")
         with contextlib.ExitStack() as opened:
             if outputs:
                 of_outputs = OutputCounts(model, during)
@@ -154,11 +154,13 @@ class ActivationRates:
         """Ends an epoch: its rates are those of what was counted since the last snapshot.
 
         Raises:
-            ValueError: if ``epoch`` is no integer above that of the last snapshot.
+            ValueError: if closed, or ``epoch`` is no integer above that of the last snapshot.
         """
+        if self._closed:
+            raise ValueError("snapshot: rates must be open, got closed ones")
         epoch = checked_integer("snapshot: epoch", epoch)
-        if self._epochs and epoch <= self._last_epoch:
-            last = self._last_epoch
+        last = max(self._epochs, default=None)
+        if last is not None and epoch <= last:
             raise ValueError(f"snapshot: epochs must increase, got {epoch} after {last}")
         self._epochs[epoch] = {kind: counts.rates() for kind, counts in self._counts.items()}
         for counts in self._counts.values():
@@ -216,22 +218,19 @@ class ActivationRates:
     def __str__(self) -> str:
         if not self._epochs:
             return "! no epoch yet: snapshot(epoch) ends one"
+        last = max(self._epochs)
         rows = [
             [name, f"{rates.activation:.1%}", f"{rates.death:.1%}", kind]
-            for kind, layers in self._epochs[self._last_epoch].items()
+            for kind, layers in self._epochs[last].items()
             for name, rates in layers.items()
         ]
         headings = ["layer", "activation rate", "death rate", "of"]
-        table = align([headings, *rows]) if rows else ["! no layer was called"]
-        return "\n".join([f"epoch {self._last_epoch}", *table])
+        table = align([headings, *rows]) if rows else [f"! no layer was called{self._mode}"]
+        return "\n".join([f"epoch {last}", *table])
 
     def __repr__(self) -> str:
         kinds = " and ".join(self._counts)
         return f"<ActivationRates of {kinds}, {many(len(self._epochs), 'epoch')}; print() shows it>"
-
-    @property
-    def _last_epoch(self) -> int:
-        return next(reversed(self._epochs))
 
     def _by_layer(self, kind: Kind) -> dict[str, Rates]:
         noted = {epoch: kinds.get(kind, {}) for epoch, kinds in self._epochs.items()}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.graph import Node
+from torch.utils._pytree import tree_iter
 
 from ..max_pooling import OVERLAPS
 from ..relu_calls import ReLUCall
 from .affine import is_affine, kind_of
 from .graph import PathToInput
-from .layers import LayerCalls
+from .layer_calls import LayerCalls
 from .pool_calls import find_pool_call, pool
 
 Rule = Literal["deconvnet", "guided", "gradient"]
@@ -45,21 +47,31 @@ class RuledCalls(LayerCalls):
         super().__init__(op, model, layers)
         self._rule = rule
         self._overlap = overlap
-        self._paths_of_nodes: dict[Node, str] = {}
+        self._made_by: dict[Node, _Call] = {}
 
     def on_relu(self, name: str, call: ReLUCall, compute: Callable[[], Any]) -> Any:
         if self._rule == "gradient":
             return compute()
         y = Rectified.apply(call.x, self._rule, call.inplace)  # type: ignore[no-untyped-call]
-        return self._remember(y, name)
+        self._remember(y, _Call(name))
+        return y
 
     def on_call(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         call = find_pool_call(function, args, kwargs)
         if call is not None and (self._overlap != "sum" or call.gives == "offsets"):
-            return self._remember(pool(call, self._overlap), self.path)
-        return self._remember(function(*args, **kwargs), self.path)
+            output = pool(call, self._overlap)
+        else:
+            output = function(*args, **kwargs)
+        given = (args, kwargs) if function not in _GIVEN_SWITCHES else args[:1]
+        # A mask, say, or an index: it was computed from the input, but has no gradient.
+        is_fixed = not any(
+            self.depends_on_input(each) and not each.requires_grad for each in tree_iter(given)
+        )
+        changed = args[0] if function is Tensor.__setitem__ else output
+        self._remember(changed, _Call(self.path, is_fixed, function in _COPIES))
+        return output
 
     def check_rules(self, path: PathToInput, layer: str) -> None:
         """Raises an error if something on the way to the input has no rule.
@@ -68,32 +80,60 @@ class RuledCalls(LayerCalls):
         by the rules. By "gradient" all goes back that has one, except for pools that PyTorch
         unpools itself, which add up.
         """
-        nearest: dict[Node, str] = {}
-        for node in path.nodes:
-            where = self._paths_of_nodes.get(node, nearest.get(node, ""))
-            for index in path.inputs_on_it(node):
+        made_by = {path.nodes[0]: _Call(layer), **self._made_by}
+        for node in path.nodes[:-1]:
+            call = made_by[node]
+            inputs = path.inputs_on_it(node)
+            for index in inputs:
                 before = node.next_functions[index][0]
                 if before is not None:
-                    nearest.setdefault(before, where)
-            if node is not path.nodes[-1] and not self._has_rule(node, path.inputs_on_it(node)):
+                    made_by.setdefault(before, call)
+            where = f"in {call.where!r}" if call.where else "in the model"
+            kind = kind_of(node)
+            if "MaxPool" in kind:
+                if self._overlap != "sum" and not _windows_are_apart(kind, node):
+                    raise ValueError(
+                        f"{self._op}: only overlap='sum' has a rule for pools that are no plain "
+                        f"max-pools and whose windows overlap, got {kind} {where} and "
+                        f"overlap={self._overlap!r}"
+                    )
+            elif self._rule != "gradient" and not self._has_rule(node, kind, call, inputs):
                 raise ValueError(
                     f"{self._op}: all layers from the input to {layer!r} must be affine, ReLUs or "
-                    f"max-pools to have a rule, got {kind_of(node)} in {where or 'the model'!r}"
+                    f"max-pools to have a rule, got {kind} {where}"
                 )
 
-    def _has_rule(self, node: Node, inputs: list[int]) -> bool:
-        kind = kind_of(node)
-        if "MaxPool" in kind:
-            return self._overlap == "sum" or _windows_are_apart(kind, node)
-        if self._rule == "gradient" or kind in ("Rectified", "Pooled"):
+    @staticmethod
+    def _has_rule(node: Node, kind: str, call: _Call, inputs: list[int]) -> bool:
+        if kind in ("Rectified", "Pooled"):
             return True
-        return is_affine(node, inputs)
+        if kind == "CopySlices":
+            return call.copies
+        return call.is_fixed and is_affine(node, inputs)
 
-    def _remember(self, output: Any, where: str) -> Any:
-        for each in output if isinstance(output, (tuple, list)) else (output,):
+    def _remember(self, output: Any, call: _Call) -> None:
+        for each in tree_iter(output):
             if isinstance(each, Tensor) and each.grad_fn is not None:
-                self._paths_of_nodes.setdefault(each.grad_fn, where)
-        return output
+                self._made_by.setdefault(each.grad_fn, call)
+
+
+class _Call(NamedTuple):
+    """What made a node of the autograd graph.
+
+    Attributes:
+        where: a layer's name, or a module's path.
+        is_fixed: whether the function that was computed does not itself depend on the input.
+        copies: whether it writes to a part of a tensor, and computes nothing.
+    """
+
+    where: str
+    is_fixed: bool = True
+    copies: bool = False
+
+
+# Their indices are a pool's switches.
+_GIVEN_SWITCHES = frozenset({F.max_unpool1d, F.max_unpool2d, F.max_unpool3d})
+_COPIES = frozenset({F.pad, Tensor.__setitem__, Tensor.copy_})
 
 
 class Rectified(torch.autograd.Function):

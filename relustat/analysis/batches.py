@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset
 
 
 def batches(op: str, loader: Iterable[Any]) -> Iterator[Tensor]:
@@ -14,7 +15,7 @@ def batches(op: str, loader: Iterable[Any]) -> Iterator[Tensor]:
     Args:
         op: who asks, for messages.
         loader: gives tensors, or tuples or lists whose first element is one, as a ``DataLoader``
-            with labels does. A tensor is one batch.
+            with labels does. A tensor is one batch; a single batch with labels is ``[(x, y)]``.
 
     Returns:
         What holds samples; empty batches are passed over.
@@ -23,6 +24,7 @@ def batches(op: str, loader: Iterable[Any]) -> Iterator[Tensor]:
         TypeError: if something else is given.
         ValueError: if there is no sample.
     """
+    _check_loader(op, loader)
     if isinstance(loader, Tensor):
         loader = [loader]
     is_empty = True
@@ -38,6 +40,22 @@ def batches(op: str, loader: Iterable[Any]) -> Iterator[Tensor]:
             yield x
     if is_empty:
         raise ValueError(f"{op}: the loader must give samples, got none")
+
+
+def _check_loader(op: str, loader: Any) -> None:
+    if isinstance(loader, Dataset) and not isinstance(loader, IterableDataset):
+        raise TypeError(
+            f"{op}: the loader must give batches, got a Dataset; wrap it in a DataLoader"
+        )
+    if not isinstance(loader, Iterable):
+        raise TypeError(f"{op}: the loader must give batches, got {type(loader).__name__}")
+    if isinstance(loader, (tuple, list)):
+        kinds = {(x.dtype, x.ndim) for x in loader if isinstance(x, Tensor)}
+        if len(kinds) > 1:
+            raise TypeError(
+                f"{op}: batches must be of one dtype and number of dimensions, got tensors of "
+                "several; a single batch with labels is [(x, y)]"
+            )
 
 
 def _described(batch: Any) -> str:

@@ -45,11 +45,12 @@ def deconvnet(
             whole map.
         rule: at a ReLU, "deconvnet" lets the signal's positive part pass, "guided" its positive
             part where the ReLU's input was positive, "gradient" all of it there.
-        overlap: how pools with overlapping windows are undone, as in
-            :func:`relustat.functional.max_unpool2d`; "sum" is the pool's gradient, "last" as
-            Zeiler and Fergus's switches do.
+        overlap: how pools with overlapping windows are undone, by any rule, as in
+            :func:`relustat.functional.max_unpool2d`: "last" as Zeiler and Fergus's switches do it,
+            "sum" as the pool's gradient does.
         signal: what starts: "one", so that "gradient" gives the gradient of the sum of the chosen
-            activations, or "activation": their values, as in the paper.
+            activations; a unit that is not active has a projection, too. Or "activation": their
+            values, as in the paper.
 
     Returns:
         Of x's shape and dtype. Of several activations of one sample: what their signals give
@@ -57,7 +58,8 @@ def deconvnet(
 
     Raises:
         ValueError: if a module is in training mode; ``layer``, ``unit`` or ``position`` is unknown;
-            or a layer on the way has no rule (the message names it).
+            or a layer on the way has no rule (the message names it), as all that is not affine, or
+            is so only for a mask or an index that was itself computed from the input.
         TypeError: if ``model`` is no module, or ``x`` no floating-point tensor.
 
     Source: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014;

@@ -57,7 +57,8 @@ def deconvnet_patches(
     """The strongest activations of units over a data set, each projected back to pixels.
 
     For each of the ``k`` samples that excite a unit most, its strongest activation goes back alone,
-    as in :func:`deconvnet`; sample and projection are cropped to its theoretical receptive field.
+    as in :func:`deconvnet` with ``signal="activation"``; sample and projection are cropped to its
+    theoretical receptive field.
 
     Args:
         model, loader, layer, units, k: see :func:`strongest_activations`. Inputs are [N, C, H, W].
@@ -130,7 +131,10 @@ def _patches_of(
     model: nn.Module, found: StrongestActivations, index: int, rule: Rule, overlap: Overlap
 ) -> list[Patch]:
     unit, inputs, positions = found.units[index], found.inputs[index], found.positions[index]
-    projections = deconvnet(model, inputs, found.layer, unit, positions, rule, overlap)
+    # So that a unit that is never active has an empty projection.
+    projections = deconvnet(
+        model, inputs, found.layer, unit, positions, rule, overlap, signal="activation"
+    )
     fields = _fields(model, inputs[:1], found.layer, positions)
     return [
         Patch(

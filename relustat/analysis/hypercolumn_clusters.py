@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .. import extras
+from ..lives import checked_integer
 from .hypercolumns import Hypercolumns
 
 # Pixels at a time: 24 MB for VGG-16's 1,472 channels.
@@ -39,7 +40,9 @@ def hypercolumn_clusters(columns: Hypercolumns, clusters: int = 2, *, seed: int 
         int64 [N, H, W] on the CPU: 0 for the largest cluster, and so on by size.
 
     Raises:
-        ValueError: if ``clusters`` is below 1 or above the number of pixels.
+        ValueError: if ``clusters`` is below 1 or above the number of pixels, it or ``seed`` is no
+            integer, or a hypercolumn is not finite.
+        TypeError: if ``columns`` are no hypercolumns.
         ImportError: if scikit-learn is missing.
 
     Example:
@@ -52,6 +55,12 @@ def hypercolumn_clusters(columns: Hypercolumns, clusters: int = 2, *, seed: int 
         tensor([[[0, 1, 0],
                  [0, 1, 0]]])
     """
+    if not isinstance(columns, Hypercolumns):
+        raise TypeError(
+            f"hypercolumn_clusters: columns must be Hypercolumns, got {type(columns).__name__}"
+        )
+    clusters = checked_integer("hypercolumn_clusters: clusters", clusters)
+    seed = checked_integer("hypercolumn_clusters: seed", seed)
     images, _, height, width = columns.shape
     if not 1 <= clusters <= images * height * width:
         raise ValueError(
@@ -82,7 +91,12 @@ def _matrix(columns: Hypercolumns, pixels: Tensor) -> np.ndarray[Any, np.dtype[n
     """The hypercolumns of some pixels of all images: [N * pixels, channels]."""
     width = columns.shape[3]
     rows = columns.at(pixels // width, pixels % width).flatten(0, 1)
-    return rows.float().cpu().numpy()
+    matrix = rows.float().cpu()
+    if not bool(matrix.isfinite().all()):
+        raise ValueError(
+            "hypercolumn_clusters: hypercolumns must be finite as float32, got NaN or infinity"
+        )
+    return matrix.numpy()
 
 
 def _by_size(labels: Tensor, clusters: int) -> Tensor:

@@ -7,7 +7,7 @@ Localization, CVPR 2015.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .bilinear import resized_at
-from .indexing import counted_from_start, places_of
-from .layers import near_names, outputs_of
+from .indexing import pixels_of, places_of
+from .layer_calls import near_names
+from .layers import outputs_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +27,7 @@ _BLOCK_ELEMENTS = 1 << 20
 
 
 def hypercolumns(
-    model: nn.Module, x: Tensor, layers: Sequence[str], size: tuple[int, int] | None = None
+    model: nn.Module, x: Tensor, layers: Iterable[str], size: tuple[int, int] | None = None
 ) -> Hypercolumns:
     """The activations of some layers above each pixel (Hariharan et al., CVPR 2015).
 
@@ -69,15 +70,12 @@ def hypercolumns(
         raise ValueError(
             f"hypercolumns: x must be [N, C, H, W] with no size of 0, got {list(x.shape)}"
         )
-    if isinstance(layers, str):
-        raise TypeError(f"hypercolumns: layers must be a list of names, got the string {layers!r}")
-    if not layers or len(set(layers)) < len(layers):
-        raise ValueError(
-            f"hypercolumns: layers must be one or more different names, got {list(layers)}"
-        )
+    names = _names("hypercolumns", layers)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"hypercolumns: layers must be one or more different names, got {names}")
     height, width = x.shape[2:] if size is None else _checked_size(size)
     with torch.no_grad():
-        outputs = outputs_of("hypercolumns", model, x, layers)
+        outputs = outputs_of("hypercolumns", model, x, names)
     maps = {name: _as_map(name, output, len(x)).to(x) for name, output in outputs.items()}
     return Hypercolumns(maps, (height, width))
 
@@ -136,21 +134,14 @@ class Hypercolumns:
             >>> hypercolumns(model, x, ["0"]).at([0, 0], [1, -2]).flatten()
             tensor([1., 3.])
         """
-        down, across = torch.as_tensor(rows), torch.as_tensor(columns)
-        if down.ndim != 1 or down.shape != across.shape:
-            raise ValueError(
-                "Hypercolumns.at: rows and columns must be two vectors of one length, "
-                f"got {list(down.shape)} and {list(across.shape)}"
-            )
-        down = counted_from_start("Hypercolumns.at", "rows", down, self.shape[2])
-        across = counted_from_start("Hypercolumns.at", "columns", across, self.shape[3])
+        down, across = pixels_of("Hypercolumns.at", rows, columns, self.shape[2:])
         return self._of_pixels(down, across, *self._everywhere).mT.contiguous()
 
     def tensor(self) -> Tensor:
         """All of them: [N, channels, H, W]. Needs the memory of the result and some MiB more."""
         return self._fill(*self._everywhere, self.shape[2:], self._resized)
 
-    def mean(self, layers: Sequence[str] | None = None) -> Tensor:
+    def mean(self, layers: Iterable[str] | None = None) -> Tensor:
         """The mean over channels, [N, H, W], without interpolating each of them.
 
         Interpolation is linear, so it may follow the mean.
@@ -160,8 +151,9 @@ class Hypercolumns:
 
         Raises:
             ValueError: if one of them is not in :attr:`layers`, or there is none.
+            TypeError: if ``layers`` is a string.
         """
-        names = list(self.layers if layers is None else layers)
+        names = _names("Hypercolumns.mean", self.layers if layers is None else layers)
         for name in names:
             if name not in self.layers:
                 raise ValueError(
@@ -225,6 +217,12 @@ class Hypercolumns:
                 values = self._maps[name][images.start : images.stop : images.step, inside]
                 filled[:, block] = sample(values)
         return filled
+
+
+def _names(op: str, layers: Iterable[str]) -> list[str]:
+    if isinstance(layers, str):
+        raise TypeError(f"{op}: layers must be a list of names, got the string {layers!r}")
+    return list(layers)
 
 
 def _checked_size(size: Any) -> tuple[int, int]:

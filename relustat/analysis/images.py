@@ -13,14 +13,19 @@ from .layers import outputs_of
 def by_sigma(x: Tensor, sigmas: float = 3.0) -> Tensor:
     """Scales numbers to 0..1 so that their mean is 0.5 and ``sigmas`` deviations reach the ends.
 
-    What lies further out is cut off. Where all are equal, all are 0.5.
+    What lies further out is cut off. Mean and deviation are those of the finite numbers; where
+    these are all equal, they are 0.5. Infinity gives 1, minus infinity 0, and NaN stays NaN.
 
     Args:
         x: floating point, any shape.
         sigmas: standard deviations on either side.
 
+    Returns:
+        Of the shape and dtype of ``x``; computed in float64.
+
     Raises:
         ValueError: if ``sigmas`` is not positive.
+        TypeError: if ``x`` is not floating point.
 
     Example:
         >>> import torch
@@ -29,18 +34,28 @@ def by_sigma(x: Tensor, sigmas: float = 3.0) -> Tensor:
     """
     if not sigmas > 0:
         raise ValueError(f"by_sigma: sigmas must be positive, got {sigmas}")
-    spread = x.std(correction=0)
-    if not spread > 0:
-        return torch.full_like(x, 0.5)
-    scaled: Tensor = (x - x.mean()) / (2 * sigmas * spread) + 0.5
-    return scaled.clamp_(0, 1)
+    if not x.is_floating_point():
+        raise TypeError(f"by_sigma: x must be floating point, got {x.dtype}")
+    numbers = x.double()
+    is_finite = numbers.isfinite()
+    finite = numbers[is_finite]
+    # By comparison: the mean of equal numbers may differ from them in the last digit.
+    if bool((finite == finite[:1]).all()):
+        scaled = numbers.where(~is_finite, 0.5)
+    else:
+        # Squares of numbers within -1 and 1 do not overflow.
+        largest = finite.abs().max()
+        finite = finite / largest
+        spread = finite.std(correction=0)
+        scaled = (numbers / largest - finite.mean()) / (2 * sigmas * spread) + 0.5
+    return scaled.clamp(0, 1).to(x.dtype)
 
 
 def image_grid(images: Tensor, columns: int | None = None, gap: int = 1) -> Tensor:
     """Images of one size beside and below each other.
 
     Args:
-        images: [n, channels, height, width].
+        images: floating point [n, channels, height, width], from 0 to 1.
         columns: in a row; None: as many as give about a square.
         gap: white pixels between them.
 
@@ -49,6 +64,7 @@ def image_grid(images: Tensor, columns: int | None = None, gap: int = 1) -> Tens
 
     Raises:
         ValueError: if there is no image, or a number is out of range.
+        TypeError: if ``images`` are not floating point: of integers white need not be 1.
 
     Example:
         >>> import torch
@@ -59,6 +75,8 @@ def image_grid(images: Tensor, columns: int | None = None, gap: int = 1) -> Tens
         raise ValueError(
             f"image_grid: images must be [n, channels, height, width], got {list(images.shape)}"
         )
+    if not images.is_floating_point():
+        raise TypeError(f"image_grid: images must be floating point, got {images.dtype}")
     count, channels, height, width = images.shape
     columns = math.ceil(math.sqrt(count * height / width)) if columns is None else columns
     if columns < 1 or gap < 0:

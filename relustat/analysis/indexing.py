@@ -25,7 +25,29 @@ def places_of(op: str, index: tuple[Any, ...], shape: Sequence[int]) -> list[ran
     return [_places(op, each, dim, length) for dim, (each, length) in enumerate(asked)]
 
 
-def counted_from_start(op: str, which: str, places: Tensor, length: int) -> Tensor:
+def pixels_of(op: str, rows: Any, columns: Any, size: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Rows and columns as int64 [P], counted from the start.
+
+    Raises:
+        TypeError: if they are no integers.
+        ValueError: if they are not two vectors of one length.
+        IndexError: if a pixel is outside ``size``, height and width.
+    """
+    down, across = torch.as_tensor(rows), torch.as_tensor(columns)
+    if down.ndim != 1 or down.shape != across.shape:
+        raise ValueError(
+            f"{op}: rows and columns must be two vectors of one length, "
+            f"got {list(down.shape)} and {list(across.shape)}"
+        )
+    if not len(down):  # An empty list makes a tensor of floats.
+        down, across = down.long(), across.long()
+    return (
+        _counted_from_start(op, "rows", down, size[0]),
+        _counted_from_start(op, "columns", across, size[1]),
+    )
+
+
+def _counted_from_start(op: str, which: str, places: Tensor, length: int) -> Tensor:
     """Places as int64 within 0 and ``length``; negative ones count from the end.
 
     Raises:

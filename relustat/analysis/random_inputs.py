@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from ..lives import checked_integer
 from .geometry import GeometryCalls, input_box
 from .graph import PathToInput
 
@@ -14,6 +17,8 @@ _Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 # Pixels along each of one, two or three axes with which to begin.
 _FIRST_LENGTHS = (224, 224, 64)
 _MOST_GROWTHS = 20
+# What maps are halved to and doubled from again, as in U-Nets, fits together at such lengths.
+_ROUND_LENGTH = 32
 
 
 def random_inputs(
@@ -40,7 +45,8 @@ def random_inputs(
         [samples, channels, *size], on the device and of the dtype of the convolution's weights.
 
     Raises:
-        ValueError: if there is no convolution, ``size`` does not fit, or none is large enough.
+        ValueError: if there is no convolution, ``size`` or ``seed`` is no such thing, the model
+            does not take the size, or none is large enough.
     """
     convolution = next((m for m in model.modules() if isinstance(m, _Convolution)), None)
     if convolution is None:
@@ -50,22 +56,50 @@ def random_inputs(
     if size is None:
         start = weight.new_zeros(1, convolution.in_channels, *[_FIRST_LENGTHS[axes - 1]] * axes)
         size = _grown(op, calls, layer, start)
-    elif len(size) != axes or min(size) < 1:
-        raise ValueError(
-            f"{op}: input_size must be {axes} positive numbers for a {axes}-D convolution, got "
-            f"{tuple(size)}"
-        )
-    generator = torch.Generator().manual_seed(seed)
+    else:
+        _check_size(op, size, axes)
+        with _naming_the_size(op, size):
+            calls.run_with_gradient(weight.new_zeros(1, convolution.in_channels, *size))
+    generator = torch.Generator().manual_seed(checked_integer(f"{op}: seed", seed))
     drawn = torch.randn(samples, convolution.in_channels, *size, generator=generator)
     return drawn.to(weight)
 
 
+def _check_size(op: str, size: Sequence[int], axes: int) -> None:
+    rule = f"{op}: input_size must be {axes} positive numbers for a {axes}-D convolution"
+    if not isinstance(size, Sequence) or len(size) != axes:
+        raise ValueError(f"{rule}, got {size!r}")
+    if min(checked_integer(f"{op}: a number of input_size", length) for length in size) < 1:
+        raise ValueError(f"{rule}, got {size!r}")
+
+
+@contextlib.contextmanager
+def _naming_the_size(op: str, size: Sequence[int]) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        first_line = str(error).partition("\n")[0]
+        raise ValueError(
+            f"{op}: random inputs must be of a size that the model takes, got {list(size)}, for "
+            f"which it raises: {first_line}; give an input_size that it takes"
+        ) from error
+
+
 def _grown(op: str, calls: GeometryCalls, layer: str, start: Tensor) -> list[int]:
-    """The size of the centre's theoretical field, and then what is missing, again and again."""
-    field = _field_of_center(op, calls, layer, start)
+    """The size of the centre's theoretical field, and then what is missing, again and again.
+
+    Where the model does not take a size, its lengths are rounded up.
+    """
+    with _naming_the_size(op, start.shape[2:]):
+        field = _field_of_center(op, calls, layer, start)
     size = [high - low + 1 for low, high in field]
     for _ in range(_MOST_GROWTHS):
-        field = _field_of_center(op, calls, layer, start.new_zeros(*start.shape[:2], *size))
+        try:
+            field = _field_of_center(op, calls, layer, start.new_zeros(*start.shape[:2], *size))
+        except RuntimeError:
+            size = [math.ceil(length / _ROUND_LENGTH) * _ROUND_LENGTH for length in size]
+            with _naming_the_size(op, size):
+                field = _field_of_center(op, calls, layer, start.new_zeros(*start.shape[:2], *size))
         missing = [
             max(0, -low, high + 1 - length) for length, (low, high) in zip(size, field, strict=True)
         ]
@@ -73,8 +107,9 @@ def _grown(op: str, calls: GeometryCalls, layer: str, start: Tensor) -> list[int
             return size
         size = [length + more for length, more in zip(size, missing, strict=True)]
     raise ValueError(
-        f"{op}: the theoretical field of {layer!r} must fit into some input, but grows with it: "
-        f"{[high - low + 1 for low, high in field]} in {size}; give data or input_size"
+        f"{op}: random inputs must hold the theoretical field of {layer!r}, but it sees all of any "
+        "input, as after global pooling or an operation of unknown geometry; give data or "
+        "input_size"
     )
 
 

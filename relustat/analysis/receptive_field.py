@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ..lives import checked_integer
 from .batches import batches
 from .gaussian_fit import GaussianFit
 from .geometry import GeometryCalls, input_box
@@ -118,7 +119,8 @@ def receptive_field(
 
     Without ``data`` inputs are drawn from the standard normal distribution. They have the channels
     of the model's first convolution, and as many pixels along each axis as it takes for the whole
-    theoretical field of the map's centre to lie inside.
+    theoretical field of the map's centre to lie inside; where the model does not take such a size,
+    multiples of 32.
 
     Args:
         model: in evaluation mode. It is left as it was: no gradient of its parameters is computed.
@@ -135,8 +137,9 @@ def receptive_field(
 
     Raises:
         ValueError: if a module is in training mode; ``layer`` or ``unit`` is unknown; ``position``
-            is outside the map; there are no inputs, or they differ in size; the gradient is 0
-            everywhere, as of dead units, or not finite; or no input is large enough.
+            is outside the map; there are no inputs, they differ in size, or lack a dimension; the
+            model does not take random inputs of this size, or none is large enough; the gradient
+            is 0 everywhere, as of dead units, or not finite; or a number is no integer.
         TypeError: if ``model`` is no module, or inputs are not floating point.
 
     Source: Luo et al., NIPS 2016, section 3; the Gaussian and what it means are in section 2.
@@ -154,7 +157,7 @@ def receptive_field(
         >>> field.area(0.95), 13 * 13
         (73, 169)
     """
-    if samples < 1:
+    if checked_integer(f"{_OP}: samples", samples) < 1:
         raise ValueError(f"{_OP}: samples must be positive, got {samples}")
     if isinstance(position, str) and position != "center":
         raise ValueError(f"{_OP}: position must be 'center' or indices, got {position!r}")

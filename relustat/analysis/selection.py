@@ -12,6 +12,26 @@ from torch import Tensor
 Position = Literal["center", "max"] | Sequence[int] | Tensor
 
 
+def check_samples(op: str, layer: str, output: Tensor, samples: int) -> None:
+    """Raises an error unless a layer's output is [samples, ...]."""
+    if output.shape[:1] != (samples,):
+        raise ValueError(
+            f"{op}: layer must give something for each of {samples} samples, got {layer!r}, which "
+            f"gives {list(output.shape)}"
+        )
+
+
+def index_of(unit: Any) -> int:
+    """The int that ``unit`` is, for NumPy's and PyTorch's integers as well.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    if isinstance(unit, bool):
+        raise TypeError("a bool is no index")
+    return operator.index(unit)
+
+
 def check_unit(op: str, layer: str, output: Tensor, unit: int | None) -> None:
     """Raises an error unless ``unit`` is a channel of a layer's output [N, C, ...]."""
     if output.ndim < 2:
@@ -22,9 +42,11 @@ def check_unit(op: str, layer: str, output: Tensor, unit: int | None) -> None:
     if unit is None:
         return
     units = output.size(1)
-    if isinstance(unit, bool) or not hasattr(unit, "__index__"):
-        raise TypeError(f"{op}: unit must be an int, got {unit!r}")
-    if not 0 <= operator.index(unit) < units:
+    try:
+        index = index_of(unit)
+    except TypeError:
+        raise TypeError(f"{op}: unit must be an int, got {unit!r}") from None
+    if not 0 <= index < units:
         raise ValueError(
             f"{op}: unit must be one of the {units} of {layer!r}, 0 to {units - 1}, got {unit}"
         )

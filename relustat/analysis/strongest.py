@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..lives import checked_integer
 from .batches import batches
-from .layers import LayerCalls
-from .selection import check_unit
+from .layer_calls import LayerCalls
+from .selection import check_samples, check_unit, index_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,12 +37,17 @@ class StrongestActivations:
 
 
 def strongest_activations(
-    model: nn.Module, loader: Iterable[Any], layer: str, units: Sequence[int], k: int = 9
+    model: nn.Module,
+    loader: Iterable[Any],
+    layer: str,
+    units: Iterable[int] | Tensor,
+    k: int = 9,
 ) -> StrongestActivations:
     """The ``k`` samples in which units of a layer are active most strongly, and where.
 
     Only these samples are kept. Of equal activations the earlier sample is taken, and in one map
-    the first in row-major order.
+    the first in row-major order. NaN is no strong activation: in a map it is passed over, and maps
+    of nothing else come last.
 
     Args:
         model: in evaluation mode.
@@ -51,8 +58,9 @@ def strongest_activations(
 
     Raises:
         ValueError: if a module is in training mode, layer or a unit is unknown, no unit or sample
-            is given, or ``k`` is not positive.
-        TypeError: if the loader gives no tensors.
+            is given, inputs differ in size, the layer gives not something for each sample, or ``k``
+            is no positive integer.
+        TypeError: if the loader gives no tensors, or ``units`` are no integers.
 
     Source: Zeiler and Fergus 2014, figure 2.
 
@@ -65,16 +73,22 @@ def strongest_activations(
         (torch.Size([2, 2]), torch.Size([2, 2, 2]))
     """
     op = "strongest_activations"
+    k = checked_integer(f"{op}: k", k)
     if k < 1:
         raise ValueError(f"{op}: k must be positive, got {k}")
-    if not units:
-        raise ValueError(f"{op}: units must name at least one, got none")
+    units = _checked_units(op, units)
     calls = LayerCalls(op, model, [layer])
     best: StrongestActivations | None = None
     seen = 0
     for x in batches(op, loader):
+        if best is not None and x.shape[1:] != best.inputs.shape[2:]:
+            raise ValueError(
+                f"{op}: inputs must be of one size, got {list(x.shape[1:])} after "
+                f"{list(best.inputs.shape[2:])}"
+            )
         with torch.no_grad():
             output = calls.run(x)[layer]
+        check_samples(op, layer, output, len(x))
         for unit in units:
             check_unit(op, layer, output, unit)
         found = _strongest(_of_batch(output[:, list(units)], x, layer, units, seen), k)
@@ -84,11 +98,22 @@ def strongest_activations(
     return best
 
 
+def _checked_units(op: str, units: Any) -> tuple[int, ...]:
+    try:
+        indices = tuple(index_of(unit) for unit in units)
+    except TypeError:
+        raise TypeError(f"{op}: units must be a list of ints, got {units!r}") from None
+    if not indices:
+        raise ValueError(f"{op}: units must name at least one, got none")
+    return indices
+
+
 def _of_batch(
     maps: Tensor, x: Tensor, layer: str, units: Sequence[int], first_sample: int
 ) -> StrongestActivations:
     flat = maps.flatten(2) if maps.ndim > 2 else maps[..., None]
-    values, places = flat.max(2)
+    places = flat.nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf).argmax(2)
+    values = flat.gather(2, places[..., None]).squeeze(2)
     size = maps.shape[2:]
     positions = (
         torch.stack(torch.unravel_index(places, size), -1) if size else places[..., None][..., :0]
@@ -116,7 +141,8 @@ def _joined(one: StrongestActivations, other: StrongestActivations) -> Strongest
 
 
 def _strongest(found: StrongestActivations, k: int) -> StrongestActivations:
-    _, order = found.values.sort(dim=1, descending=True, stable=True)
+    # Ascending, where NaN comes last.
+    _, order = found.values.double().neg().sort(dim=1, stable=True)
     rows = torch.arange(len(found.units), device=order.device)[:, None]
     kept = order[:, :k]
     return dataclasses.replace(

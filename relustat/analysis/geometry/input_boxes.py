@@ -7,13 +7,15 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.graph import Node
 
 from ... import _ops
 from ...pooling import Pooling
 from ..graph import PathToInput
-from ..layers import LayerCalls
+from ..layer_calls import LayerCalls
 from . import regions, values, views, windows
 from .needs import Need, Rule, output_shape
 from .regions import Axis, Box, Region
@@ -23,6 +25,7 @@ _RULES: dict[str, Rule] = {
     **views.RULES,
     **windows.RULES,
 }
+_CONVOLUTIONS = (torch.conv1d, torch.conv2d, torch.conv3d)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,19 +44,40 @@ class InputBox:
 
 
 class GeometryCalls(LayerCalls):
-    """Follows a forward, and notes where the windows of relustat's max-pools lie.
+    """Follows a forward, and notes what autograd nodes do not show, for :func:`input_box`.
 
-    :func:`input_box` knows them by that: their autograd nodes do not show it.
+    That is where the windows of relustat's max-pools lie, and where circular padding comes from.
+    A convolution's input without a batch dimension is refused: it would be misread.
     """
 
     def on_call(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Computes a torch call that is no ReLU."""
+        if function in _CONVOLUTIONS and len(args) > 1 and args[0].ndim < args[1].ndim:
+            axes = args[1].ndim - 2
+            raise ValueError(
+                f"{self._op}: data must be [N, C, ...] with {axes} axes for a {axes}-D "
+                f"convolution, got samples of {list(args[0].shape[1:])}; give one as x[None]"
+            )
+        if function is F.pad and kwargs.get("mode") == "circular":
+            return _circularly_padded(*args)
         output = function(*args, **kwargs)
         if function is _ops.max_pool and output[0].grad_fn is not None:
             output[0].grad_fn.metadata["pooling"] = Pooling(*args[1:])
         return output
+
+
+def _circularly_padded(x: Tensor, padding: Sequence[int]) -> Tensor:
+    """As PyTorch does it, which copies in place: that is hard to follow."""
+    for dim, (before, after) in enumerate(zip(padding[::2], padding[1::2], strict=True), 1):
+        size = x.shape[-dim]
+        sources = torch.arange(-before, size + after, device=x.device) % size
+        x = x.index_select(-dim, sources)
+        if x.grad_fn is not None:
+            notes: Any = x.grad_fn.metadata
+            notes["padded_before"] = before
+    return x
 
 
 def input_box(

@@ -85,6 +85,13 @@ def _group_norm(need: Need) -> Region | None:
     return (batch, groups, *whole([axis.size for axis in places]))
 
 
+def _glu(need: Need) -> Region:
+    dim = need.saved("dim") % len(need.shape)
+    half = need.wanted[dim].size
+    both = (index + start for index in need.wanted[dim].flat for start in (0, half))
+    return (*need.wanted[:dim], Axis.of(need.shape[dim], both), *need.wanted[dim + 1 :])
+
+
 def _softmax(need: Need) -> Region:
     return need.with_whole([need.saved("dim")])
 
@@ -117,6 +124,7 @@ RULES: dict[str, Rule] = {
     "CudnnBatchNorm": _batch_norm,
     "NativeLayerNorm": _layer_norm,
     "NativeGroupNorm": _group_norm,
+    "Glu": _glu,
     "Softmax": _softmax,
     "LogSoftmax": _softmax,
     "Mean": _reduction,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .needs import Need, Rule, output_shape
 from .regions import Axis, Region, reshaped
 
@@ -25,10 +27,14 @@ def _permute(need: Need) -> Region:
 def _cat(need: Need) -> Region | None:
     dim = need.saved("dim") % len(need.wanted)
     befores = need.node.next_functions[: need.into]
-    if not all(node for node, _ in befores):
-        # What needs no gradient has no shape here.
+    afters = need.node.next_functions[need.into :]
+    # What needs no gradient has no shape here.
+    if all(node for node, _ in befores):
+        start = sum(output_shape(*before)[dim] for before in befores)
+    elif all(node for node, _ in afters):
+        start = need.wanted[dim].size - sum(output_shape(*after)[dim] for after in afters)
+    else:
         return None
-    start = sum(output_shape(*before)[dim] for before in befores)
     region = need.moved(dim, lambda index: index - start)
     return (*region[:dim], region[dim].clipped(), *region[dim + 1 :])
 
@@ -52,6 +58,19 @@ def _select(need: Need) -> Region:
     dim = need.saved("dim") % len(need.shape)
     index = need.output if need.name == "Unbind" else need.saved("index") % need.shape[dim]
     return (*need.wanted[:dim], Axis.of(need.shape[dim], [index]), *need.wanted[dim:])
+
+
+def _index_select(need: Need) -> Region:
+    # As GeometryCalls notes it of circular padding.
+    notes: Any = need.node.metadata
+    before = notes.get("padded_before")
+    if need.is_endless and before is not None:
+        return need.moved(need.saved("dim"), lambda place: place - before)
+    sources = need.saved("index").tolist()
+    dim = need.saved("dim") % len(need.shape)
+    places = need.wanted[dim].flat & frozenset(range(len(sources)))
+    from_where = Axis.of(need.shape[dim], (sources[place] for place in places))
+    return (*need.wanted[:dim], from_where, *need.wanted[dim + 1 :])
 
 
 def _split(need: Need) -> Region:
@@ -101,6 +120,7 @@ RULES: dict[str, Rule] = {
     "Stack": _stack,
     "Slice": _slice,
     "Select": _select,
+    "IndexSelect": _index_select,
     "Unbind": _select,
     "Split": _split,
     "SplitWithSizes": _split,

@@ -161,6 +161,29 @@ def _pixel_shuffle(need: Need) -> Region:
     )
 
 
+def _pixel_unshuffle(need: Need) -> Region:
+    *batch, channels, rows, columns = need.wanted
+    factor = need.saved("downscale_factor")
+    *_, depth, height, width = need.shape
+    above = {channel // factor % factor for channel in channels.flat}
+    beside = {channel % factor for channel in channels.flat}
+    return (
+        *batch,
+        Axis.of(depth, (channel // factor**2 for channel in channels.flat)),
+        Axis.of(height, (row * factor + place for row in rows.flat for place in above)),
+        Axis.of(width, (column * factor + place for column in columns.flat for place in beside)),
+    )
+
+
+def _unfold(need: Need) -> Region:
+    dim, step = need.saved("dimension") % len(need.shape), need.saved("step")
+    *kept, within = need.wanted
+    kept[dim] = Axis.of(
+        need.shape[dim], (place * step + tap for place in kept[dim].flat for tap in within.flat)
+    )
+    return tuple(kept)
+
+
 RULES: dict[str, Rule] = {
     "Convolution": _convolution,
     "MaxPool": _pool,
@@ -190,4 +213,6 @@ RULES: dict[str, Rule] = {
     "UpsampleTrilinear3D": _upsampled,
     "UpsampleBicubic2D": _upsampled,
     "PixelShuffle": _pixel_shuffle,
+    "PixelUnshuffle": _pixel_unshuffle,
+    "Unfold": _unfold,
 }
