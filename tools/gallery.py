@@ -38,7 +38,7 @@ class Picture:
     made: str = ""
 
 
-UNITS = ("84", "2", "152", "95", "229", "44", "54", "200")
+UNITS = ("84", "2", "152", "95", "229", "44")
 PICTURES = (
     Picture("relus-vgg16.png", "relu_analysis", ("--model=vgg16",), True),
     Picture("relus-resnet18.png", "relu_analysis", ("--model=resnet18",)),

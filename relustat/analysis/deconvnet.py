@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .backward_rules import Rule, RuledCalls
 from .graph import PathToInput
-from .selection import Position, check_unit, positions_in
+from .selection import Position, check_samples, check_unit, positions_in
 
 Overlap = Literal["last", "sum", "max"]
 Signal = Literal["one", "activation"]
@@ -80,6 +80,7 @@ def deconvnet(
     with torch.inference_mode(False), torch.enable_grad():
         calls = RuledCalls("deconvnet", model, [layer], rule, overlap)
         start, output = calls.run_with_gradient(x)
+        check_samples("deconvnet", layer, output, len(x))
         check_unit("deconvnet", layer, output, unit)
         chosen = _choose(output, layer, unit, position)
         calls.check_rules(PathToInput("deconvnet", layer, output, start), layer)

@@ -21,7 +21,7 @@ from .gaussian_fit import GaussianFit
 from .geometry import GeometryCalls, input_box
 from .graph import PathToInput
 from .random_inputs import random_inputs
-from .selection import check_unit, positions_in
+from .selection import check_samples, check_unit, positions_in
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -223,10 +223,6 @@ def _split(data: Iterable[Any], samples: int) -> Iterator[Tensor]:
 def _gradient(calls: GeometryCalls, layer: str, batch: Tensor, cells: tuple[Any, ...]) -> Tensor:
     """Its absolute values, summed over samples and channels."""
     x, output = calls.run_with_gradient(batch)
-    if len(output) != len(batch):
-        raise ValueError(
-            f"{_OP}: layer must give something for each of {len(batch)} samples, got {layer!r}, "
-            f"which gives {list(output.shape)}"
-        )
+    check_samples(_OP, layer, output, len(batch))
     (gradient,) = torch.autograd.grad(output[cells].sum(), x)
     return gradient.abs().double().sum((0, 1)).cpu()
