@@ -50,7 +50,7 @@ def test_one_and_three_axes(axes):
 @pytest.mark.parametrize("place", ["center", (0, 7), torch.tensor([3, 1])])
 def test_gradients_are_those_of_single_samples(layer, unit, place):
     model, data = network(), images()
-    field = receptive_field(model, layer, place, data, unit=unit, samples=11)
+    field = receptive_field(model, layer, place, data, unit=unit)
     before = model[: int(layer) + 1]
     summed = np.zeros((16, 18))
     row, column = field.position
@@ -107,6 +107,7 @@ def test_random_inputs_are_large_enough_and_the_same_by_seed():
         nn.MaxPool2d(3, 2, 1),
         nn.Conv2d(3, 2, 5, padding=2),
     ).eval()
+    assert receptive_field(model, "3").samples == 16
     field = receptive_field(model, "3", samples=9)
     assert field.size == (7 + 2 * 2 + 4 * 4, 7 + 3 * 2 + 6 * 4)
     assert all(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _OP = "receptive_field"
+_RANDOM_SAMPLES = 16
 # Inputs that go through the model at a time.
 _BATCH = 8
 
@@ -108,7 +110,7 @@ def receptive_field(
     *,
     unit: int | None = None,
     input_size: Sequence[int] | None = None,
-    samples: int = 16,
+    samples: int | None = None,
     seed: int = 0,
 ) -> ReceptiveField:
     """The theoretical and the effective receptive field of a place in a layer's map.
@@ -132,7 +134,7 @@ def receptive_field(
         unit: the gradient is that of this channel alone. (After a layer norm over channels their
             sum is constant, and only single ones have a gradient.)
         input_size: pixels along each axis, for random inputs.
-        samples: so many random inputs, or the first ones of ``data``, at most.
+        samples: how many random inputs, 16 if None; or the first ones of ``data``, all if None.
         seed: of the random inputs.
 
     Raises:
@@ -157,7 +159,7 @@ def receptive_field(
         >>> field.area(0.95), 13 * 13
         (73, 169)
     """
-    if checked_integer(f"{_OP}: samples", samples) < 1:
+    if samples is not None and checked_integer(f"{_OP}: samples", samples) < 1:
         raise ValueError(f"{_OP}: samples must be positive, got {samples}")
     if isinstance(position, str) and position != "center":
         raise ValueError(f"{_OP}: position must be 'center' or indices, got {position!r}")
@@ -166,7 +168,8 @@ def receptive_field(
     calls = GeometryCalls(_OP, model, [layer])
     with torch.inference_mode(False), torch.enable_grad():
         if data is None:
-            data = random_inputs(_OP, model, calls, layer, input_size, samples, seed)
+            drawn = _RANDOM_SAMPLES if samples is None else samples
+            data = random_inputs(_OP, model, calls, layer, input_size, drawn, seed)
         inputs = _split(data, samples)
         first = next(inputs)
         x, output = calls.run_with_gradient(first[:1])
@@ -205,9 +208,9 @@ def receptive_field(
     )
 
 
-def _split(data: Iterable[Any], samples: int) -> Iterator[Tensor]:
-    """The first samples, a few at a time."""
-    left = samples
+def _split(data: Iterable[Any], samples: int | None) -> Iterator[Tensor]:
+    """The first samples, or all, a few at a time."""
+    left = sys.maxsize if samples is None else samples
     for batch in batches(_OP, data):
         if batch.ndim < 3 or not batch.is_floating_point():
             raise TypeError(
