@@ -49,12 +49,12 @@ def test_one_and_three_axes(axes):
 @pytest.mark.parametrize("unit", [None, 2])
 @pytest.mark.parametrize("place", ["center", (0, 7), torch.tensor([3, 1])])
 def test_gradients_are_those_of_single_samples(layer, unit, place):
-    model, data = network(), images()
+    model, data = network(), images()[:11]
     field = receptive_field(model, layer, place, data, unit=unit)
     before = model[: int(layer) + 1]
     summed = np.zeros((16, 18))
     row, column = field.position
-    for x in data[:11]:
+    for x in data:
         x = x[None].clone().requires_grad_()
         y = before(x * 1)[0, :, row, column]
         (gradient,) = torch.autograd.grad(y.sum() if unit is None else y[unit], x)
