@@ -39,6 +39,10 @@ ZOO = {
     "reflected": ([conv(2, 3, 3, padding=2, padding_mode="reflect")], PLANE),
     "replicated": ([conv(2, 3, 3, 2, padding=2, padding_mode="replicate")], PLANE),
     "circular": ([conv(2, 3, 3, 2, padding=(1, 2), padding_mode="circular")], PLANE),
+    "circular, by name": (
+        [Function(lambda x: F.pad(input=x, pad=(1, 2, 0, 1), mode="circular")), conv(2, 2, 2)],
+        (2, 4, 5),
+    ),
     "circular, uneven": ([nn.CircularPad2d((2, 0, 1, 3)), conv(2, 2, 2)], (2, 4, 5)),
     "max-pool": ([nn.MaxPool2d(3, 2, 1, ceil_mode=True), nn.MaxPool2d(2)], PLANE),
     "dilated max-pool": ([nn.MaxPool2d(2, 1, dilation=(2, 3))], PLANE),

@@ -61,16 +61,22 @@ class GeometryCalls(LayerCalls):
                 f"convolution, got samples of {list(args[0].shape[1:])}; give one as x[None]"
             )
         if function is F.pad and kwargs.get("mode") == "circular":
-            return _circularly_padded(*args)
+            return _circularly_padded(*args, **kwargs)
         output = function(*args, **kwargs)
         if function is _ops.max_pool and output[0].grad_fn is not None:
             output[0].grad_fn.metadata["pooling"] = Pooling(*args[1:])
         return output
 
 
-def _circularly_padded(x: Tensor, padding: Sequence[int]) -> Tensor:
-    """As PyTorch does it, which copies in place: that is hard to follow."""
-    for dim, (before, after) in enumerate(zip(padding[::2], padding[1::2], strict=True), 1):
+def _circularly_padded(
+    input: Tensor,
+    pad: Sequence[int],
+    mode: str,  # noqa: ARG001
+    value: float | None = None,  # noqa: ARG001
+) -> Tensor:
+    """F.pad, which copies in place: that is hard to follow."""
+    x = input
+    for dim, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True), 1):
         size = x.shape[-dim]
         sources = torch.arange(-before, size + after, device=x.device) % size
         x = x.index_select(-dim, sources)
