@@ -67,6 +67,22 @@ class Function(nn.Module):
         return self.function(x)
 
 
+class Gated(nn.Module):
+    """Its mask of signs is learnt, and so has a gradient, but none to the input."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(4, 1, 1))
+
+    def forward(self, x):
+        return x * ((x > 0) * self.scale).relu() + 1
+
+
+def test_a_mask_with_parameters():
+    with pytest.raises(ValueError, match="to have a rule, got Mul in the model"):
+        deconvnet(Gated().eval(), torch.randn(SIZE), "")
+
+
 @pytest.mark.parametrize("name", AFFINE)
 def test_affine(name):
     f = AFFINE[name]

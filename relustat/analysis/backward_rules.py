@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torch.utils._pytree import tree_iter
+from torch.utils.weak import WeakIdKeyDictionary
 
 from ..max_pooling import OVERLAPS
 from ..relu_calls import ReLUCall
@@ -48,27 +49,26 @@ class RuledCalls(LayerCalls):
         self._rule = rule
         self._overlap = overlap
         self._made_by: dict[Node, _Call] = {}
+        self._hidden: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
     def on_relu(self, name: str, call: ReLUCall, compute: Callable[[], Any]) -> Any:
         if self._rule == "gradient":
             return compute()
+        is_fixed = not self._is_hidden(call.x)
         y = Rectified.apply(call.x, self._rule, call.inplace)  # type: ignore[no-untyped-call]
-        self._remember(y, _Call(name))
+        self._remember(y, _Call(name, is_fixed))
         return y
 
     def on_call(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
+        given = (args, kwargs) if function not in _GIVEN_SWITCHES else args[:1]
+        is_fixed = not any(map(self._is_hidden, tree_iter(given)))
         call = find_pool_call(function, args, kwargs)
         if call is not None and (self._overlap != "sum" or call.gives == "offsets"):
             output = pool(call, self._overlap)
         else:
             output = function(*args, **kwargs)
-        given = (args, kwargs) if function not in _GIVEN_SWITCHES else args[:1]
-        # A mask, say, or an index: it was computed from the input, but has no gradient.
-        is_fixed = not any(
-            self.depends_on_input(each) and not each.requires_grad for each in tree_iter(given)
-        )
         changed = args[0] if function is Tensor.__setitem__ else output
         self._remember(changed, _Call(self.path, is_fixed, function in _COPIES))
         return output
@@ -81,13 +81,13 @@ class RuledCalls(LayerCalls):
         unpools itself, which add up.
         """
         made_by = {path.nodes[0]: _Call(layer), **self._made_by}
-        for node in path.nodes[:-1]:
-            call = made_by[node]
-            inputs = path.inputs_on_it(node)
-            for index in inputs:
-                before = node.next_functions[index][0]
+        for node in path.nodes:
+            for before, _ in node.next_functions:
                 if before is not None:
-                    made_by.setdefault(before, call)
+                    made_by.setdefault(before, made_by[node])
+        # Forwards, from the input and its copy: the first without a rule is the one to name.
+        for node in reversed(path.nodes[:-2]):
+            call, inputs = made_by[node], path.inputs_on_it(node)
             where = f"in {call.where!r}" if call.where else "in the model"
             kind = kind_of(node)
             if "MaxPool" in kind:
@@ -105,16 +105,25 @@ class RuledCalls(LayerCalls):
 
     @staticmethod
     def _has_rule(node: Node, kind: str, call: _Call, inputs: list[int]) -> bool:
-        if kind in ("Rectified", "Pooled"):
-            return True
+        if not call.is_fixed:
+            return False
         if kind == "CopySlices":
             return call.copies
-        return call.is_fixed and is_affine(node, inputs)
+        return kind in ("Rectified", "Pooled") or is_affine(node, inputs)
+
+    def _is_hidden(self, value: Any) -> bool:
+        """Whether it depends on the input in a way that has no gradient, as a mask or an index."""
+        if not self.depends_on_input(value):
+            return False
+        return value in self._hidden or not value.requires_grad
 
     def _remember(self, output: Any, call: _Call) -> None:
         for each in tree_iter(output):
-            if isinstance(each, Tensor) and each.grad_fn is not None:
-                self._made_by.setdefault(each.grad_fn, call)
+            if isinstance(each, Tensor):
+                if not call.is_fixed:
+                    self._hidden[each] = True
+                if each.grad_fn is not None:
+                    self._made_by.setdefault(each.grad_fn, call)
 
 
 class _Call(NamedTuple):
