@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from .. import extras
-from .images import by_sigma
+from .images import by_sigma, image_grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,43 +45,32 @@ def patch_grid(
     for panel in panels:
         panel.set_axis_off()
     for index, (unit, those) in enumerate(patches.items()):
-        for panel, picture in zip(
-            panels[2 * index : 2 * index + 2],
-            (
-                _square([_framed(_projected(each.projection, to_image), each) for each in those]),
-                _square([_framed(_seen(each.input, to_image), each) for each in those]),
-            ),
-            strict=True,
-        ):
-            panel.imshow(picture, interpolation="nearest")
-        panels[2 * index].set_title(
-            f"unit {unit}, up to {those[0].value:.3g}", fontsize=8, loc="left"
-        )
+        left, right = panels[2 * index : 2 * index + 2]
+        projected = (_projected(each.projection, to_image) for each in those)
+        seen = (_seen(each.input, to_image) for each in those)
+        left.imshow(_sheet(projected, those), interpolation="nearest")
+        right.imshow(_sheet(seen, those), interpolation="nearest")
+        left.set_title(f"unit {unit}, up to {those[0].value:.3g}", fontsize=8, loc="left")
     figure.suptitle(title, fontsize=9)
     return figure
 
 
-def _framed(colours: Tensor, patch: Patch) -> np.ndarray[Any, Any]:
-    """The crop in its window; white where that lies beyond the sample's borders."""
-    sizes = [last - first + 1 for first, last in patch.window]
-    frame = np.ones((*sizes, 3))
-    places = tuple(
+def _sheet(pictures: Iterable[Tensor], patches: Sequence[Patch]) -> Tensor:
+    """Crops [h, w, 3] in their windows, about as many rows as columns: [H, W, 3]."""
+    framed = map(_framed, pictures, patches)
+    columns = math.ceil(math.sqrt(len(patches)))
+    return image_grid(torch.stack(list(framed)), columns, _GAP).permute(1, 2, 0)
+
+
+def _framed(picture: Tensor, patch: Patch) -> Tensor:
+    """The crop in its window, [3, H, W]; white where that lies beyond the sample's borders."""
+    frame = torch.ones(3, *(last - first + 1 for first, last in patch.window))
+    rows, columns = (
         slice(low - first, high - first + 1)
         for (low, high), (first, _) in zip(patch.box, patch.window, strict=True)
     )
-    frame[places] = colours.detach().double().clamp(0, 1).cpu().numpy()
+    frame[:, rows, columns] = picture.detach().clamp(0, 1).permute(2, 0, 1)
     return frame
-
-
-def _square(pictures: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-    """As many rows as columns, the strongest first."""
-    side = math.ceil(math.sqrt(len(pictures)))
-    height, width = (length + _GAP for length in pictures[0].shape[:2])
-    sheet = np.ones((side * height - _GAP, side * width - _GAP, 3))
-    for index, picture in enumerate(pictures):
-        top, left = index // side * height, index % side * width
-        sheet[top : top + height - _GAP, left : left + width - _GAP] = picture
-    return sheet
 
 
 def _coloured(image: Tensor) -> Tensor:
