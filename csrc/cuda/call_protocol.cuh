@@ -1,46 +1,45 @@
 #pragma once
 
 #include "counting_relu_call.h"
+#include "intrinsics.cuh"
 
 // How the blocks of a call agree on whether it is counted, and which of them closes it.
 
 namespace relustat::cuda {
-
-__device__ inline Count read(const Count* word) { return *const_cast<const volatile Count*>(word); }
 
 // Whether this call is one of each `every`. All blocks must decide alike, though other streams move
 // the ticks, or set `every`, meanwhile: the first of them decides for all. By one thread of a
 // block.
 __device__ inline bool takes_turn(const CountingReluCall& call) {
   Count* const turn = call.workspace + Workspace::kTurn;
-  if (atomicCAS(turn, Count{kUndecided}, Count{kDeciding}) == kUndecided) {
-    const auto every = static_cast<int64_t>(read(call.counters + CounterLayout::kEvery));
-    bool counts = false;
-    if (every > 0) {
-      const Count tick = atomicAdd(call.counters + CounterLayout::kTicks, Count{1});
-      counts = every == 1 || tick % every == 0;
+  Count* const ticks = call.counters + CounterLayout::kTicks;
+  // Asked for together with the turn, not after it.
+  const auto every = static_cast<int64_t>(load_global(call.counters + CounterLayout::kEvery));
+  Count decided = atomicCAS(turn, Count{kUndecided}, Count{kDeciding});
+  if (decided == kUndecided) {
+    bool counts = every > 0;
+    if (every == 1) {
+      add_global(ticks, 1);
+    } else if (counts) {
+      counts = atomicAdd(ticks, Count{1}) % static_cast<Count>(every) == 0;
     }
-    atomicExch(turn, Count{counts ? kCounted : kNotCounted});
+    store_global(turn, counts ? kCounted : kNotCounted);
     return counts;
   }
-  Count decided = kDeciding;
-  while (decided == kDeciding) decided = atomicAdd(turn, Count{0});
+  while (decided == kDeciding) decided = load_global(turn);
   return decided == kCounted;
 }
 
 // By one thread of a block, after a barrier; before another, that block sees what all others did.
 __device__ inline bool is_last_to_finish(const CountingReluCall& call) {
-  __threadfence();
-  const Count before = atomicAdd(call.workspace + Workspace::kFinished, Count{1});
-  __threadfence();
-  return before == gridDim.x - 1;
+  return add_in_order(call.workspace + Workspace::kFinished, 1) == gridDim.x - 1;
 }
 
 __device__ inline void close_unit(const CountingReluCall& call, int64_t unit, Count zeros) {
   call.workspace[Workspace::kZeros + unit] = 0;
-  atomicAdd(call.counters + call.layout.zeros() + unit, zeros);
+  add_global(call.counters + call.layout.zeros() + unit, zeros);
   if (zeros == static_cast<Count>(call.tiling.elements_per_unit)) {
-    atomicAdd(call.counters + call.layout.dead_calls() + unit, Count{1});
+    add_global(call.counters + call.layout.dead_calls() + unit, 1);
   }
 }
 
@@ -53,7 +52,8 @@ __device__ inline void close_units(const CountingReluCall& call) {
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i) {
       const int64_t unit = first + i * threads;
-      zeros[i] = unit < call.tiling.units ? read(call.workspace + Workspace::kZeros + unit) : 0;
+      zeros[i] =
+          unit < call.tiling.units ? load_global(call.workspace + Workspace::kZeros + unit) : 0;
     }
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i) {
@@ -65,8 +65,8 @@ __device__ inline void close_units(const CountingReluCall& call) {
 // By one thread of the last block.
 __device__ inline void close_call(const CountingReluCall& call, bool counts) {
   if (counts) {
-    atomicAdd(call.counters + CounterLayout::kCalls, Count{1});
-    atomicAdd(call.counters + CounterLayout::kElements, static_cast<Count>(call.tiling.elements));
+    add_global(call.counters + CounterLayout::kCalls, 1);
+    add_global(call.counters + CounterLayout::kElements, static_cast<Count>(call.tiling.elements));
   }
   call.workspace[Workspace::kTurn] = kUndecided;
   call.workspace[Workspace::kFinished] = 0;

@@ -46,7 +46,7 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
                             [](auto kernel, const CountingReluCall& arguments) {
                               const CountingReluTiling& tiling = arguments.tiling;
                               launch(kernel, tiling.blocks, kCountingReluThreads,
-                                     tiling.shared_bytes(arguments.layout.slots), arguments);
+                                     tiling.shared_bytes, arguments);
                             });
 }
 

@@ -2,10 +2,9 @@
 
 #include "../counters.h"
 #include "counting_relu_tiling.h"
+#include "intrinsics.cuh"
 
 namespace relustat::cuda {
-
-using Count = unsigned long long;  // as atomicAdd() takes it
 
 // Words that are 0 between kernels, and of which no two kernels that run at a time have the same.
 struct Workspace {

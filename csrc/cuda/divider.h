@@ -12,8 +12,9 @@ struct Divider;
 
 template <>
 struct Divider<int64_t> {
-  int64_t divisor;
+  int64_t divisor = 1;
 
+  Divider() = default;
   explicit Divider(int64_t divisor) : divisor(divisor) {}
   RELUSTAT_HOST_DEVICE int64_t quotient(int64_t n) const { return n / divisor; }
 };
@@ -22,11 +23,12 @@ struct Divider<int64_t> {
 // multiplication, PLDI 1994. For n from 0 to 2^31 - 1.
 template <>
 struct Divider<int32_t> {
-  int32_t divisor;
-  uint32_t factor;
-  uint32_t shift;
+  int32_t divisor = 1;
+  uint32_t factor = 1;
+  uint32_t shift = 0;
 
-  explicit Divider(int64_t divisor) : divisor(static_cast<int32_t>(divisor)), shift(0) {
+  Divider() = default;
+  explicit Divider(int64_t divisor) : divisor(static_cast<int32_t>(divisor)) {
     while ((uint64_t{1} << shift) < static_cast<uint64_t>(divisor)) ++shift;
     const uint64_t power = uint64_t{1} << shift;
     factor = static_cast<uint32_t>(((power - divisor) << 32) / divisor + 1);

@@ -1,6 +1,7 @@
 #pragma once
 
-#include "../float_format.h"
+#include "intrinsics.cuh"
+#include "pack.h"
 
 namespace relustat::cuda {
 
@@ -13,8 +14,19 @@ struct Word<Format, 1> {
   using Bits = typename Format::Bits;
   static RELUSTAT_HOST_DEVICE Bits element(Bits word, int) { return word; }
   static RELUSTAT_HOST_DEVICE Bits rectified(Bits word) { return rectify_as_cuda<Format>(word); }
-  // One count for each element; they may be added up kMostZerosInColumn times.
-  static RELUSTAT_HOST_DEVICE uint32_t zeros(Bits rectified) { return rectified == 0 ? 1 : 0; }
+  // Rectifies and counts what becomes 0. Counts may be added up kMostZerosInColumn times.
+  static __device__ Bits rectify_and_count(Bits word, uint32_t& zeros) {
+    if constexpr (sizeof(Bits) == 4) {
+      return cuda::rectify_and_count(word, zeros);
+    } else {
+      const Bits y = rectified(word);
+      zeros += y == 0 ? 1 : 0;
+      return y;
+    }
+  }
+  static __device__ Bits rectify_and_count_numbers(Bits word, uint32_t& zeros) {
+    return rectify_and_count(word, zeros);
+  }
   static RELUSTAT_HOST_DEVICE uint32_t count(uint32_t zeros, int) { return zeros; }
 };
 
@@ -34,9 +46,17 @@ struct Word<Format, 2> {
     return word & ~((cleared >> 15) * 0xffffu);
   }
 
-  static RELUSTAT_HOST_DEVICE uint32_t zeros(Bits rectified) {
-    const Bits others = rectified | ((rectified & twice(0x7fffu)) + twice(0x7fffu));
-    return ~others >> 15 & twice(1u);
+  static __device__ Bits rectify_and_count(Bits word, uint32_t& zeros) {
+    const Bits y = rectified(word);
+    const Bits others = y | ((y & twice(0x7fffu)) + twice(0x7fffu));
+    zeros += ~others >> 15 & twice(1u);
+    return y;
+  }
+  // Of words without NaNs.
+  static __device__ Bits rectify_and_count_numbers(Bits word, uint32_t& zeros) {
+    const Bits y = rectified_halves<Format>(word);
+    zeros += ~(y + twice(0x7fffu)) >> 15 & twice(1u);
+    return y;
   }
   static RELUSTAT_HOST_DEVICE uint32_t count(uint32_t zeros, int i) {
     return i == 0 ? zeros & 0xffffu : zeros >> 16;
@@ -44,6 +64,20 @@ struct Word<Format, 2> {
 
  private:
   static constexpr Bits twice(Bits half) { return half << 16 | half; }
+};
+
+// So many neighbours in memory, which a thread loads and stores at once.
+template <class Format, int kVector>
+struct Vector {
+  static constexpr int kInWord = sizeof(typename Format::Bits) == 2 && kVector > 1 ? 2 : 1;
+  static constexpr int kWords = kVector / kInWord;
+  using Word = cuda::Word<Format, kInWord>;
+
+  Pack<typename Word::Bits, kWords> words;
+
+  RELUSTAT_HOST_DEVICE typename Format::Bits operator[](int v) const {
+    return Word::element(words.of[v / kInWord], v % kInWord);
+  }
 };
 
 }  // namespace relustat::cuda

@@ -34,7 +34,7 @@ void run_counting_relu(Case& call) {
             const CountingReluTiling& tiling = arguments.tiling;
             cuda_host::launch(kernel, static_cast<int>(tiling.blocks),
                               static_cast<int>(limits.threads),
-                              tiling.shared_bytes(arguments.layout.slots), arguments);
+                              tiling.shared_bytes, arguments);
           });
     }
   };
