@@ -30,7 +30,7 @@ class BlockHistogram {
  public:
   __device__ explicit BlockHistogram(const CountingReluCall& call)
       : call_(call), tiling_(call.tiling) {
-    rows_[0] = offset_of(0);
+    if constexpr (kPlacement == Placement::kShared) rows_[0] = address_of(0);
   }
 
   __device__ bool is_per_unit() const {
@@ -49,10 +49,13 @@ class BlockHistogram {
     }
   }
 
-  // The count of a slot in shared memory. `v`: which of the thread's columns.
-  __device__ uint32_t* word(uint32_t slot, int v) const { return word_at(slot, row(v)); }
-
+  // `v`: which of the thread's columns.
   __device__ void add(uint32_t slot, int v) { add_to_row(slot, row(v), 1); }
+
+  // The same where counts are in shared memory for certain. `offset`: slot_bytes times the slot.
+  __device__ void add_at_offset(uint32_t offset, int v, uint32_t n = 1) const {
+    add_shared(row(v) + offset, n);
+  }
 
   // For an element of a place that is none of the thread's columns.
   __device__ void add_at(uint32_t slot, const Strip& strip, int32_t place) {
@@ -76,40 +79,40 @@ class BlockHistogram {
   __device__ void add_to_counters(const Strip& strip) {
     if (!is_in_shared_memory()) return;
     const auto slots = static_cast<uint32_t>(call_.layout.slots);
+    const uint32_t slot_words = tiling_.slot_bytes / 4;
     const int32_t rows = is_per_unit() ? strip.places : 1;
     for (int32_t row = 0; row < rows; ++row) {
       const int64_t unit = is_per_unit() ? strip.unit_of(row, tiling_) : 0;
       for (uint32_t slot = threadIdx.x; slot < slots; slot += blockDim.x) {
-        // The first of the copies, whichever the thread's own is.
-        const uint32_t sum =
-            take_copies(word_at(kFirst + slot, offset_of(row) - 4 * copy()), tiling_.copies);
+        uint32_t* const first_copy = counts() + slot * slot_words + row * tiling_.copies;
+        const uint32_t sum = take_copies(first_copy, tiling_.copies);
         if (sum > 0) add_global(in_counters() + unit * slots + slot, sum);
       }
     }
   }
 
  private:
-  __device__ uint32_t copy() const {
-    return threadIdx.x & (tiling_.copies > 0 ? tiling_.copies - 1 : 0);
+  static constexpr uint32_t kBegin = kControlBytes + 4 * kBesides;  // in shared memory
+
+  __device__ uint32_t* counts() const {
+    return reinterpret_cast<uint32_t*>(shared_memory() + kBegin);
   }
-  // In shared memory, what to add to a slot's number times slot_bytes.
-  __device__ uint32_t offset_of(int32_t row) const {
-    return 4 * (row * tiling_.copies + copy()) - kFirst * tiling_.slot_bytes;
+  // The address of the thread's copy of slot 0, where that goes by the number 0.
+  __device__ uint32_t address_of(int32_t row) const {
+    const uint32_t copy = threadIdx.x & (tiling_.copies - 1);
+    return shared_address() + kBegin + 4 * (row * tiling_.copies + copy) -
+           kFirst * tiling_.slot_bytes;
   }
   // That, or the histogram's row in the counters.
   __device__ uint32_t row_of(const Strip& strip, int32_t place) const {
-    if (is_in_shared_memory()) return offset_of(is_per_unit() ? place : 0);
+    if (is_in_shared_memory()) return address_of(is_per_unit() ? place : 0);
     return is_per_unit() ? static_cast<uint32_t>(strip.unit_of(place, tiling_)) : 0;
   }
   __device__ uint32_t row(int v) const { return rows_[kPlacement == Placement::kShared ? 0 : v]; }
 
-  __device__ uint32_t* word_at(uint32_t slot, uint32_t row) const {
-    const uint32_t offset = slot * tiling_.slot_bytes + row;
-    return reinterpret_cast<uint32_t*>(shared_memory() + kControlBytes + 4 * kBesides + offset);
-  }
   __device__ void add_to_row(uint32_t slot, uint32_t row, uint32_t n) {
     if (is_in_shared_memory()) {
-      atomicAdd(word_at(slot, row), n);
+      add_shared(slot * tiling_.slot_bytes + row, n);
     } else {
       add_global(in_counters() + row * call_.layout.slots + slot, n);
     }

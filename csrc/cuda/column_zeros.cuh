@@ -23,7 +23,7 @@ class ColumnZeros {
   // `are_numbers`: there is no NaN for certain.
   __device__ Vector rectify_and_count(const Vector& x, bool are_numbers) {
     Vector y;
-    if (are_numbers) {
+    if (Vector::kInWord > 1 && are_numbers) {
 #pragma unroll
       for (int i = 0; i < Vector::kWords; ++i) {
         y.words.of[i] = Vector::Word::rectify_and_count_numbers(x.words.of[i], zeros_[i]);

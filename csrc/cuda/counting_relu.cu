@@ -41,13 +41,12 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
   call.counters = reinterpret_cast<Count*>(counters.mutable_data_ptr<int64_t>());
   call.workspace = static_cast<Count*>(workspace.words());
   call.layout = layout;
-  with_counting_relu_kernel(dtype_of(x), static_cast<Binning>(binning),
-                            dense_unit_layout(x, unit_dim), current_limits(), call,
-                            [](auto kernel, const CountingReluCall& arguments) {
-                              const CountingReluTiling& tiling = arguments.tiling;
-                              launch(kernel, tiling.blocks, kCountingReluThreads,
-                                     tiling.shared_bytes, arguments);
-                            });
+  with_counting_relu_kernel(
+      dtype_of(x), static_cast<Binning>(binning), dense_unit_layout(x, unit_dim), current_limits(),
+      call, [](auto kernel, const CountingReluCall& arguments) {
+        const CountingReluTiling& tiling = arguments.tiling;
+        launch(kernel, tiling.blocks, kCountingReluThreads, tiling.shared_bytes, arguments);
+      });
 }
 
 // Whether a backward pass runs: a forward inside one (activation checkpointing) repeats one that

@@ -62,8 +62,7 @@ class CountingReluBlock {
   __device__ Share share() const {
     const auto block = static_cast<int32_t>(blockIdx.x);
     const bool is_longer = block < tiling_.longer_shares;
-    const int32_t begin =
-        block * tiling_.share + (is_longer ? block : tiling_.longer_shares);
+    const int32_t begin = block * tiling_.share + (is_longer ? block : tiling_.longer_shares);
     const int32_t strip = tiling_.by_chunks.quotient(begin);
     return {tiling_.share + (is_longer ? 1 : 0), strip, begin - strip * tiling_.chunks};
   }
@@ -141,7 +140,7 @@ class CountingReluBlock {
   template <bool kCounts, int kUnroll>
   __device__ void walk_alone(Counter& counter, const Bits* x, Bits* y, int32_t left) {
     const int32_t at_once = tiling_.rows_at_once;
-    const int64_t step = at_once * tiling_.stride;
+    const int64_t step = tiling_.chunk_stride;
     while (left > (kUnroll - 1) * at_once) {
       Vector vectors[kUnroll];
 #pragma unroll
@@ -163,7 +162,7 @@ class CountingReluBlock {
   __device__ void walk_together(Counter& counter, const Bits* x, Bits* y, int32_t left,
                                 int32_t all_left) {
     const int32_t at_once = tiling_.rows_at_once;
-    const int64_t step = at_once * tiling_.stride;
+    const int64_t step = tiling_.chunk_stride;
     for (; all_left > 0; all_left -= at_once, left -= at_once, x += step, y += step) {
       Vector vector{};
       const bool is_here = left > 0;

@@ -45,13 +45,14 @@ struct CountingReluTiling {
   int64_t elements_per_unit;
   int64_t units;
   int64_t inner;
-  int64_t stride;         // elements from one row of a strip to the next
+  int64_t stride;  // elements from one row of a strip to the next
   bool along;
-  int32_t rows;           // complete ones, if down
-  int32_t row_vectors;    // vectors of a row
+  int32_t rows;         // complete ones, if down
+  int32_t row_vectors;  // vectors of a row
   int32_t strips;
   int32_t strip_vectors;  // of one row
   int32_t rows_at_once;   // in a chunk
+  int64_t chunk_stride;   // elements from one chunk to the next
   int32_t chunks;         // of a strip
   int32_t most_chunks;    // that can be counted without adding them to the counters
   int64_t most_pending;
@@ -64,7 +65,8 @@ struct CountingReluTiling {
   Divider<int32_t> by_chunks;
   Divider<int32_t> by_strip_vectors;
   // The table of counts in shared memory. Counts of slots are [slots, rows, copies], those of keys
-  // [keys, copies]: copies keep lanes out of each other's way. Without, counts are in global memory.
+  // [keys, copies]: copies keep lanes out of each other's way. Without, counts are in global
+  // memory.
   int32_t table_words;
   int32_t histogram_rows;
   int32_t copies;
@@ -122,13 +124,13 @@ class Cut {
       t_.strip_vectors = static_cast<int32_t>(ceil_divide(t_.row_vectors, t_.strips));
       // A strip may begin and end in the midst of a unit.
       const int64_t units = ceil_divide(t_.strip_vectors * vector_ - 1, t_.inner) + 1;
-      t_.strip_units =
-          static_cast<int32_t>(std::min(units, ceil_divide(t_.stride, t_.inner)));
+      t_.strip_units = static_cast<int32_t>(std::min(units, ceil_divide(t_.stride, t_.inner)));
     }
     t_.rows_at_once = std::max(static_cast<int32_t>(threads_) / t_.strip_vectors, 1);
     t_.chunks = static_cast<int32_t>(
         t_.along ? ceil_divide(ceil_divide(t_.inner, vector_), t_.strip_vectors)
                  : ceil_divide(all_rows(), t_.rows_at_once));
+    t_.chunk_stride = t_.rows_at_once * t_.stride;
   }
 
   int64_t chunk_elements() const { return int64_t{t_.rows_at_once} * t_.strip_vectors * vector_; }

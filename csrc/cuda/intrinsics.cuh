@@ -62,6 +62,14 @@ __device__ inline void store_global(Count* word, Count value) {
 #endif
 }
 
+// Of what is computed from the result, nothing is kept from before.
+__device__ inline uint32_t computed_anew(uint32_t value) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("" : "+r"(value));
+#endif
+  return value;
+}
+
 // Asks for memory that is read soon.
 __device__ inline void prefetch(const void* address) {
 #if defined(__CUDA_ARCH__)
@@ -101,6 +109,22 @@ __device__ inline uint32_t floor_above_2_to_23(float x) {
 #endif
 }
 
+// x * y + z, rounded down once.
+__device__ inline float multiply_add_down(float x, float y, float z) {
+#if defined(__CUDA_ARCH__)
+  return __fmaf_rd(x, y, z);
+#else
+  // A double holds the product, and what the sum leaves over.
+  const double product = static_cast<double>(x) * y;
+  const double sum = product + z;
+  const double from_z = sum - product;
+  const double left_over = (product - (sum - from_z)) + (z - from_z);
+  const auto nearest = static_cast<float>(sum);
+  const bool is_above = nearest > sum || (nearest == sum && left_over < 0);
+  return is_above ? std::nextafter(nearest, -HUGE_VALF) : nearest;
+#endif
+}
+
 // The larger of each half, as unsigned numbers of 16 bits.
 __device__ inline uint32_t larger_halves(uint32_t a, uint32_t b) {
 #if defined(__CUDA_ARCH__)
@@ -110,6 +134,37 @@ __device__ inline uint32_t larger_halves(uint32_t a, uint32_t b) {
   const uint32_t high = a >> 16 > b >> 16 ? a : b;
   return (high & 0xffff0000u) | (low & 0xffffu);
 #endif
+}
+
+// Of a word's first or second half.
+template <class Format>
+__device__ float value_of_half(uint32_t word, int i) {
+#if defined(__CUDA_ARCH__)
+  if constexpr (Format::kInfinity == 0x7c00u) {
+    float value;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(static_cast<uint16_t>(word >> 16 * i)));
+    return value;
+  }
+#endif
+  return Format::value(static_cast<typename Format::Bits>(word >> 16 * i));
+}
+
+// The first bit of each half that is 0, of two numbers that are not below it.
+template <class Format>
+__device__ uint32_t halves_of_zero(uint32_t word) {
+#if defined(__CUDA_ARCH__)
+  constexpr bool kIsFloat16 = Format::kInfinity == 0x7c00u;
+  if constexpr (kIsFloat16 || __CUDA_ARCH__ >= 900) {
+    uint32_t mask;
+    if constexpr (kIsFloat16) {
+      asm("set.eq.u32.f16x2 %0, %1, %2;" : "=r"(mask) : "r"(word), "r"(0));
+    } else {
+      asm("set.eq.u32.bf16x2 %0, %1, %2;" : "=r"(mask) : "r"(word), "r"(0));
+    }
+    return mask & 0x00010001u;
+  }
+#endif
+  return (0x80008000u - word) >> 15 & 0x00010001u;
 }
 
 // max(x, 0) of two numbers; what becomes of NaNs is open.

@@ -63,7 +63,7 @@ class KeyCounter {
         limit_(made.keys.limit),
         shift_(KeyBinner<Format>::kBits - made.table_bits),
         mask_((1u << made.table_bits) - (4u << copy_bits())),
-        lane_((threadIdx.x & ((1u << copy_bits()) - 1)) * 4) {}
+        copy_(shared_address() + kControlBytes + (threadIdx.x & ((1u << copy_bits()) - 1)) * 4) {}
 
   __device__ void prepare() {}
   __device__ bool is_per_unit() const { return false; }
@@ -76,8 +76,7 @@ class KeyCounter {
       for (int v = 0; v < kVector; ++v) count_one(x[v]);
       return false;
     }
-    for_each_moved<Format>(x, shift_,
-                           [&](int, uint32_t moved) { atomicAdd(word(moved), 1u); });
+    for_each_moved<Format>(x, shift_, [&](int, uint32_t moved) { add_key(moved); });
     return true;
   }
 
@@ -106,14 +105,13 @@ class KeyCounter {
     return reinterpret_cast<uint32_t*>(shared_memory() + kControlBytes);
   }
   __device__ uint32_t* slots() const { return words() + (1u << (made_.table_bits - 2)); }
-  __device__ uint32_t* word(uint32_t moved) const {
-    return reinterpret_cast<uint32_t*>(shared_memory() + kControlBytes + ((moved & mask_) | lane_));
-  }
+  // Of moved bits >> shift_.
+  __device__ void add_key(uint32_t moved) const { add_shared(copy_ + (moved & mask_), 1); }
 
   __device__ void count_one(Bits bits) {
     if (made_.keys.is_key(bits)) {
       const uint32_t moved = KeyBinner<Format>::moved(bits);
-      atomicAdd(word(moved >> shift_), 1u);
+      add_key(moved >> shift_);
     } else {
       atomicAdd(slots() + made_.keys.slot(bits), 1u);
     }
@@ -124,18 +122,18 @@ class KeyCounter {
   const Bits limit_;
   const int32_t shift_;
   const uint32_t mask_;  // of a key in a word's offset, in bytes
-  const uint32_t lane_;  // of the thread's copy
+  const uint32_t copy_;  // where the thread's begins
 };
 
-// LogBins, a histogram for each unit: a table in shared memory tells each key's slot.
+// LogBins, a histogram for each unit: a table in shared memory tells where each key's slot is.
 template <class Format, int kVector>
 class KeySlotCounter {
  public:
   using Bits = typename Format::Bits;
   using Made = KeyBinner<Format>;
-  static constexpr int kUnroll = 2;
+  static constexpr int kUnroll = 4;
   static constexpr bool kTogether = false;
-  static constexpr int kTableWords = kKeys / 2;  // of 16-bit slots
+  static constexpr int kTableWords = kKeys / 2;  // of 16 bits for each key
 
   static CountingTable table(const CounterLayout& counters) {
     CountingTable table = CountingTable::of_slots(counters);
@@ -151,12 +149,14 @@ class KeySlotCounter {
         limit_(made.limit),
         shift_(made.shift - 1),
         mask_((2u << made.key_bits()) - 2),
+        slot_words_(call.tiling.slot_bytes / 4),
         histogram_(call) {}
 
   __device__ void prepare() {
     if (limit_ == 0) return;
+    auto* const offsets = reinterpret_cast<uint16_t*>(shared_memory() + kControlBytes);
     for (uint32_t key = threadIdx.x; key < 1u << made_.key_bits(); key += blockDim.x) {
-      *slot(2 * key) = static_cast<uint16_t>(made_.slot_of_key(key));
+      offsets[key] = static_cast<uint16_t>(made_.slot_of_key(key) * slot_words_);
     }
   }
   __device__ bool is_per_unit() const { return true; }
@@ -169,9 +169,12 @@ class KeySlotCounter {
       for (int v = 0; v < kVector; ++v) histogram_.add(made_.slot(x[v]), v);
       return false;
     }
+    uint32_t offsets[kVector];
     for_each_moved<Format>(x, shift_, [&](int v, uint32_t moved) {
-      atomicAdd(histogram_.word(*slot(moved & mask_), v), 1u);
+      offsets[v] = load_shared_16(table_ + (moved & mask_));
     });
+#pragma unroll
+    for (int v = 0; v < kVector; ++v) histogram_.add_at_offset(4 * offsets[v], v);
     return true;
   }
 
@@ -182,14 +185,12 @@ class KeySlotCounter {
   __device__ void add_to_counters(const Strip& strip) { histogram_.add_to_counters(strip); }
 
  private:
-  static __device__ uint16_t* slot(uint32_t offset) {
-    return reinterpret_cast<uint16_t*>(shared_memory() + kControlBytes + offset);
-  }
-
   const Made& made_;
   const Bits limit_;
   const int32_t shift_;  // from moved bits to twice the key
   const uint32_t mask_;  // of that
+  const uint32_t table_ = shared_address() + kControlBytes;
+  const uint32_t slot_words_;
   BlockHistogram<kVector, Placement::kPerUnit, kTableWords> histogram_;
 };
 

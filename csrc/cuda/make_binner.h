@@ -1,7 +1,6 @@
 #pragma once
 
 #include "../binning.h"
-#include "intrinsics.cuh"
 
 namespace relustat::cuda {
 
@@ -12,31 +11,6 @@ struct LinearOrSearchBinner {
 
   RELUSTAT_HOST_DEVICE int32_t slot(Value x) const {
     return guesses ? linear.slot(x) : SearchBinner<Value>{linear.edges, linear.bins}.slot(x);
-  }
-};
-
-// The guess of LinearBinner in as few instructions as there can be. Slots go by numbers from the
-// bits of 2^23 on: so the floor of a float is found by an addition.
-struct LinearGuesser {
-  static constexpr uint32_t kFirst = 0x4b000000u;
-
-  float scale, offset, least, most, doubtful, exempt;
-
-  explicit RELUSTAT_HOST_DEVICE LinearGuesser(const LinearOrSearchBinner<float>& binner)
-      : scale(binner.linear.scale),
-        offset(binner.linear.offset),
-        least(binner.linear.least),
-        most(binner.linear.most),
-        doubtful(binner.guesses ? binner.linear.doubtful : bit_cast<float>(0x7f800000u)),
-        exempt(binner.linear.exempt) {}
-
-  // In the range of the slots, whatever x is. A NaN is doubtful.
-  __device__ uint32_t guess(float x, bool& is_doubtful) const {
-    const float position = fminf(fmaxf(x * scale + offset, least), most);
-    const uint32_t slot = floor_above_2_to_23(position);
-    const float how_far = position - (bit_cast<float>(slot) - 0x1p23f);
-    is_doubtful = ((how_far < doubtful) & (x != exempt)) | (x != x);
-    return slot;
   }
 };
 

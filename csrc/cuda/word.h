@@ -13,6 +13,7 @@ template <class Format>
 struct Word<Format, 1> {
   using Bits = typename Format::Bits;
   static RELUSTAT_HOST_DEVICE Bits element(Bits word, int) { return word; }
+  static __device__ typename Format::Value value(Bits word, int) { return Format::value(word); }
   static RELUSTAT_HOST_DEVICE Bits rectified(Bits word) { return rectify_as_cuda<Format>(word); }
   // Rectifies and counts what becomes 0. Counts may be added up kMostZerosInColumn times.
   static __device__ Bits rectify_and_count(Bits word, uint32_t& zeros) {
@@ -38,6 +39,7 @@ struct Word<Format, 2> {
   static RELUSTAT_HOST_DEVICE typename Format::Bits element(Bits word, int i) {
     return static_cast<typename Format::Bits>(i == 0 ? word & 0xffffu : word >> 16);
   }
+  static __device__ float value(Bits word, int i) { return value_of_half<Format>(word, i); }
 
   static RELUSTAT_HOST_DEVICE Bits rectified(Bits word) {
     constexpr Bits kAboveInfinity = twice(0x7fffu - Format::kInfinity);
@@ -55,7 +57,7 @@ struct Word<Format, 2> {
   // Of words without NaNs.
   static __device__ Bits rectify_and_count_numbers(Bits word, uint32_t& zeros) {
     const Bits y = rectified_halves<Format>(word);
-    zeros += ~(y + twice(0x7fffu)) >> 15 & twice(1u);
+    zeros += halves_of_zero<Format>(y);
     return y;
   }
   static RELUSTAT_HOST_DEVICE uint32_t count(uint32_t zeros, int i) {
@@ -77,6 +79,9 @@ struct Vector {
 
   RELUSTAT_HOST_DEVICE typename Format::Bits operator[](int v) const {
     return Word::element(words.of[v / kInWord], v % kInWord);
+  }
+  __device__ typename Format::Value value(int v) const {
+    return Word::value(words.of[v / kInWord], v % kInWord);
   }
 };
 

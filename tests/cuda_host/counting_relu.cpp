@@ -33,8 +33,7 @@ void run_counting_relu(Case& call) {
           dtype, binning, units, limits, mine, [&](auto kernel, const CountingReluCall& arguments) {
             const CountingReluTiling& tiling = arguments.tiling;
             cuda_host::launch(kernel, static_cast<int>(tiling.blocks),
-                              static_cast<int>(limits.threads),
-                              tiling.shared_bytes, arguments);
+                              static_cast<int>(limits.threads), tiling.shared_bytes, arguments);
           });
     }
   };

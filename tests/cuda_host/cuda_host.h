@@ -36,6 +36,7 @@ struct Warp {
 struct Block {
   std::barrier<> barrier;
   std::vector<Warp> warps;
+  std::atomic<bool> all_are_true{true};
   // Allocated to the byte, so that AddressSanitizer sees what lies beyond.
   std::unique_ptr<char[]> shared;
 
@@ -118,6 +119,16 @@ void launch(Kernel kernel, int blocks, int threads, size_t shared_bytes,
 }  // namespace cuda_host
 
 inline void __syncthreads() { cuda_host::block->barrier.arrive_and_wait(); }
+inline int __syncthreads_and(int is_true) {
+  std::atomic<bool>& all = cuda_host::block->all_are_true;
+  if (!is_true) all = false;
+  __syncthreads();
+  const bool result = all;
+  __syncthreads();
+  all = true;
+  __syncthreads();
+  return result;
+}
 
 // Atomic operations below order what comes before them. (ThreadSanitizer knows no fences.)
 inline void __threadfence() {}
