@@ -2,6 +2,7 @@
 #   PYTHON=python3.12   the interpreter that makes the environment
 #   VENV=path           the environment; an existing one is kept, and what it lacks is installed
 #   TORCH=torch==2.12.0 the PyTorch to install there
+#   PYTEST_ARGS="-k x"  which tests, and how
 #   ARCHITECTURES="90"  what cuda-check compiles for, instead of all that setup.py names
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +10,7 @@ TORCH ?= torch==2.13.0
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help env build demo test asan tsan lint format bench-env bench bench-plots bench-smoke gallery \
+.PHONY: help env build demo test test-torch asan tsan lint format bench-env bench bench-plots bench-smoke gallery \
   cuda-check gpu-check dist clean
 
 # Quoted wherever it is used: both paths may hold spaces.
@@ -25,7 +26,8 @@ CXX_FILES = $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
 help:
 	@echo "make demo    train a small CNN and show what its ReLUs do"
-	@echo "make test    run the tests"
+	@echo "make test    run the tests;  PYTEST_ARGS=\"-k pool\" some of them"
+	@echo "make test-torch  the same with another PyTorch, in .venv-torch: TORCH=torch==2.11.0"
 	@echo "make asan    run the CUDA kernels on the CPU under AddressSanitizer; make tsan  for races"
 	@echo "make lint    run the linters;  make format  applies them"
 	@echo "make bench   measure against PyTorch and others: all, or BENCH=relu, pool, network,"
@@ -56,6 +58,7 @@ build: env
 	    || [ -z "$$(ls relustat/_C*.so 2>/dev/null)" ] \
 	    || [ -n "$$(find csrc setup.py pyproject.toml -newer $(BUILD_STAMP))" ]; then \
 	  echo "Compiling relustat into $(VENV) ..." && \
+	  { [ "$$(cat $(BUILD_STAMP) 2>/dev/null)" = "$(VENV) $(TORCH)" ] || rm -rf build/temp*; } && \
 	  PYTHONWARNINGS=ignore $(PIP) --no-build-isolation --editable ".[test,lint]" "$(TORCH)" && \
 	  printf '%s' "$(CURDIR)" > $(INSTALL_STAMP) && \
 	  mkdir -p build && printf '%s' "$(VENV) $(TORCH)" > $(BUILD_STAMP); \
@@ -65,7 +68,11 @@ demo: build
 	@$(PY) -m relustat demo
 
 test: build
-	@$(PY) -m pytest
+	@$(PY) -m pytest $(PYTEST_ARGS)
+
+# With another PyTorch, of which builds may be for CUDA: its CPU side is what is tested.
+test-torch:
+	@USE_CUDA=0 $(MAKE) test VENV="$(if $(filter file,$(origin VENV)),.venv-torch,$(VENV))"
 
 # The kernels of csrc/cuda, a thread for each of theirs.
 asan: build

@@ -21,9 +21,12 @@ namespace py = pybind11;
 
 namespace {
 
+// relustat/_extension.py looks for it in a library that does not load.
+[[gnu::used]] constexpr char kBuiltFor[] = "relustat: built for PyTorch " TORCH_VERSION;
+
 py::dict build_info() {
   py::dict info;
-  info["torch"] = TORCH_VERSION;
+  info["torch"] = std::string(kBuiltFor).substr(sizeof("relustat: built for PyTorch ") - 1);
   info["compiler"] =
 #if defined(__clang__)
       "clang " __clang_version__;

@@ -10,17 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import pooling_reference, reference
+from . import _extension, pooling_reference, reference
 from .pooling import Pooling
 
-try:
-    from . import _C
-except ImportError as error:
-    raise ImportError(
-        "relustat: the compiled extension is missing or was built for another PyTorch or Python "
-        f"(this is PyTorch {torch.__version__}); build it again with "
-        f"`pip install --no-build-isolation -e .` ({error})"
-    ) from error
+# The same ops for plain inputs, see csrc/bindings.cpp.
+direct: Any = _extension.load()
+build_info = direct.build_info
+cpu_capability = direct.cpu_capability
 
 KERNEL_DTYPES = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.float16})
 
@@ -101,8 +97,3 @@ def _serving(function: Callable[..., Any]) -> Callable[..., Any]:
 _library = torch.library.Library("relustat", "IMPL")
 for _name in reference.__all__:
     _library.impl(_name, _serving(getattr(reference, _name)), "CompositeExplicitAutograd")
-
-# The same ops for plain inputs, see csrc/bindings.cpp.
-direct = _C
-build_info = _C.build_info
-cpu_capability = _C.cpu_capability

@@ -108,6 +108,15 @@ def keeping_count(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 @torch.compiler.assume_constant_result
+def is_exporting() -> bool:
+    """Whether ``torch.export`` traces this code.
+
+    Asked while it is traced: within a trace, PyTorch 2.11 takes its own function to be True.
+    """
+    return torch.compiler.is_exporting()
+
+
+@torch.compiler.assume_constant_result
 def is_transformed() -> bool:
     """Whether a ``torch.func`` transform is under way, also in the code that is being traced."""
     return torch._C._functorch.peek_interpreter_stack() is not None

@@ -12,7 +12,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from . import _ops, reference
 from .bins import Bins, LogBins
-from .compiling import is_transformed
+from .compiling import is_exporting, is_transformed
 from .counters import Counters, UnitDim
 from .max_pooling import (
     max_pool1d,
@@ -136,7 +136,7 @@ def is_countable(x: object) -> bool:
 def is_symbolic(x: Tensor) -> bool:
     """Whether ``x`` stands for numbers, in a trace or a transform, rather than holding them."""
     if torch.compiler.is_dynamo_compiling():
-        return torch.compiler.is_exporting() or is_transformed()
+        return bool(is_exporting() or is_transformed())
     return (
         x.is_meta
         or not keeps_numbers(x)

@@ -1,12 +1,14 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from captum.attr import Deconvolution, GuidedBackprop
 from models import ResNet
+from optional import needs
 from torch import nn
 
 import relustat
 from relustat.analysis import deconvnet
+
+captum = needs("captum.attr", whole_file=True)
 
 RULES = ("deconvnet", "guided", "gradient")
 
@@ -80,7 +82,8 @@ def test_gradient_through_reused_relus_and_shortcuts(x):
 
 
 @pytest.mark.parametrize(
-    ("rule", "method"), [("deconvnet", Deconvolution), ("guided", GuidedBackprop)]
+    ("rule", "method"),
+    [("deconvnet", captum.Deconvolution), ("guided", captum.GuidedBackprop)],
 )
 @pytest.mark.parametrize("target", [0, 4])
 def test_rules_are_captums(x, rule, method, target, device):

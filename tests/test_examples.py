@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from optional import needs
 from PIL import Image
 
 import relustat
@@ -24,6 +25,8 @@ README = ROOT / "README.md"
     "name", [name for name in MODULES if not name.endswith(("_C", "__main__"))]
 )
 def test_docstrings(name):
+    if name == "relustat.integrations.monitorch":
+        needs("monitorch")
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 

@@ -7,6 +7,7 @@ import io
 import pytest
 import torch
 import torch.nn.functional as F
+from optional import needs
 from torch import nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -161,8 +162,8 @@ def test_export_of_a_watched_model(device, export):
 
 
 def test_onnx_holds_relus_and_pools_only(device):
-    pytest.importorskip("onnx", reason="torch.onnx.export needs onnx")
-    pytest.importorskip("onnxscript", reason="torch.onnx.export needs onnxscript")
+    needs("onnx")
+    needs("onnxscript")
     model, plain, x = counting(device, warm=True)
     nodes = []
     for each in (model, plain):
@@ -215,8 +216,8 @@ def test_unpooling_is_traced_as_our_ops(device):
 
 
 def test_indices_lead_to_onnx(device):
-    pytest.importorskip("onnx", reason="torch.onnx.export needs onnx")
-    pytest.importorskip("onnxscript", reason="torch.onnx.export needs onnxscript")
+    needs("onnx")
+    needs("onnxscript")
     x = torch.randn(2, 3, 9, 9, device=device)
     pool = MaxPool2d(3, 2, return_indices=True)
     program = torch.onnx.export(pool, (x,), dynamo=True, verbose=False)

@@ -1,13 +1,17 @@
-import boost_histogram
 import numpy as np
 import pytest
 import torch
+from optional import needs
 from oracle import BINS
-from uhi.numpy_plottable import ensure_plottable_histogram
-from uhi.typing.plottable import PlottableHistogram
 
 from relustat import EdgeBins, Histogram, LinearBins
 from relustat.functional import relu_stats
+
+boost_histogram = needs("boost_histogram", whole_file=True)
+needs("uhi", whole_file=True)
+
+from uhi.numpy_plottable import ensure_plottable_histogram
+from uhi.typing.plottable import PlottableHistogram
 
 
 def histogram_of(values, bins):

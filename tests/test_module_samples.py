@@ -5,13 +5,14 @@ import itertools
 
 import pytest
 import torch
+from optional import needs
 from oracle import DTYPES, assert_counts, same_bits
 from torch import nn
 
 import relustat
 from relustat import CountingReLU
 
-pytest.importorskip("expecttest", reason="PyTorch's own test samples need expecttest")
+needs("expecttest", whole_file=True)
 
 from torch.testing._internal.common_methods_invocations import op_db
 from torch.testing._internal.common_modules import module_db

@@ -11,11 +11,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from models import snapshot
+from optional import needs
 from torch import nn
 
 import relustat
 
-pytest.importorskip("monitorch")
+needs("monitorch", whole_file=True)
 
 from monitorch.inspector import PyTorchInspector
 from monitorch.lens import OutputActivation

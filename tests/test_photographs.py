@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from optional import needs
 from PIL import Image
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -99,7 +100,7 @@ def test_no_photograph_is_an_error(photographs, tmp_path):
 
 
 def test_shipped_photographs(photographs):
-    pytest.importorskip("skimage", reason="scikit-image is not installed: make bench does that")
+    needs("skimage")
     data = photographs.Photographs(None, unchanged)
     assert data.names == list(photographs.SHIPPED)
     assert all(x.shape == (3, 224, 224) and label == -1 for x, label in data)
