@@ -65,10 +65,10 @@ struct Single {
 
 // The largest value so far and its place, decided as PyTorch does: the first of equals, and the
 // last of NaNs.
-template <class Format, class Lanes>
+template <class Format, class Lanes, class Rank = Ranking<Format>>
 struct Largest {
   using Bits = typename Lanes::template Of<typename Format::Bits>;
-  using Keys = typename Lanes::template Of<typename Ranking<Format>::Key>;
+  using Keys = typename Lanes::template Of<typename Rank::Key>;
 
   Bits bits;
   Bits place;
@@ -80,13 +80,13 @@ struct Largest {
   RELUSTAT_HOST_DEVICE void begin(Bits negative_infinity, Bits first_place) {
     bits = negative_infinity;
     place = first_place;
-    key = Ranking<Format>::template keys<Keys>(negative_infinity);
+    key = Rank::template keys<Keys>(negative_infinity);
   }
 
   // Returns whether it takes over.
   RELUSTAT_HOST_DEVICE auto offer(Bits other, Bits other_place) {
-    const Keys other_key = Ranking<Format>::template keys<Keys>(other);
-    const auto takes_over = (other_key > key) | Ranking<Format>::is_nan(other_key);
+    const Keys other_key = Rank::template keys<Keys>(other);
+    const auto takes_over = (other_key > key) | Rank::is_nan(other_key);
     bits = takes_over ? other : bits;
     place = takes_over ? other_place : place;
     key = takes_over ? other_key : key;

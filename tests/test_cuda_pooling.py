@@ -37,6 +37,8 @@ POOLINGS = [
     ((4, 5, 6), (2, 2, 0, 1, False)),
     ((4, 5, 6), (3, 2, 1, 1, True)),
     ((4, 5, 6), ((1, 2, 3), (2, 1, 2), (0, 1, 1), (1, 2, 1), False)),
+    ((5, 16), (2, 2, 0, 1, False)),
+    ((5, 16), (2, 2, 0, 1, True)),
 ]
 CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 BATCH = 2
@@ -114,6 +116,29 @@ def test_max_pool(dtype, elements_off):
         assert torch.equal(as_before(got_offsets, offsets), offsets)
 
 
+SPECIAL_HALVES = {
+    torch.bfloat16: [0x7F80, 0x7F7F, 0x0080, 0x007F, 0x7FC0, 0x7F81, 0x7FFF],
+    torch.float16: [0x7C00, 0x7BFF, 0x0400, 0x03FF, 0x7E00, 0x7C01, 0x7FFF],
+}
+
+
+@pytest.mark.parametrize("dtype", SPECIAL_HALVES, ids=str)
+def test_halves_compare_as_on_the_cpu(dtype):
+    """There they compare as integers, here as float."""
+    positive = torch.tensor([0, 1, *SPECIAL_HALVES[dtype]])
+    special = torch.cat([positive, positive - 0x8000])
+    pairs = torch.cartesian_prod(special, special).flatten()
+    bits = torch.cat([pairs, torch.randint(-0x8000, 0x8000, (200_000,))]).to(torch.int16)
+    x = bits.view(dtype).reshape(1, 1, -1)
+    pooling = Pooling.of("max_pool", 1, 2, 2, 0, 1, False)
+    y, offsets = _ops.max_pool(x, *pooling.arguments)
+    numbers = [DTYPES.index(dtype), is_wide(offsets), *geometry_numbers(x, pooling, False)]
+    buffers = [x, torch.zeros_like(y), torch.full_like(offsets, 77)]
+    (_, got_y, got_offsets), *_ = run([(cuda_kernels.MAX_POOL, numbers, buffers)])
+    assert torch.equal(got_y.view(torch.int16), y.view(torch.int16))
+    assert torch.equal(got_offsets, offsets)
+
+
 def each_unpooling(dtype):
     """Yields (y, offsets, x, pooling, whether indices are wide)."""
     for x, pooling, wide in each_pooling(dtype):
@@ -142,9 +167,10 @@ def test_max_unpool(dtype, overlap, elements_off):
         assert same_bits(as_before(got, unpooled), unpooled)
 
 
+@pytest.mark.parametrize("elements_off", [0, 1])
 @pytest.mark.parametrize("overlap", OVERLAPS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_max_unpool_backward(dtype, overlap):
+def test_max_unpool_backward(dtype, overlap, elements_off):
     overlap = OVERLAPS.index(overlap)
     cases, expected = [], []
     for y, offsets, x, pooling, wide in each_unpooling(dtype):
@@ -157,7 +183,8 @@ def test_max_unpool_backward(dtype, overlap):
         buffers = [in_memory_order(tensor) for tensor in (gradient, y, offsets, y_gradient)]
         buffers[3] = torch.full_like(buffers[3], 77)
         cases.append((cuda_kernels.MAX_UNPOOL_BACKWARD, numbers, buffers))
-    for y_gradient, (_, _, _, got) in zip(expected, run(cases), strict=True):
+    results = run(cases, elements_off * dtype.itemsize)
+    for y_gradient, (_, _, _, got) in zip(expected, results, strict=True):
         assert same_bits(as_before(got, y_gradient), y_gradient)
 
 

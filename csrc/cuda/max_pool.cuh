@@ -2,9 +2,9 @@
 
 #include <cstdint>
 
-#include "../largest.h"
 #include "../with_format.h"
 #include "divider.h"
+#include "float_ranking.cuh"
 #include "grid.cuh"
 #include "pack.h"
 #include "pooling_call.h"
@@ -55,12 +55,20 @@ __device__ void for_each_tap(AnyWindows, BasicRange<Index> d, BasicRange<Index> 
 template <int kSide, class Index, class Look>
 __device__ void for_each_tap(SquareWindows<kSide, 0>, BasicRange<Index>, BasicRange<Index> h,
                              BasicRange<Index> w, const Look& look) {
+  const auto look_at_all = [&](const auto& is_inside) {
 #pragma unroll
-  for (Index tap_h = 0; tap_h < kSide; ++tap_h) {
+    for (Index tap_h = 0; tap_h < kSide; ++tap_h) {
 #pragma unroll
-    for (Index tap_w = 0; tap_w < kSide; ++tap_w) {
-      look(Index{0}, tap_h, tap_w, h.contains(tap_h) && w.contains(tap_w));
+      for (Index tap_w = 0; tap_w < kSide; ++tap_w) {
+        look(Index{0}, tap_h, tap_w, is_inside(tap_h, tap_w));
+      }
     }
+  };
+  // Most windows are whole.
+  if (h.size() == kSide && w.size() == kSide) {
+    look_at_all([](Index, Index) { return true; });
+  } else {
+    look_at_all([&](Index tap_h, Index tap_w) { return h.contains(tap_h) && w.contains(tap_w); });
   }
 }
 
@@ -91,7 +99,7 @@ __global__ void max_pool_kernel(const __grid_constant__ MaxPoolArguments<Index> 
     const Index packs = kChannelsLast ? arguments.sizes.packs.divisor : 1;
     const Values* const plane = x + d.rest * (pooling.inputs() * packs) + pack;
 
-    Largest<Format, Single> largest[kVector];
+    LargestFloat<Format> largest[kVector];
     const Index first = pooling.row_switch(inside_d.begin, inside_h.begin) + inside_w.begin;
 #pragma unroll
     for (int v = 0; v < kVector; ++v) {
@@ -143,7 +151,7 @@ __global__ void max_pool_quads_kernel(const __grid_constant__ MaxPoolArguments<i
     Pack<uint8_t, kOutputs> offsets;
 #pragma unroll
     for (int o = 0; o < kOutputs; ++o) {
-      Largest<Format, Single> largest;
+      LargestFloat<Format> largest;
       largest.begin(kNegativeInfinity, 0);
 #pragma unroll
       for (int tap = 0; tap < 4; ++tap) {
@@ -157,7 +165,7 @@ __global__ void max_pool_quads_kernel(const __grid_constant__ MaxPoolArguments<i
   });
 }
 
-inline bool are_quads(const MaxPoolCall& call, int64_t outputs, int64_t element_size) {
+inline bool are_vector_quads(const MaxPoolCall& call, int64_t outputs, int64_t element_size) {
   const WindowNumbers& h = call.pooling.h;
   const WindowNumbers& w = call.pooling.w;
   return SquareWindows<2, 0>::fits(call.pooling) && h.stride == 2 && w.stride == 2 &&
@@ -190,9 +198,9 @@ void with_max_pool_kernel(const MaxPoolCall& call, const Launch& launch) {
       }
     };
     const bool is_common = call.fits_narrow_index() && !call.wide_offsets && call.channels == 1;
-    if (is_common && are_quads(call, kPack / 2, kSize)) {
+    if (is_common && are_vector_quads(call, kPack / 2, kSize)) {
       run_quads.template operator()<kPack / 2>();
-    } else if (is_common && are_quads(call, 1, kSize)) {
+    } else if (is_common && are_vector_quads(call, 1, kSize)) {
       run_quads.template operator()<1>();
     } else if (is_common && SquareWindows<2, 0>::fits(call.pooling)) {
       run.template operator()<uint8_t, int32_t, SquareWindows<2, 0>, 1, false>();

@@ -6,6 +6,7 @@
 #include "../with_format.h"
 #include "divider.h"
 #include "grid.cuh"
+#include "max_unpool_quads.cuh"
 #include "pack.h"
 #include "pooling_call.h"
 #include "windows.h"
@@ -177,7 +178,9 @@ void with_max_unpool_kernel(const MaxUnpoolCall& call, const Launch& launch) {
       }
     };
     const bool is_common = call.fits_narrow_index() && !call.wide_offsets;
-    if (is_common && SquareWindows<2, 2>::fits(call.pooling)) {
+    if (are_quads(call)) {
+      with_max_unpool_quads_kernel<Format>(call, launch);
+    } else if (is_common && SquareWindows<2, 2>::fits(call.pooling)) {
       with_overlap.template operator()<uint8_t, int32_t, SquareWindows<2, 2>>();
     } else if (is_common && SquareWindows<3, 2>::fits(call.pooling)) {
       with_overlap.template operator()<uint8_t, int32_t, SquareWindows<3, 2>>();

@@ -6,6 +6,7 @@
 #include "../with_format.h"
 #include "divider.h"
 #include "grid.cuh"
+#include "max_unpool_backward_quads.cuh"
 #include "pooling_call.h"
 #include "tap.h"
 
@@ -73,6 +74,7 @@ __global__ void max_unpool_backward_kernel(
 template <class Launch>
 void with_max_unpool_backward_kernel(const MaxUnpoolBackwardCall& call, const Launch& launch) {
   with_format(call.dtype, [&]<class Format>() {
+    if (are_quads(call)) return with_max_unpool_backward_quads_kernel<Format>(call, launch);
     with_offset_and_index(call, [&]<class Offset, class Index>() {
       launch(max_unpool_backward_kernel<Format, Offset, Index>,
              MaxUnpoolBackwardArguments<Index>(call));
