@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import relustat
+from relustat._extension import minor_version
 
 needs_inductor = pytest.mark.skipif(
     " " in torch.__file__, reason="Inductor cannot compile with PyTorch in a path with spaces"
@@ -111,6 +112,10 @@ def test_watched_models_count_as_in_eager(device, name, how):
     assert {s.calls for s in watch.stats.values()} == {5}
 
 
+@pytest.mark.xfail(
+    minor_version(torch.__version__) < (2, 12),
+    reason="PyTorch 2.11 raises 'Guard failed on the same frame it was created'",
+)
 def test_a_model_and_its_part_at_once(device):
     model = nn.Sequential(Loop(), nn.ReLU()).to(device)
     x = torch.randn(3, 6, device=device)
