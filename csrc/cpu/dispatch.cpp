@@ -10,10 +10,10 @@ const Kernels& kernels() {
   static const Kernels* const chosen = [] {
 #if defined(__x86_64__)
     const std::string capability = at::get_cpu_capability();
-    if (capability == "AVX512") return &kAvx512Kernels;
-    if (capability == "AVX2") return &kAvx2Kernels;
+    if (capability == "AVX512") return &avx512::kKernels;
+    if (capability == "AVX2") return &avx2::kKernels;
 #endif
-    return &kBaselineKernels;
+    return &baseline::kKernels;
   }();
   return *chosen;
 }

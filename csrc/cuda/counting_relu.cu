@@ -5,28 +5,15 @@
 #include <torch/csrc/autograd/graph_task.h>
 #include <torch/library.h>
 
-#include <algorithm>
-
 #include "../checks.h"
 #include "../dense_relu.h"
 #include "../dtype_of.h"
-#include "counting_relu.cuh"
-#include "launch.h"
+#include "../with_format.h"
+#include "counting_relu_launch.h"
 #include "workspace.h"
 
 namespace relustat::cuda {
 namespace {
-
-CountingReluLimits current_limits() {
-  const int64_t of_processor =
-      attribute(cudaDevAttrMaxSharedMemoryPerMultiprocessor) / kCountingReluBlocksPerProcessor -
-      attribute(cudaDevAttrReservedSharedMemoryPerBlock);
-  const int64_t of_block = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
-  return {.threads = kCountingReluThreads,
-          .blocks = attribute(cudaDevAttrMultiProcessorCount) * kCountingReluBlocksPerProcessor,
-          .shared_bytes = std::min(of_processor, of_block),
-          .most_pending = int64_t{1} << 30};
-}
 
 // x and y are dense, with equal strides but for dimensions of size 1; y may be x.
 void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tensor& counters,
@@ -41,12 +28,10 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
   call.counters = reinterpret_cast<Count*>(counters.mutable_data_ptr<int64_t>());
   call.workspace = static_cast<Count*>(workspace.words());
   call.layout = layout;
-  with_counting_relu_kernel(
-      dtype_of(x), static_cast<Binning>(binning), dense_unit_layout(x, unit_dim), current_limits(),
-      call, [](auto kernel, const CountingReluCall& arguments) {
-        const CountingReluTiling& tiling = arguments.tiling;
-        launch(kernel, tiling.blocks, kCountingReluThreads, tiling.shared_bytes, arguments);
-      });
+  with_format(dtype_of(x), [&]<class Format>() {
+    launch_counting_relu<Format>(static_cast<Binning>(binning), dense_unit_layout(x, unit_dim),
+                                 call);
+  });
 }
 
 // Whether a backward pass runs: a forward inside one (activation checkpointing) repeats one that

@@ -4,9 +4,8 @@
 #include <optional>
 
 #include "../pooling_tensors.h"
-#include "launch.h"
-#include "max_unpool.cuh"
-#include "max_unpool_backward.cuh"
+#include "../with_format.h"
+#include "max_unpool_launch.h"
 #include "pooling_call_of.h"
 #include "switches.h"
 
@@ -25,7 +24,7 @@ at::Tensor max_unpool(const at::Tensor& y, const at::Tensor& offsets, at::IntArr
   const MaxUnpoolCall call{pooling_call_of(tensors.pooled, y, offsets), tensors.y.const_data_ptr(),
                            tensors.offsets.const_data_ptr(), x.mutable_data_ptr(),
                            static_cast<Overlap>(overlap)};
-  with_max_unpool_kernel(call, launch_for_each_place);
+  with_format(call.dtype, [&]<class Format>() { launch_max_unpool<Format>(call); });
   return x;
 }
 
@@ -44,7 +43,7 @@ at::Tensor max_unpool_backward(const at::Tensor& gradient, const std::optional<a
                                    tensors.offsets.const_data_ptr(),
                                    tensors.y_gradient.mutable_data_ptr(),
                                    static_cast<Overlap>(overlap)};
-  with_max_unpool_backward_kernel(call, launch_for_each_place);
+  with_format(call.dtype, [&]<class Format>() { launch_max_unpool_backward<Format>(call); });
   return tensors.y_gradient;
 }
 

@@ -6,9 +6,9 @@
 #include "../with_format.h"
 #include "divider.h"
 #include "grid.cuh"
+#include "max_unpool_call.h"
 #include "max_unpool_quads.cuh"
 #include "pack.h"
-#include "pooling_call.h"
 #include "windows.h"
 
 // The CUDA kernels of max_unpool: a thread gathers what windows leave in a few neighbouring cells.
@@ -16,13 +16,6 @@
 // without a GPU.
 
 namespace relustat::cuda {
-
-struct MaxUnpoolCall : PoolingCall {
-  const void* y;
-  const void* offsets;
-  void* x;
-  Overlap overlap;
-};
 
 // What the kernels are told. Cells are found by their place: [plane, d, h, run of cells], or
 // [image, d, h, w, pack of channels].
@@ -146,50 +139,53 @@ __global__ void max_unpool_pixels_kernel(
 }
 
 // Calls launch(kernel, arguments).
+template <class Format, class Launch>
+void with_max_unpool_kernel_of(const MaxUnpoolCall& call, const Launch& launch) {
+  constexpr int kPack = kPackBytes / sizeof(typename Format::Bits);
+  const auto run =
+      [&]<class Offset, class Index, class Windows, template <class, class> class Cells>() {
+        if (call.channels == 1) {
+          const int64_t runs = (call.pooling.w.input + kPack - 1) / kPack;
+          launch(max_unpool_planes_kernel<Format, Offset, Index, Windows, Cells, kPack>,
+                 MaxUnpoolArguments<Index>(call, runs, 1));
+          return;
+        }
+        if (call.channels % kPack == 0 && is_aligned(call.y, kPackBytes) &&
+            is_aligned(call.offsets, kPack * sizeof(Offset))) {
+          launch(max_unpool_pixels_kernel<Format, Offset, Index, Windows, Cells, kPack>,
+                 MaxUnpoolArguments<Index>(call, call.pooling.w.input, call.channels / kPack));
+        } else {
+          launch(max_unpool_pixels_kernel<Format, Offset, Index, Windows, Cells, 1>,
+                 MaxUnpoolArguments<Index>(call, call.pooling.w.input, call.channels));
+        }
+      };
+  const auto with_overlap = [&]<class Offset, class Index, class Windows>() {
+    switch (call.overlap) {
+      case Overlap::kLast:
+        return run.template operator()<Offset, Index, Windows, LastCells>();
+      case Overlap::kSum:
+        return run.template operator()<Offset, Index, Windows, SumCells>();
+      case Overlap::kMax:
+        return run.template operator()<Offset, Index, Windows, MaxCells>();
+    }
+  };
+  const bool is_common = call.fits_narrow_index() && !call.wide_offsets;
+  if (are_quads(call)) {
+    with_max_unpool_quads_kernel<Format>(call, launch);
+  } else if (is_common && SquareWindows<2, 2>::fits(call.pooling)) {
+    with_overlap.template operator()<uint8_t, int32_t, SquareWindows<2, 2>>();
+  } else if (is_common && SquareWindows<3, 2>::fits(call.pooling)) {
+    with_overlap.template operator()<uint8_t, int32_t, SquareWindows<3, 2>>();
+  } else {
+    with_offset_and_index(call, [&]<class Offset, class Index>() {
+      with_overlap.template operator()<Offset, Index, AnyWindows>();
+    });
+  }
+}
+
 template <class Launch>
 void with_max_unpool_kernel(const MaxUnpoolCall& call, const Launch& launch) {
-  with_format(call.dtype, [&]<class Format>() {
-    constexpr int kPack = kPackBytes / sizeof(typename Format::Bits);
-    const auto run =
-        [&]<class Offset, class Index, class Windows, template <class, class> class Cells>() {
-          if (call.channels == 1) {
-            const int64_t runs = (call.pooling.w.input + kPack - 1) / kPack;
-            launch(max_unpool_planes_kernel<Format, Offset, Index, Windows, Cells, kPack>,
-                   MaxUnpoolArguments<Index>(call, runs, 1));
-            return;
-          }
-          if (call.channels % kPack == 0 && is_aligned(call.y, kPackBytes) &&
-              is_aligned(call.offsets, kPack * sizeof(Offset))) {
-            launch(max_unpool_pixels_kernel<Format, Offset, Index, Windows, Cells, kPack>,
-                   MaxUnpoolArguments<Index>(call, call.pooling.w.input, call.channels / kPack));
-          } else {
-            launch(max_unpool_pixels_kernel<Format, Offset, Index, Windows, Cells, 1>,
-                   MaxUnpoolArguments<Index>(call, call.pooling.w.input, call.channels));
-          }
-        };
-    const auto with_overlap = [&]<class Offset, class Index, class Windows>() {
-      switch (call.overlap) {
-        case Overlap::kLast:
-          return run.template operator()<Offset, Index, Windows, LastCells>();
-        case Overlap::kSum:
-          return run.template operator()<Offset, Index, Windows, SumCells>();
-        case Overlap::kMax:
-          return run.template operator()<Offset, Index, Windows, MaxCells>();
-      }
-    };
-    const bool is_common = call.fits_narrow_index() && !call.wide_offsets;
-    if (are_quads(call)) {
-      with_max_unpool_quads_kernel<Format>(call, launch);
-    } else if (is_common && SquareWindows<2, 2>::fits(call.pooling)) {
-      with_overlap.template operator()<uint8_t, int32_t, SquareWindows<2, 2>>();
-    } else if (is_common && SquareWindows<3, 2>::fits(call.pooling)) {
-      with_overlap.template operator()<uint8_t, int32_t, SquareWindows<3, 2>>();
-    } else {
-      with_offset_and_index(call, [&]<class Offset, class Index>() {
-        with_overlap.template operator()<Offset, Index, AnyWindows>();
-      });
-    }
-  });
+  with_format(call.dtype, [&]<class Format>() { with_max_unpool_kernel_of<Format>(call, launch); });
 }
 
 }  // namespace relustat::cuda

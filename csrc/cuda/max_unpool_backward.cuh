@@ -7,21 +7,13 @@
 #include "divider.h"
 #include "grid.cuh"
 #include "max_unpool_backward_quads.cuh"
-#include "pooling_call.h"
+#include "max_unpool_call.h"
 #include "tap.h"
 
 // The CUDA kernel of max_unpool's backward: a thread for each value that was unpooled. Torch-free:
 // tests/cuda_host runs it without a GPU.
 
 namespace relustat::cuda {
-
-struct MaxUnpoolBackwardCall : PoolingCall {
-  const void* gradient;
-  const void* y;  // null where the overlap is not "max"
-  const void* offsets;
-  void* y_gradient;
-  Overlap overlap;
-};
 
 template <class Index>
 struct MaxUnpoolBackwardArguments {
@@ -71,15 +63,19 @@ __global__ void max_unpool_backward_kernel(
 }
 
 // Calls launch(kernel, arguments).
+template <class Format, class Launch>
+void with_max_unpool_backward_kernel_of(const MaxUnpoolBackwardCall& call, const Launch& launch) {
+  if (are_quads(call)) return with_max_unpool_backward_quads_kernel<Format>(call, launch);
+  with_offset_and_index(call, [&]<class Offset, class Index>() {
+    launch(max_unpool_backward_kernel<Format, Offset, Index>,
+           MaxUnpoolBackwardArguments<Index>(call));
+  });
+}
+
 template <class Launch>
 void with_max_unpool_backward_kernel(const MaxUnpoolBackwardCall& call, const Launch& launch) {
-  with_format(call.dtype, [&]<class Format>() {
-    if (are_quads(call)) return with_max_unpool_backward_quads_kernel<Format>(call, launch);
-    with_offset_and_index(call, [&]<class Offset, class Index>() {
-      launch(max_unpool_backward_kernel<Format, Offset, Index>,
-             MaxUnpoolBackwardArguments<Index>(call));
-    });
-  });
+  with_format(call.dtype,
+              [&]<class Format>() { with_max_unpool_backward_kernel_of<Format>(call, launch); });
 }
 
 }  // namespace relustat::cuda

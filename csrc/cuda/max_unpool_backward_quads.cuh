@@ -4,6 +4,7 @@
 
 #include "../float_format.h"
 #include "grid.cuh"
+#include "max_unpool_call.h"
 #include "pack.h"
 #include "quads.h"
 
@@ -70,9 +71,10 @@ __global__ void max_unpool_backward_quads_kernel(
   });
 }
 
-// Calls launch(kernel, arguments) for `call`, a MaxUnpoolBackwardCall whose windows are quads.
-template <class Format, class Call, class Launch>
-void with_max_unpool_backward_quads_kernel(const Call& call, const Launch& launch) {
+// Calls launch(kernel, arguments) where the windows are quads.
+template <class Format, class Launch>
+void with_max_unpool_backward_quads_kernel(const MaxUnpoolBackwardCall& call,
+                                           const Launch& launch) {
   constexpr int kWindows = kPackBytes / sizeof(typename Format::Bits) / 2;
   const int64_t runs = (call.pooling.w.output + kWindows - 1) / kWindows;
   const QuadRuns quads(call, call.pooling.h.output, runs);

@@ -4,6 +4,7 @@
 
 #include "../unpooled_cells.h"
 #include "grid.cuh"
+#include "max_unpool_call.h"
 #include "pack.h"
 #include "quads.h"
 
@@ -85,9 +86,9 @@ __global__ void max_unpool_quads_kernel(const __grid_constant__ UnpoolQuadsArgum
   });
 }
 
-// Calls launch(kernel, arguments) for `call`, a MaxUnpoolCall whose windows are quads.
-template <class Format, class Call, class Launch>
-void with_max_unpool_quads_kernel(const Call& call, const Launch& launch) {
+// Calls launch(kernel, arguments) where the windows are quads.
+template <class Format, class Launch>
+void with_max_unpool_quads_kernel(const MaxUnpoolCall& call, const Launch& launch) {
   constexpr int kWindows = kPackBytes / sizeof(typename Format::Bits) / 2;
   const int64_t rows = (call.pooling.h.input + 1) / 2;
   const int64_t runs = (call.pooling.w.input + 2 * kWindows - 1) / (2 * kWindows);

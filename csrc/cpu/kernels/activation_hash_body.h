@@ -66,10 +66,11 @@ void hash_share_of(const ActivationHashShare& share) {
   }
 }
 
+}  // namespace
+
 void activation_hash_share(const ActivationHashShare& share) {
   with_format(share.dtype, [&]<class Format>() { hash_share_of<Format>(share); });
 }
 
-}  // namespace
 }  // namespace RELUSTAT_ISA
 }  // namespace relustat::cpu

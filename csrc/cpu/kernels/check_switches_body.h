@@ -67,11 +67,12 @@ bool check_switches_of(const SwitchesShare& share) {
   return true;
 }
 
+}  // namespace
+
 // Whether every switch stands for a cell of the input.
 bool check_switches_share(const SwitchesShare& share) {
   return share.wide_offsets ? check_switches_of<int16_t>(share) : check_switches_of<uint8_t>(share);
 }
 
-}  // namespace
 }  // namespace RELUSTAT_ISA
 }  // namespace relustat::cpu

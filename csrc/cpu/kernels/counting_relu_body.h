@@ -185,7 +185,9 @@ void count_with(const CountingReluShare& share, Rectifier rectifier, uint32_t* t
   }
 }
 
-void count_share(const CountingReluShare& share) {
+}  // namespace
+
+void counting_relu_share(const CountingReluShare& share) {
   const Tiling tiling = make_tiling(share.units, share.inner, share.bins);
   with_format(share.dtype, [&]<class Format>() {
     uint32_t* const tally_scratch = share.scratch + tiling.column_words;
@@ -197,6 +199,5 @@ void count_share(const CountingReluShare& share) {
   });
 }
 
-}  // namespace
 }  // namespace RELUSTAT_ISA
 }  // namespace relustat::cpu

@@ -19,10 +19,30 @@ struct Kernels {
   void (*max_unpool_backward)(const MaxUnpoolBackwardShare&);
 };
 
-extern const Kernels kBaselineKernels;
+// The sources in the folder of that name define the functions.
+#define RELUSTAT_KERNELS(isa)                                    \
+  namespace isa {                                                \
+  void counting_relu_share(const CountingReluShare&);            \
+  void activation_hash_share(const ActivationHashShare&);        \
+  void max_pool_share(const MaxPoolShare&);                      \
+  bool check_switches_share(const SwitchesShare&);               \
+  void max_unpool_share(const MaxUnpoolShare&);                  \
+  void max_unpool_backward_share(const MaxUnpoolBackwardShare&); \
+  inline constexpr Kernels kKernels = {                          \
+      .counting_relu = counting_relu_share,                      \
+      .activation_hash = activation_hash_share,                  \
+      .max_pool = max_pool_share,                                \
+      .check_switches = check_switches_share,                    \
+      .max_unpool = max_unpool_share,                            \
+      .max_unpool_backward = max_unpool_backward_share,          \
+  };                                                             \
+  }
+
+RELUSTAT_KERNELS(baseline)
 #if defined(__x86_64__)
-extern const Kernels kAvx2Kernels;
-extern const Kernels kAvx512Kernels;
+RELUSTAT_KERNELS(avx2)
+RELUSTAT_KERNELS(avx512)
 #endif
+#undef RELUSTAT_KERNELS
 
 }  // namespace relustat::cpu

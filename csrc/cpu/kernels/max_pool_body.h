@@ -131,6 +131,8 @@ class MaxPoolLoop {
   int64_t rows_ = 0;
 };
 
+}  // namespace
+
 void max_pool_share(const MaxPoolShare& share) {
   with_format(share.dtype, [&]<class Format>() {
     if (share.wide_offsets) {
@@ -141,6 +143,5 @@ void max_pool_share(const MaxPoolShare& share) {
   });
 }
 
-}  // namespace
 }  // namespace RELUSTAT_ISA
 }  // namespace relustat::cpu

@@ -55,6 +55,8 @@ class MaxUnpoolBackwardLoop {
   const Offset* const offsets_;
 };
 
+}  // namespace
+
 void max_unpool_backward_share(const MaxUnpoolBackwardShare& share) {
   with_format(share.dtype, [&]<class Format>() {
     if (share.wide_offsets) {
@@ -65,6 +67,5 @@ void max_unpool_backward_share(const MaxUnpoolBackwardShare& share) {
   });
 }
 
-}  // namespace
 }  // namespace RELUSTAT_ISA
 }  // namespace relustat::cpu

@@ -12,6 +12,17 @@ namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
 
+// Cells that the last window is put into are moved, whatever their bits stand for: 16-bit formats
+// share a loop.
+template <class Format>
+struct Moved {
+  using Type = Format;
+};
+template <>
+struct Moved<Float16> {
+  using Type = BFloat16;
+};
+
 template <class Format, class Offset, template <class, class> class Cells>
 void unpool_into(const MaxUnpoolShare& share) {
   if (share.channels > 0) {
@@ -25,13 +36,15 @@ template <class Format, class Offset>
 void unpool_share_by(const MaxUnpoolShare& share) {
   switch (share.overlap) {
     case Overlap::kLast:
-      return unpool_into<Format, Offset, LastCells>(share);
+      return unpool_into<typename Moved<Format>::Type, Offset, LastCells>(share);
     case Overlap::kSum:
       return unpool_into<Format, Offset, SumCells>(share);
     case Overlap::kMax:
       return unpool_into<Format, Offset, MaxCells>(share);
   }
 }
+
+}  // namespace
 
 void max_unpool_share(const MaxUnpoolShare& share) {
   with_format(share.dtype, [&]<class Format>() {
@@ -43,6 +56,5 @@ void max_unpool_share(const MaxUnpoolShare& share) {
   });
 }
 
-}  // namespace
 }  // namespace RELUSTAT_ISA
 }  // namespace relustat::cpu

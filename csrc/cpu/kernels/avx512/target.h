@@ -1,4 +1,6 @@
-#if defined(__x86_64__)
+#pragma once
+
+// What follows is compiled for this instruction set, up to end_target.h.
 
 #define RELUSTAT_ISA avx512
 #define RELUSTAT_VECTOR_BYTES 64
@@ -9,17 +11,4 @@
 #else
 #pragma GCC target( \
     "avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,fma,f16c,bmi2,prefer-vector-width=512,tune=icelake-server")
-#endif
-#include "kernel_bodies.h"
-
-namespace relustat::cpu {
-
-constinit const Kernels kAvx512Kernels = kKernels;
-
-}  // namespace relustat::cpu
-
-#if defined(__clang__)
-#pragma clang attribute pop
-#endif
-
 #endif

@@ -1,0 +1,4 @@
+#include "target.h"
+//
+#include "../max_unpool_backward_body.h"
+#include "../max_unpool_body.h"
