@@ -18,7 +18,8 @@ ROOMY = 64 * 1024  # bytes of shared memory
 WORKSPACE_HEADER = 2
 
 # [outer, units, inner]: rows that are whole vectors and that are not, last rows that end in the
-# midst of one, units wider and narrower than a vector, more columns than threads, one unit.
+# midst of one, units wider and narrower than a vector, more columns than threads, one unit; at
+# last few rows and long ones, along which blocks walk.
 LAYOUTS = [
     (1, 1, 1),
     (1, 1, 1001),
@@ -35,6 +36,9 @@ LAYOUTS = [
     (2, 8, 49),
     (2, 3, 700),
     (1, 2, 1500),
+    (1, 3, 5001),
+    (2, 3, 4096),
+    (1, 2, 4099),
 ]
 
 
@@ -132,7 +136,10 @@ def test_histograms_per_unit(dtype, kind):
 def test_starts_off_alignment(dtype):
     calls = []
     for layout, offsets, kind, per_unit in itertools.product(
-        [(1, 1, 100), (9, 3, 1), (2, 8, 49)], [(1, 0), (0, 1), (3, 2)], KINDS, [False, True]
+        [(1, 1, 100), (9, 3, 1), (2, 8, 49), (1, 3, 4099)],
+        [(1, 0), (0, 1), (3, 2)],
+        KINDS,
+        [False, True],
     ):
         calls.append(Call(layout, dtype, BINS[kind], offsets=offsets, unit_histograms=per_unit))
     check(calls)

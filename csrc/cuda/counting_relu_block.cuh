@@ -133,7 +133,9 @@ class CountingReluBlock {
     } else {
       walk_alone<kCounts, Counter::kUnroll>(counter, x, y, is_idle ? 0 : rows - row_);
     }
-    if (end > strip_.rows && row_ == 0 && !is_idle) walk_last_row<kCounts>(counter);
+    // Chunks may lie beyond it: strips along a row differ by a vector.
+    const bool has_last_row = begin <= strip_.rows && strip_.rows < end;
+    if (has_last_row && row_ == 0 && !is_idle) walk_last_row<kCounts>(counter);
   }
 
   // `left`: rows from the thread's first one on.
