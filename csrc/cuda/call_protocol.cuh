@@ -7,6 +7,12 @@
 
 namespace relustat::cuda {
 
+// Divides by 64 bits only after 2^32 calls.
+__device__ inline bool is_multiple(Count n, Count of) {
+  if ((n | of) >> 32 == 0) return static_cast<uint32_t>(n) % static_cast<uint32_t>(of) == 0;
+  return n % of == 0;
+}
+
 // Whether this call is one of each `every`. All blocks must decide alike, though other streams move
 // the ticks, or set `every`, meanwhile: the first of them decides for all. By one thread of a
 // block.
@@ -21,7 +27,7 @@ __device__ inline bool takes_turn(const CountingReluCall& call) {
     if (every == 1) {
       add_global(ticks, 1);
     } else if (counts) {
-      counts = atomicAdd(ticks, Count{1}) % static_cast<Count>(every) == 0;
+      counts = is_multiple(atomicAdd(ticks, Count{1}), static_cast<Count>(every));
     }
     store_global(turn, counts ? kCounted : kNotCounted);
     return counts;

@@ -19,14 +19,15 @@ namespace {
 void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tensor& counters,
                        const at::Tensor& edges, int64_t unit_dim, int64_t binning,
                        const CounterLayout& layout) {
-  const WorkspaceWords workspace(Workspace::size(layout.units));
+  TORCH_CHECK(layout.units < kMostUnits, "counting_relu: on a GPU, units must be fewer than ",
+              kMostUnits, ", got ", layout.units);
   CountingReluCall call{};
   call.x = x.const_data_ptr();
   call.y = y.mutable_data_ptr();
   call.edges = edges.const_data_ptr<float>();
   call.bins = edges.numel() == 0 ? 0 : edges.numel() - 1;
   call.counters = reinterpret_cast<Count*>(counters.mutable_data_ptr<int64_t>());
-  call.workspace = static_cast<Count*>(workspace.words());
+  call.workspace = static_cast<Count*>(workspace_words(Workspace::size(layout.units)));
   call.layout = layout;
   with_format(dtype_of(x), [&]<class Format>() {
     launch_counting_relu<Format>(static_cast<Binning>(binning), dense_unit_layout(x, unit_dim),

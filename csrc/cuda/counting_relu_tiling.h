@@ -20,6 +20,8 @@ constexpr int64_t kMostZerosInColumn = 0xffff;
 constexpr int64_t kControlBytes = 128;
 // Units, and elements of a row, so that the device computes with 32 bits.
 constexpr int64_t kMostColumns = int64_t{1} << 30;
+// Fewer than a vector's elements of each unit may lie side by side.
+constexpr int64_t kMostUnits = kMostColumns / 8;
 
 // What a device, or a test, grants.
 struct CountingReluLimits {

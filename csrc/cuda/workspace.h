@@ -1,68 +1,136 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGraphsC10Utils.h>
 #include <c10/cuda/CUDAStream.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <utility>
+#include <vector>
+
+// 64-bit words for kernels that leave them 0. Kernels of one stream run one after the other, and
+// share their words; so do those of one stream that are captured into one graph.
 
 namespace relustat::cuda {
 
-// So many 64-bit words of 0, or more, for one kernel on the current stream, which leaves them 0.
-// Kernels of one stream run one after the other, so each stream keeps its words. A kernel that is
-// captured into a graph may run beside any other, and has its own: cleared at each replay.
-class WorkspaceWords {
+struct Words {
+  int device = -1;
+  void* first = nullptr;
+  int64_t count = 0;
+};
+
+// More than was asked for, and not cleared. Of the device itself: PyTorch's allocator may be told
+// to take what it gives for a graph's own.
+inline Words allocate_words(int device, int64_t asked) {
+  constexpr int64_t kLeast = 4096;
+  const int64_t count = std::max(2 * asked, kLeast);
+  const auto bytes = static_cast<size_t>(count) * sizeof(int64_t);
+  // A graph may be captured meanwhile.
+  const c10::cuda::CUDAStreamCaptureModeGuard guard(cudaStreamCaptureModeRelaxed);
+  void* first = nullptr;
+  cudaError_t error = cudaMalloc(&first, bytes);
+  if (error == cudaErrorMemoryAllocation) {
+    // PyTorch may keep all memory for tensors to come.
+    cudaGetLastError();
+    c10::cuda::CUDACachingAllocator::emptyCache();
+    error = cudaMalloc(&first, bytes);
+  }
+  C10_CUDA_CHECK(error);
+  return {device, first, count};
+}
+
+// Words that belonged to graphs which are no more, for graphs to come.
+class ReturnedWords {
  public:
-  explicit WorkspaceWords(int64_t words) {
-    const c10::cuda::CUDAStream stream = c10::cuda::getCurrentCUDAStream();
-    if (c10::cuda::currentStreamCaptureStatusMayInitCtx() == c10::cuda::CaptureStatus::None) {
-      words_ = kept(words, stream);
-      return;
+  Words take_or_allocate(int device, int64_t asked) {
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = std::find_if(words_.begin(), words_.end(), [&](const Words& words) {
+        return words.device == device && words.count >= asked;
+      });
+      if (found != words_.end()) {
+        const Words words = *found;
+        words_.erase(found);
+        return words;
+      }
     }
-    captured_ = at::empty({words}, at::TensorOptions(at::kLong).device(stream.device()));
-    words_ = captured_.mutable_data_ptr();
-    C10_CUDA_CHECK(cudaMemsetAsync(words_, 0, captured_.nbytes(), stream));
+    return allocate_words(device, asked);
   }
 
-  // Until this is gone; a kernel that was launched by then may go on.
-  void* words() const { return words_; }
+  // The graph returns them when it is destroyed, and no longer runs.
+  void lend(cudaGraph_t graph, const Words& words) {
+    cudaUserObject_t object;
+    C10_CUDA_CHECK(cudaUserObjectCreate(&object, new Words(words), give_back, 1,
+                                        cudaUserObjectNoDestructorSync));
+    C10_CUDA_CHECK(cudaGraphRetainUserObject(graph, object, 1, cudaGraphUserObjectMove));
+  }
+
+  // Never destroyed, as graphs may be at the very end.
+  static ReturnedWords& instance() {
+    static auto* const returned = new ReturnedWords;
+    return *returned;
+  }
 
  private:
-  struct Kept {
-    void* words = nullptr;
-    int64_t count = 0;
-  };
-
-  // Of the device itself: PyTorch's allocator may be told to take what it gives for a graph's own.
-  // Never given back, since kernels may still run on it; it at least doubles, so that is no more
-  // than what is in use.
-  static void* kept(int64_t words, c10::cuda::CUDAStream stream) {
-    static std::mutex mutex;
-    static std::map<std::pair<int, unsigned long long>, Kept> of_streams;
-    // Handles are used again for other streams; ids are not.
-    unsigned long long id = 0;
-    C10_CUDA_CHECK(cudaStreamGetId(stream, &id));
-    const std::lock_guard lock(mutex);
-    Kept& mine = of_streams[{stream.device_index(), id}];
-    if (mine.count < words) {
-      constexpr int64_t kLeast = 4096;
-      const int64_t count = words > kLeast ? 2 * words : kLeast;
-      // Another thread may capture a graph meanwhile.
-      const c10::cuda::CUDAStreamCaptureModeGuard guard(cudaStreamCaptureModeRelaxed);
-      void* fresh = nullptr;
-      C10_CUDA_CHECK(cudaMalloc(&fresh, count * sizeof(int64_t)));
-      C10_CUDA_CHECK(cudaMemsetAsync(fresh, 0, count * sizeof(int64_t), stream));
-      mine = {fresh, count};
+  // Must not call CUDA.
+  static void CUDART_CB give_back(void* lent) {
+    const auto* const words = static_cast<const Words*>(lent);
+    {
+      ReturnedWords& returned = instance();
+      const std::lock_guard lock(returned.mutex_);
+      returned.words_.push_back(*words);
     }
-    return mine.words;
+    delete words;
   }
 
-  at::Tensor captured_;
-  void* words_;
+  std::mutex mutex_;
+  std::vector<Words> words_;
 };
+
+// At least so many words for a kernel that is launched next on the current stream.
+inline void* workspace_words(int64_t asked) {
+  // Of a stream, and of what was captured from it last.
+  struct Kept {
+    Words eager;
+    Words captured;
+    unsigned long long capture = 0;
+  };
+  static std::mutex mutex;
+  static std::map<std::pair<int, unsigned long long>, Kept> of_streams;
+  const c10::cuda::CUDAStream stream = c10::cuda::getCurrentCUDAStream();
+  const int device = stream.device_index();
+  // Handles are used again for other streams; ids are not.
+  unsigned long long id = 0;
+  C10_CUDA_CHECK(cudaStreamGetId(stream, &id));
+  cudaStreamCaptureStatus status;
+  unsigned long long capture = 0;
+  cudaGraph_t graph = nullptr;
+  C10_CUDA_CHECK(cudaStreamGetCaptureInfo(stream, &status, &capture, &graph));
+
+  const std::lock_guard lock(mutex);
+  Kept& kept = of_streams[{device, id}];
+  if (status == cudaStreamCaptureStatusNone) {
+    if (kept.eager.count < asked) {
+      // The smaller one is not freed, as kernels may run on it. Sizes double, so that all of those
+      // together are no larger than the last.
+      kept.eager = allocate_words(device, asked);
+      C10_CUDA_CHECK(
+          cudaMemsetAsync(kept.eager.first, 0, kept.eager.count * sizeof(int64_t), stream));
+    }
+    return kept.eager.first;
+  }
+  if (kept.capture != capture || kept.captured.count < asked) {
+    kept.captured = ReturnedWords::instance().take_or_allocate(device, asked);
+    kept.capture = capture;
+    ReturnedWords::instance().lend(graph, kept.captured);
+    // Once at each replay: one that was cut short may have left anything.
+    C10_CUDA_CHECK(
+        cudaMemsetAsync(kept.captured.first, 0, kept.captured.count * sizeof(int64_t), stream));
+  }
+  return kept.captured.first;
+}
 
 }  // namespace relustat::cuda
