@@ -40,7 +40,7 @@ if SANITIZE:
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]  # as csrc/dtype.h has them
 LIMIT = 300  # seconds; threads that wait for one another would wait for ever
 COUNTING_RELU, MAX_POOL, MAX_UNPOOL, MAX_UNPOOL_BACKWARD, CHECK_SWITCHES = range(5)
-DIVIDE, FITS_NARROW_INDEX, ACTIVATION_HASH = 5, 6, 7
+DIVIDE, FITS_NARROW_INDEX, ACTIVATION_HASH, EVERY_NUMBER = 5, 6, 7, 8
 
 
 @dataclasses.dataclass

@@ -49,11 +49,13 @@ class CountingReluKernels {
       using Shared = SlotCounter<Format, kBinning, kPack, Placement::kShared>;
       if (!per_unit && fits(slots)) return start<Shared>();
     }
-    run_any<kBinning, kPack>();
+    run_any<kBinning, kAnyPack>();
   }
 
  private:
   static constexpr int kPack = kPackBytes / sizeof(typename Format::Bits);
+  // With more elements at a time the general counter runs out of registers.
+  static constexpr int kAnyPack = kPack < 4 ? kPack : 4;
   static constexpr bool kHasFloatValues = sizeof(typename Format::Value) == sizeof(float);
 
   template <Binning kBinning, int kVector>

@@ -65,7 +65,7 @@ __device__ inline void store_global(Count* word, Count value) {
 // Of what is computed from the result, nothing is kept from before.
 __device__ inline uint32_t computed_anew(uint32_t value) {
 #if defined(__CUDA_ARCH__)
-  asm volatile("" : "+r"(value));
+  asm volatile("" : "+r"(value)::"memory");
 #endif
   return value;
 }
@@ -97,6 +97,16 @@ __device__ inline uint32_t rectify_and_count(uint32_t bits, uint32_t& zeros) {
   const bool is_zero = bit_cast<float>(bits) <= 0;
   zeros += is_zero ? 1 : 0;
   return is_zero ? 0 : bits;
+#endif
+}
+
+// The number of vectors that a thread loads before it uses the first: so many, or fewer before
+// sm_90, for which the same code takes more registers.
+constexpr int in_flight(int vectors, int element_size) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+  return element_size < 4 ? 1 : vectors / 2;
+#else
+  return vectors;
 #endif
 }
 

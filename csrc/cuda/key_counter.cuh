@@ -42,7 +42,7 @@ class KeyCounter {
     KeyBinner<Format> keys;
     int32_t table_bits;  // of the bytes of all keys and copies
   };
-  static constexpr int kUnroll = 4;
+  static constexpr int kUnroll = in_flight(4, sizeof(Bits));
   static constexpr bool kTogether = false;
 
   static CountingTable table(const CounterLayout& counters) {
@@ -131,7 +131,7 @@ class KeySlotCounter {
  public:
   using Bits = typename Format::Bits;
   using Made = KeyBinner<Format>;
-  static constexpr int kUnroll = 4;
+  static constexpr int kUnroll = in_flight(4, sizeof(Bits));
   static constexpr bool kTogether = false;
   static constexpr int kTableWords = kKeys / 2;  // of 16 bits for each key
 

@@ -17,7 +17,7 @@ class LinearCounter {
     LinearOrSearchBinner<float> binner;
     LinearGuesser exact, careful;
   };
-  static constexpr int kUnroll = 2;
+  static constexpr int kUnroll = kPlacement == Placement::kPerUnit ? in_flight(2, sizeof(Bits)) : 2;
   static constexpr bool kTogether = false;
 
   static __device__ Made make(const CountingReluCall& call) {

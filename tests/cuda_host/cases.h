@@ -14,7 +14,8 @@ struct Case {
     kCheckSwitches,
     kDivide,
     kFitsNarrowIndex,
-    kActivationHash
+    kActivationHash,
+    kEveryNumber
   };
 
   // Allocated to the byte, so that AddressSanitizer sees what lies beyond.
@@ -45,3 +46,4 @@ void run_check_switches(Case& call);
 void run_divide(Case& call);
 void run_fits_narrow_index(Case& call);
 void run_activation_hash(Case& call);
+void run_every_number(Case& call);

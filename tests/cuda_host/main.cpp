@@ -65,6 +65,9 @@ int main() {
       case Case::kActivationHash:
         run_activation_hash(call);
         break;
+      case Case::kEveryNumber:
+        run_every_number(call);
+        break;
     }
     for (const Case::Buffer& buffer : call.buffers) {
       std::fwrite(buffer.data(), buffer.bytes, 1, stdout);
