@@ -11,7 +11,7 @@ TORCH ?= torch==2.13.0
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help env build demo test test-torch asan tsan lint format bench-env bench bench-plots bench-smoke gallery \
-  cuda-check gpu-check dist clean
+  cuda-check gpu-check gpu-package dist clean
 
 # Quoted wherever it is used: both paths may hold spaces.
 PY = "$(VENV)/bin/python"
@@ -36,8 +36,9 @@ help:
 	@echo "make bench-smoke  threads, allocations and instruction counts; no clock"
 	@echo "make bench-plots  draw what make bench measured, into docs/"
 	@echo "make gallery     run the examples, and put their pictures into docs/gallery; WEIGHTS as above"
-	@echo "make cuda-check  compile the CUDA sources with nvcc; no GPU needed"
+	@echo "make cuda-check  compile the CUDA sources with nvcc, and count instructions; no GPU needed"
 	@echo "make gpu-check   build, test and measure on a GPU, with PYTHON's own PyTorch"
+	@echo "make gpu-package  prepare .gpu, with which gpu-check need not build, for another machine"
 	@echo "make build   compile the extension into $(VENV)"
 	@echo "make dist    build wheel and sdist, and install the wheel into an empty environment"
 	@echo "Settings: PYTHON=$(PYTHON) VENV=$(VENV) TORCH=$(TORCH)"
@@ -115,11 +116,22 @@ bench-env: build
 	fi
 
 cuda-check: env
+	@$(PIP) $$(sed -n 's/.*"\(nvidia-cuda-nvdisasm==[0-9.]*\)".*/\1/p' pyproject.toml)
 	@$(PY) tools/cuda_check.py $(ARCHITECTURES)
 
 # In the environment that has a CUDA build of PyTorch; nothing is installed.
 gpu-check:
-	@"$(PYTHON)" tools/gpu_check.py $(if $(OUTPUT),--output "$(OUTPUT)")
+	@"$(PYTHON)" tools/gpu_check.py $(if $(OUTPUT),--output "$(OUTPUT)") \
+	  $(if $(wildcard .gpu/manifest.json),--package .gpu)
+
+# For a machine with a GPU and little time. Nothing else uses this environment.
+gpu-package: PYTHON = python3.12
+gpu-package: VENV = .venv-gpu
+gpu-package: TORCH = torch==2.11.0
+gpu-package: ARCHITECTURES = 9.0
+gpu-package: env
+	@$(PIP) pybind11
+	@$(PY) tools/gpu_package.py --output .gpu --architectures "$(ARCHITECTURES)"
 
 dist: build
 	@rm -rf dist build/dist-check

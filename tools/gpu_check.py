@@ -1,139 +1,260 @@
-"""All that a machine with a GPU can show, in one command and within 8 minutes.
+"""All that a machine with a GPU can show, the most valuable facts first.
 
-    python tools/gpu_check.py [--output FOLDER]
+    python tools/gpu_check.py [--package FOLDER] [--output FOLDER] [--budget SECONDS] [--stages A,B]
 
-Builds the extension in place for this GPU, runs the tests on it, compute-sanitizer on a few of
-them, and the GPU benchmarks. Needs PyTorch, a CUDA toolkit and pytest, and no network. Logs go to
-FOLDER (build/gpu-check); one short table comes last. Fails if anything did.
+Stages, in order:
+    probe       every kernel without PyTorch: exact or wrong, and times
+    extension   takes the package's build of the extension, or builds one
+    benchmarks  benchmarks/gpu.py
+    tests       tests/test_cuda.py
+    profile     Nsight Compute on the probe
+    memcheck, racecheck, synccheck, initcheck   compute-sanitizer on the probe
+    twins       the [cuda] twins of all other tests
+
+With a package of gpu_package.py that fits, nothing is compiled. Each stage prints a line and
+rewrites FOLDER/summary.md (build/gpu-check), so that nothing is lost when the budget ends, or when
+this is stopped. What is missing here is "not available". Fails if anything did.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import functools
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
-import torch
+from gpu_package import Manifest, find_nvcc, probe_commands, python_version, sources_hash
+from stages import Run, Stage, StageError, UnavailableError
 
 ROOT = Path(__file__).resolve().parent.parent
-LIMIT = 470  # seconds in all
-# Tests that run kernels on the CPU, compile at length, or need packages of their own; no GPU shows
-# them anything.
-ELSEWHERE = [
-    "test_histogram",
-    "test_cuda_activation_hash",
-    "test_cuda_counting_relu",
-    "test_cuda_pooling",
-    "test_cpu_capability",
-    "test_demo",
-]
-SANITIZED = "more_bins or per_unit or negative_zero or graph_replays"
+BUDGET = 470  # seconds
+OLDEST_SETUPTOOLS = 77
+# Tests that run elsewhere, or on the CPU though their names speak of CUDA.
+ELSEWHERE = ["test_cuda", "test_cuda_activation_hash", "test_cuda_check", "test_cuda_counting_relu"]
+ELSEWHERE += ["test_cuda_every_number", "test_cuda_pooling", "test_cpu_capability", "test_demo"]
+ELSEWHERE += ["test_gpu_check", "test_gpu_benchmarks"]
+SECTIONS = ["SpeedOfLight", "WarpStateStats", "ComputeWorkloadAnalysis", "MemoryWorkloadAnalysis"]
+SECTIONS += ["Occupancy", "LaunchStats"]
+SANITIZERS = ["memcheck", "racecheck", "synccheck", "initcheck"]
 
 
-@dataclasses.dataclass
-class Step:
-    name: str
-    command: list[str]
-    limit: int  # seconds
-    result: str = "not run"
-    seconds: float = 0
+def ask(*command: str) -> str | None:
+    """What a command says, or None where there is no such command or it fails."""
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
-    def run(self, folder: Path, environment: dict[str, str], left: float) -> None:
-        limit = max(min(self.limit, left), 1)
-        log = folder / f"{self.name.replace(' ', '-')}.log"
-        print(f"{self.name} ...", flush=True)
-        begin = time.monotonic()
-        with log.open("w") as output:
-            try:
-                done = subprocess.run(
-                    self.command,
-                    cwd=ROOT,
-                    env=environment,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    timeout=limit,
-                    check=False,
+
+def find_gpu() -> tuple[str, str] | None:
+    """What to call the GPU, and its architecture, such as "9.0"."""
+    fields = "name,driver_version,compute_cap"
+    said = ask("nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader", "--id=0")
+    if not said:
+        return None
+    name, driver, architecture = said.splitlines()[0].split(", ")
+    return f"{name}, driver {driver}", architecture
+
+
+def find_torch() -> str | None:
+    """The version of this Python's PyTorch, asked in a process of its own: it may be broken."""
+    return ask(sys.executable, "-c", "import torch; print(torch.__version__)")
+
+
+def find_sanitizer() -> str | None:
+    home = Path(os.environ.get("CUDA_HOME", "/usr/local/cuda"))
+    places = [home / "bin/compute-sanitizer", home / "compute-sanitizer/compute-sanitizer"]
+    return shutil.which("compute-sanitizer") or next(filter(shutil.which, map(str, places)), None)
+
+
+class Check:
+    """What the stages run."""
+
+    def __init__(self, package: Path | None, architecture: str) -> None:
+        self.package = package
+        self.architecture = architecture
+        self.built_probe = ROOT / "build/gpu-check-probe"
+        self.wheels = ROOT / "build/gpu-check-wheels"
+
+    def environment(self) -> dict[str, str]:
+        path = os.pathsep.join(map(str, [ROOT, ROOT / "tests", self.wheels]))
+        return {
+            **os.environ,
+            "PYTHONPATH": path,
+            "FORCE_CUDA": "1",
+            "TORCH_CUDA_ARCH_LIST": self.architecture,
+        }
+
+    def why_not_package(self, torch: str) -> str | None:
+        """Why the package does not serve."""
+        if self.package is None:
+            return "no package was given"
+        manifest = Manifest.load(self.package)
+        if manifest is None:
+            return f"{self.package} holds no manifest"
+        return manifest.why_not(python_version(), torch, self.architecture, sources_hash())
+
+    def probe_program(self) -> Path:
+        """Raises UnavailableError if there is none."""
+        manifest = self.package and Manifest.load(self.package)
+        # It needs neither Python nor PyTorch.
+        if manifest and not manifest.why_not(
+            manifest.python, manifest.torch, self.architecture, sources_hash()
+        ):
+            return self.package / "probe"
+        if self.built_probe.exists():
+            return self.built_probe
+        raise UnavailableError("the probe was not built")
+
+    def probe(self) -> Iterator[list[str]]:
+        self.built_probe.unlink(missing_ok=True)
+        try:
+            program = self.probe_program()
+        except UnavailableError:
+            nvcc = find_nvcc()
+            if nvcc is None:
+                raise UnavailableError("needs nvcc, or a package that fits; got neither") from None
+            self.built_probe.parent.mkdir(exist_ok=True)
+            yield from probe_commands(nvcc, self.architecture, self.built_probe)
+            program = self.built_probe
+        yield [str(program)]
+
+    def extension(self) -> Iterator[list[str]]:
+        torch = find_torch()
+        if torch is None:
+            raise StageError("needs PyTorch, got none that can be imported")
+        reason = self.why_not_package(torch)
+        wheels = sorted(map(str, self.package.glob("wheels/*.whl"))) if self.package else []
+        if wheels:
+            shutil.rmtree(self.wheels, ignore_errors=True)
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+            yield [*pip, "--target", str(self.wheels), *wheels]
+        if reason is None:
+            for library in self.package.glob("_C*.so"):
+                shutil.copy2(library, ROOT / "relustat")
+        else:
+            if self.package is not None:
+                print(f"The package does not serve: {reason}; building.", flush=True)
+            self.check_that_it_builds()
+            yield [sys.executable, "setup.py", "build_ext", "--inplace"]
+        yield [sys.executable, "-c", "import relustat._ops as o; print(o.build_info()['kernels'])"]
+
+    def check_that_it_builds(self) -> None:
+        if find_nvcc() is None:
+            raise StageError("needs nvcc to build, got none")
+        said = ask(sys.executable, "-c", "import setuptools; print(setuptools.__version__)")
+        if said is None or int(said.split(".")[0]) < OLDEST_SETUPTOOLS:
+            raise StageError(f"needs setuptools of at least {OLDEST_SETUPTOOLS}, got {said}")
+
+    def benchmarks(self) -> Iterator[list[str]]:
+        yield [sys.executable, "benchmarks/gpu.py"]
+
+    def pytest(self, *arguments: str) -> list[str]:
+        if importlib.util.find_spec("pytest") is None:
+            raise UnavailableError("needs pytest, got none")
+        return [sys.executable, "-m", "pytest", "-q", "--tb=short", *arguments]
+
+    def tests(self) -> Iterator[list[str]]:
+        yield self.pytest("--maxfail=25", "tests/test_cuda.py")
+
+    def profile(self) -> Iterator[list[str]]:
+        profiler = shutil.which("ncu")
+        if profiler is None:
+            raise UnavailableError("needs ncu on the PATH, got none")
+        sections = [word for section in SECTIONS for word in ("--section", section)]
+        kernels = "regex:counting_relu_kernel|max_pool_|max_unpool_"
+        yield [
+            *[profiler, "--csv", "--clock-control", "none", *sections, "--kernel-name", kernels],
+            *[str(self.probe_program()), "--once"],
+        ]
+
+    def sanitizer(self, tool: str) -> Iterator[list[str]]:
+        program = find_sanitizer()
+        if program is None:
+            raise UnavailableError("needs compute-sanitizer, got none")
+        options = [f"--tool={tool}", "--error-exitcode=9", "--print-limit=5"]
+        yield [program, *options, str(self.probe_program()), "--small"]
+
+    def twins(self) -> Iterator[list[str]]:
+        # pytest-xdist
+        parallel = ["-n", "8"] if importlib.util.find_spec("xdist") else []
+        ignored = [f"--ignore=tests/{name}.py" for name in ELSEWHERE]
+        yield self.pytest("-k", "cuda", "--continue-on-collection-errors", *parallel, *ignored)
+
+    def stages(self) -> list[Stage]:
+        built = ("extension",)
+        return [
+            Stage("probe", "probe.txt", 10, 150, self.probe),
+            Stage("extension", "extension.log", 15, 240, self.extension),
+            Stage("benchmarks", "benchmarks.md", 20, 80, self.benchmarks, needs=built),
+            Stage("tests", "tests.log", 20, 100, self.tests, needs=built),
+            Stage(
+                *("profile", "profile.csv", 20, 90, self.profile),
+                unsupported=("ERR_NVGPUCTRPERM",),
+            ),
+            *(
+                Stage(
+                    *(tool, "sanitizers.log", 5, 30, functools.partial(self.sanitizer, tool)),
+                    unsupported=("Device not supported",),
                 )
-                self.result = "ok" if done.returncode == 0 else f"FAILED ({done.returncode})"
-            except subprocess.TimeoutExpired:
-                self.result = f"FAILED (over {limit:.0f} s)"
-        self.seconds = time.monotonic() - begin
-        lines = log.read_text(errors="replace").splitlines()
-        for line in lines[-40 if self.result != "ok" else -1 :]:
-            print(f"    {line}", flush=True)
+                for tool in SANITIZERS
+            ),
+            Stage("twins", "twins.log", 40, 200, self.twins, needs=built),
+        ]
 
 
-def why_not() -> str | None:
-    if not torch.cuda.is_available():
-        return "a GPU that PyTorch sees, got none"
-    if importlib.util.find_spec("pytest") is None:
-        return "pytest, got none"
-    import setuptools
-
-    if int(setuptools.__version__.split(".")[0]) < 77:
-        return f"setuptools of at least 77, got {setuptools.__version__}"
-    return None
-
-
-def steps(folder: Path) -> list[Step]:
-    python = sys.executable
-    pytest = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    ignored = [f"--ignore=tests/{name}.py" for name in ELSEWHERE]
-    parallel = ["-n", "4"] if importlib.util.find_spec("xdist") else []
-    planned = [
-        Step("build", [python, "setup.py", "build_ext", "--inplace"], 240),
-        Step("tests on the GPU", [*pytest, "tests/test_cuda.py"], 120),
-        Step("all tests", [*pytest, *parallel, *ignored, "--ignore=tests/test_cuda.py"], 300),
-    ]
-    sanitizer = shutil.which("compute-sanitizer")
-    for tool in ("memcheck", "racecheck"):
-        name = f"compute-sanitizer {tool}"
-        command = [str(sanitizer), f"--tool={tool}", "--error-exitcode=9", "--print-limit=5"]
-        command += [*pytest, "-k", SANITIZED, "tests/test_cuda.py"]
-        step = Step(name, command, 90)
-        if sanitizer is None:
-            step.result = "not found"
-        planned.append(step)
-    table = ["--output", str(folder / "benchmarks.md")]
-    planned.append(Step("benchmarks", [python, "benchmarks/gpu.py", *table], 90))
-    return planned
+def chosen(stages: list[Stage], words: str | None) -> list[Stage]:
+    """Raises SystemExit if there is no stage of a name."""
+    names = [stage.name for stage in stages]
+    wanted = words.split(",") if words else names
+    for name in wanted:
+        if name not in names:
+            raise SystemExit(f"gpu-check: stages must be of {', '.join(names)}, got {name}")
+    return [stage for stage in stages if stage.name in wanted]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--package", type=Path, metavar="FOLDER", help="of gpu_package.py")
     parser.add_argument("--output", type=Path, default=ROOT / "build/gpu-check", metavar="FOLDER")
-    folder = parser.parse_args().output.resolve()
-    missing = why_not()
-    if missing:
-        raise SystemExit(f"gpu-check: needs {missing}")
-    folder.mkdir(parents=True, exist_ok=True)
-    gpu = torch.cuda.get_device_properties(0)
-    environment = {
-        **os.environ,
-        "FORCE_CUDA": "1",
-        "TORCH_CUDA_ARCH_LIST": f"{gpu.major}.{gpu.minor}",
-        "PYTHONPATH": str(ROOT),
-    }
-    planned = steps(folder)
-    end = time.monotonic() + LIMIT
-    for step in planned:
-        if step.result == "not run":
-            step.run(folder, environment, end - time.monotonic())
-        if step.name == "build" and step.result != "ok":
-            break
-    benchmarks = folder / "benchmarks.md"
-    if benchmarks.exists():
-        print(benchmarks.read_text())
-    print(f"{gpu.name}, torch {torch.__version__}, CUDA {torch.version.cuda}")
-    for step in planned:
-        print(f"{step.name:<28} {step.result:<22} {step.seconds:5.0f} s")
-    if any(step.result not in ("ok", "not found") for step in planned):
+    parser.add_argument("--budget", type=float, default=BUDGET, metavar="SECONDS", help="for all")
+    parser.add_argument("--stages", metavar="A,B", help="only these")
+    options = parser.parse_args()
+    gpu = find_gpu()
+    if gpu is None:
+        raise SystemExit("gpu-check: needs a GPU that nvidia-smi sees, got none")
+    name, architecture = gpu
+    output = options.output.resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    package = options.package and options.package.resolve()
+    check = Check(package, architecture)
+    stages = chosen(check.stages(), options.stages)
+    if not options.stages:
+        for old in {stage.log for stage in stages}:
+            (output / old).unlink(missing_ok=True)
+    # So that what runs is killed, and the summary written.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    run = Run(
+        output,
+        options.budget,
+        f"# {name}, sm_{architecture.replace('.', '')}",
+        ROOT,
+        check.environment(),
+    )
+    print(run.heading[2:], flush=True)
+    run.run(stages)
+    if any(outcome.failed for outcome in run.outcomes):
         raise SystemExit(1)
 
 

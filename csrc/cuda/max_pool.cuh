@@ -174,42 +174,45 @@ inline bool are_vector_quads(const MaxPoolCall& call, int64_t outputs, int64_t e
 }
 
 // Calls launch(kernel, arguments).
+template <class Format, class Launch>
+void with_max_pool_kernel_of(const MaxPoolCall& call, const Launch& launch) {
+  constexpr int kSize = sizeof(typename Format::Bits);
+  constexpr int kPack = kPackBytes / kSize;
+  const auto run = [&]<class Offset, class Index, class Windows, int kVector, bool kLast>() {
+    const int64_t packs = kLast ? call.channels / kVector : 1;
+    launch(max_pool_kernel<Format, Offset, Index, Windows, kVector, kLast>,
+           MaxPoolArguments<Index>(call, call.pooling.w.output, packs));
+  };
+  const auto run_quads = [&]<int kOutputs>() {
+    launch(max_pool_quads_kernel<Format, kOutputs>,
+           MaxPoolArguments<int32_t>(call, call.pooling.w.output / kOutputs, 1));
+  };
+  const auto run_any = [&]<class Offset, class Index>() {
+    if (call.channels == 1) {
+      run.template operator()<Offset, Index, AnyWindows, 1, false>();
+    } else if (call.channels % kPack == 0 && is_aligned(call.x, kPackBytes)) {
+      run.template operator()<Offset, Index, AnyWindows, kPack, true>();
+    } else {
+      run.template operator()<Offset, Index, AnyWindows, 1, true>();
+    }
+  };
+  const bool is_common = call.fits_narrow_index() && !call.wide_offsets && call.channels == 1;
+  if (is_common && are_vector_quads(call, kPack / 2, kSize)) {
+    run_quads.template operator()<kPack / 2>();
+  } else if (is_common && are_vector_quads(call, 1, kSize)) {
+    run_quads.template operator()<1>();
+  } else if (is_common && SquareWindows<2, 0>::fits(call.pooling)) {
+    run.template operator()<uint8_t, int32_t, SquareWindows<2, 0>, 1, false>();
+  } else if (is_common && SquareWindows<3, 0>::fits(call.pooling)) {
+    run.template operator()<uint8_t, int32_t, SquareWindows<3, 0>, 1, false>();
+  } else {
+    with_offset_and_index(call, run_any);
+  }
+}
+
 template <class Launch>
 void with_max_pool_kernel(const MaxPoolCall& call, const Launch& launch) {
-  with_format(call.dtype, [&]<class Format>() {
-    constexpr int kSize = sizeof(typename Format::Bits);
-    constexpr int kPack = kPackBytes / kSize;
-    const auto run = [&]<class Offset, class Index, class Windows, int kVector, bool kLast>() {
-      const int64_t packs = kLast ? call.channels / kVector : 1;
-      launch(max_pool_kernel<Format, Offset, Index, Windows, kVector, kLast>,
-             MaxPoolArguments<Index>(call, call.pooling.w.output, packs));
-    };
-    const auto run_quads = [&]<int kOutputs>() {
-      launch(max_pool_quads_kernel<Format, kOutputs>,
-             MaxPoolArguments<int32_t>(call, call.pooling.w.output / kOutputs, 1));
-    };
-    const auto run_any = [&]<class Offset, class Index>() {
-      if (call.channels == 1) {
-        run.template operator()<Offset, Index, AnyWindows, 1, false>();
-      } else if (call.channels % kPack == 0 && is_aligned(call.x, kPackBytes)) {
-        run.template operator()<Offset, Index, AnyWindows, kPack, true>();
-      } else {
-        run.template operator()<Offset, Index, AnyWindows, 1, true>();
-      }
-    };
-    const bool is_common = call.fits_narrow_index() && !call.wide_offsets && call.channels == 1;
-    if (is_common && are_vector_quads(call, kPack / 2, kSize)) {
-      run_quads.template operator()<kPack / 2>();
-    } else if (is_common && are_vector_quads(call, 1, kSize)) {
-      run_quads.template operator()<1>();
-    } else if (is_common && SquareWindows<2, 0>::fits(call.pooling)) {
-      run.template operator()<uint8_t, int32_t, SquareWindows<2, 0>, 1, false>();
-    } else if (is_common && SquareWindows<3, 0>::fits(call.pooling)) {
-      run.template operator()<uint8_t, int32_t, SquareWindows<3, 0>, 1, false>();
-    } else {
-      with_offset_and_index(call, run_any);
-    }
-  });
+  with_format(call.dtype, [&]<class Format>() { with_max_pool_kernel_of<Format>(call, launch); });
 }
 
 }  // namespace relustat::cuda
