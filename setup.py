@@ -78,6 +78,9 @@ if WITH_CUDA:
     HEADERS += sorted(str(path) for path in Path("csrc").rglob("*.cuh"))
     CXX_FLAGS.append("-DRELUSTAT_WITH_CUDA")
     os.environ["TORCH_CUDA_ARCH_LIST"] = architectures()
+    if "MAX_JOBS" not in os.environ:
+        # The last sources would take as long as all architectures, one after the other.
+        NVCC_FLAGS.append(f"--threads={len(architectures().split(';'))}")
     kernels = f"CPU and CUDA {torch.version.cuda} kernels for {architectures()} ({CUDA_HOME})"
 else:
     kernels = f"CPU kernels only ({REASON})"
