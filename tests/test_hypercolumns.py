@@ -328,4 +328,4 @@ def test_example(tmp_path, monkeypatch, capsys):
     assert lines[1].startswith("noise.png: [1, 1472, 224, 224], mean ")
     assert lines[1].endswith("clusters of 25.0%, 75.0%")
     with Image.open(tmp_path / "picture.jpg") as picture:
-        assert picture.width == 828
+        assert picture.width in (827, 828)  # as Matplotlib's version rounds
