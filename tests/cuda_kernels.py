@@ -6,6 +6,7 @@ RELUSTAT_SANITIZE=address,undefined or =thread builds it with that sanitizer.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import shutil
 import struct
@@ -108,19 +109,25 @@ def _program() -> Path:
         return program
     if shutil.which(COMPILER) is None:
         pytest.skip(f"no C++ compiler: {COMPILER}")
-    folder.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(lambda source: _compile(source, folder), SOURCES))
-    _call([COMPILER, *FLAGS, *objects, "-o", program])
+    error = _build(folder, program)
+    assert error is None, error
     return program
 
 
-def _compile(source: Path, folder: Path) -> Path:
-    target = folder / f"{source.stem}.o"
-    _call([COMPILER, *FLAGS, "-c", source, "-o", target])
-    return target
+@functools.cache
+def _build(folder: Path, program: Path) -> str | None:
+    """What the compiler said, if it failed: once, not for each test."""
+    folder.mkdir(parents=True, exist_ok=True)
+    objects = [folder / f"{source.stem}.o" for source in SOURCES]
+    commands = [
+        [COMPILER, *FLAGS, "-c", source, "-o", target]
+        for source, target in zip(SOURCES, objects, strict=True)
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        errors = [error for error in pool.map(_call, commands) if error]
+    return errors[0] if errors else _call([COMPILER, *FLAGS, *objects, "-o", program])
 
 
-def _call(command: list[str | Path]) -> None:
+def _call(command: list[str | Path]) -> str | None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stderr[-4000:] if done.returncode != 0 else None

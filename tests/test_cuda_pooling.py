@@ -254,11 +254,13 @@ def test_wrong_switches_have_no_gradient(dtype, overlap):
         numbers += geometry_numbers(x, pooling, wide)
         buffers = [in_memory_order(tensor) for tensor in (torch.ones_like(x), y, wild, y)]
         cases.append((cuda_kernels.MAX_UNPOOL_BACKWARD, numbers, buffers))
+    has_gradient = False  # in a small case all switches may be wrong
     for is_wrong, (_, _, _, got) in zip(wrong, run(cases), strict=True):
         got = as_before(got, is_wrong)
         assert not got[is_wrong].any()
         assert ((got == 0) | (got == 1)).all()
-        assert got.any()
+        has_gradient |= bool(got.any())
+    assert has_gradient
 
 
 def test_divider():
