@@ -102,7 +102,7 @@ __device__ inline uint32_t rectify_and_count(uint32_t bits, uint32_t& zeros) {
 
 // The number of vectors that a thread loads before it uses the first: so many, or fewer before
 // sm_90, for which the same code takes more registers.
-constexpr int in_flight(int vectors, int element_size) {
+constexpr int in_flight(int vectors, [[maybe_unused]] int element_size) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
   return element_size < 4 ? 1 : vectors / 2;
 #else
