@@ -10,6 +10,7 @@ from pathlib import Path
 
 import gpu_check
 import pytest
+import toolkit
 import torch
 from gpu_package import Manifest, python_version, sources_hash
 from stages import Run, Stage, StageError, UnavailableError
@@ -111,6 +112,7 @@ def machine(tmp_path, monkeypatch):
     script(tools / "ncu", 'echo "$@" >&2; for last; do :; done; echo "$last" | grep -q once')
     script(tools / "compute-sanitizer", 'echo "$1"; [ "$1" != --tool=racecheck ]')
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    monkeypatch.setenv("CUDA_HOME", str(tools))
     return tools
 
 
@@ -224,7 +226,7 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path):
 def test_a_package_for_another_python_is_not_taken(package, monkeypatch, capsys):
     Manifest("3.9", torch.__version__, ["9.0"], sources_hash(), "abc").write(package)
     monkeypatch.setattr(gpu_check, "find_torch", lambda: torch.__version__)
-    monkeypatch.setattr(gpu_check, "find_nvcc", lambda: "nvcc")
+    monkeypatch.setattr(toolkit, "find", lambda program: program)
     commands = list(gpu_check.Check(package, "9.0").extension())
     assert commands[0] == [PYTHON, "setup.py", "build_ext", "--inplace"]
     reason = f"it is for Python 3.9, got {python_version()}"
@@ -232,8 +234,7 @@ def test_a_package_for_another_python_is_not_taken(package, monkeypatch, capsys)
 
 
 def test_what_is_missing(package, monkeypatch):
-    monkeypatch.setattr(gpu_check, "find_nvcc", lambda: None)
-    monkeypatch.setattr(gpu_check, "find_sanitizer", lambda: None)
+    monkeypatch.setenv("CUDA_HOME", str(package))
     monkeypatch.setattr(gpu_check, "find_torch", lambda: None)
     monkeypatch.setenv("PATH", "")
     check = gpu_check.Check(package, "8.0")

@@ -17,7 +17,6 @@ import argparse
 import dataclasses
 import os
 import re
-import shutil
 import subprocess
 import sysconfig
 import tempfile
@@ -27,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import kernel_budget
+import toolkit
 import torch
 from sass import Trip, disassemble, find_nvdisasm, readable
 
@@ -63,11 +63,6 @@ class Compiled:
     said: str
     seconds: float  # of all processes that nvcc started, on the CPU
     trips: dict[str, Trip]  # by mangled name of the kernel, for sm_90
-
-
-def find_nvcc() -> str | None:
-    home = os.environ.get("CUDA_HOME", "/usr/local/cuda")
-    return shutil.which("nvcc") or shutil.which(f"{home}/bin/nvcc")
 
 
 def compile_source(
@@ -156,7 +151,7 @@ def main() -> None:
     parser.add_argument("architectures", nargs="*", default=ARCHITECTURES, metavar="ARCHITECTURE")
     parser.add_argument("--store", action="store_true", help="write cuda_budget.json anew")
     options = parser.parse_args()
-    nvcc, nvdisasm = find_nvcc(), find_nvdisasm()
+    nvcc, nvdisasm = toolkit.find("nvcc"), find_nvdisasm()
     if nvcc is None:
         raise SystemExit("cuda-check: needs nvcc on the PATH, or CUDA_HOME, got neither")
     with ThreadPoolExecutor(int(os.environ.get("MAX_JOBS", os.cpu_count() or 1))) as pool:

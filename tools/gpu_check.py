@@ -29,7 +29,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from gpu_package import Manifest, find_nvcc, probe_commands, python_version, sources_hash
+import toolkit
+from gpu_package import Manifest, probe_commands, python_version, sources_hash
 from stages import Run, Stage, StageError, UnavailableError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,9 +72,8 @@ def find_torch() -> str | None:
 
 
 def find_sanitizer() -> str | None:
-    home = Path(os.environ.get("CUDA_HOME", "/usr/local/cuda"))
-    places = [home / "bin/compute-sanitizer", home / "compute-sanitizer/compute-sanitizer"]
-    return shutil.which("compute-sanitizer") or next(filter(shutil.which, map(str, places)), None)
+    beside = toolkit.home() / "compute-sanitizer/compute-sanitizer"
+    return toolkit.find("compute-sanitizer") or shutil.which(str(beside))
 
 
 class Check:
@@ -120,7 +120,7 @@ class Check:
         try:
             program = self.probe_program()
         except UnavailableError:
-            nvcc = find_nvcc()
+            nvcc = toolkit.find("nvcc")
             if nvcc is None:
                 raise UnavailableError("needs nvcc, or a package that fits; got neither") from None
             self.built_probe.parent.mkdir(exist_ok=True)
@@ -149,7 +149,7 @@ class Check:
         yield [sys.executable, "-c", "import relustat._ops as o; print(o.build_info()['kernels'])"]
 
     def check_that_it_builds(self) -> None:
-        if find_nvcc() is None:
+        if toolkit.find("nvcc") is None:
             raise StageError("needs nvcc to build, got none")
         said = ask(sys.executable, "-c", "import setuptools; print(setuptools.__version__)")
         if said is None or int(said.split(".")[0]) < OLDEST_SETUPTOOLS:
@@ -167,7 +167,7 @@ class Check:
         yield self.pytest("--maxfail=25", "tests/test_cuda.py")
 
     def profile(self) -> Iterator[list[str]]:
-        profiler = shutil.which("ncu")
+        profiler = toolkit.find("ncu")
         if profiler is None:
             raise UnavailableError("needs ncu on the PATH, got none")
         sections = [word for section in SECTIONS for word in ("--section", section)]

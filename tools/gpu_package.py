@@ -20,6 +20,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import toolkit
+
 ROOT = Path(__file__).resolve().parent.parent
 MOST_BYTES = 30 << 20
 WHEELS = ["captum", "expecttest", "monitorch", "uhi", "boost-histogram"]
@@ -84,11 +86,6 @@ def python_version() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def find_nvcc() -> str | None:
-    home = os.environ.get("CUDA_HOME", "/usr/local/cuda")
-    return shutil.which("nvcc") or shutil.which(f"{home}/bin/nvcc")
-
-
 def probe_commands(nvcc: str, architecture: str, program: Path) -> list[list[str]]:
     """Compile benchmarks/probe for an architecture such as "9.0"."""
     flags = ["-O3", "-std=c++20", "--fmad=false", "--expt-relaxed-constexpr"]
@@ -98,7 +95,7 @@ def probe_commands(nvcc: str, architecture: str, program: Path) -> list[list[str
     return [[*build, "-o", str(program)]]
 
 
-def build_extension(architectures: list[str], folder: Path) -> None:
+def build_extension(nvcc: str, architectures: list[str], folder: Path) -> None:
     listed = subprocess.run(
         ["git", "ls-files", "-z", "csrc", "relustat", "setup.py", "pyproject.toml", "README.md"],
         cwd=ROOT,
@@ -113,6 +110,8 @@ def build_extension(architectures: list[str], folder: Path) -> None:
         environment = {
             **os.environ,
             "FORCE_CUDA": "1",
+            # PyTorch would look beside the first nvcc on the PATH, which can be a script.
+            "CUDA_HOME": str(Path(nvcc).parent.parent),
             "TORCH_CUDA_ARCH_LIST": ";".join(architectures),
         }
         subprocess.run(
@@ -134,7 +133,7 @@ def main() -> None:
     parser.add_argument("--architectures", default="9.0", metavar='"9.0;10.0"')
     options = parser.parse_args()
     architectures = options.architectures.split(";")
-    nvcc = find_nvcc()
+    nvcc = toolkit.find("nvcc")
     if nvcc is None:
         raise SystemExit("gpu-package: needs nvcc on the PATH, or CUDA_HOME, got neither")
     if torch.version.cuda is None:
@@ -149,7 +148,7 @@ def main() -> None:
     subprocess.run(["strip", folder / "probe"], check=True)
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     subprocess.run([*pip, "--dest", folder / "wheels", *WHEELS], check=True)
-    build_extension(architectures, folder)
+    build_extension(nvcc, architectures, folder)
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, check=True
     ).stdout.decode()

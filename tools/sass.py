@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+
+import toolkit
 
 PIPES = ["ALU", "FMA", "LSU", "XU", "FP64", "CBU", "other"]
 # Those of ALU are all that are not here.
@@ -211,9 +211,7 @@ def find_nvdisasm() -> str | None:
     except importlib.metadata.PackageNotFoundError:
         files = []
     found = [str(file.locate()) for file in files if file.name == "nvdisasm"]
-    home = os.environ.get("CUDA_HOME", "/usr/local/cuda")
-    of_toolkit = shutil.which("nvdisasm") or shutil.which(f"{home}/bin/nvdisasm")
-    return found[0] if found else of_toolkit
+    return found[0] if found else toolkit.find("nvdisasm")
 
 
 def read_listing(listing: str) -> dict[str, Trip]:
