@@ -140,6 +140,7 @@ def main() -> None:
         raise SystemExit(
             f"gpu-package: needs a CUDA build of PyTorch, got PyTorch {torch.__version__}"
         )
+    sources = sources_hash()
     folder = options.output.resolve()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -153,7 +154,7 @@ def main() -> None:
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, check=True
     ).stdout.decode()
     Manifest(
-        python_version(), str(torch.__version__), architectures, sources_hash(), commit.strip()
+        python_version(), str(torch.__version__), architectures, sources, commit.strip()
     ).write(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     if size > MOST_BYTES:
