@@ -23,7 +23,7 @@ from pathlib import Path
 import toolkit
 
 ROOT = Path(__file__).resolve().parent.parent
-MOST_BYTES = 30 << 20
+MOST_BYTES = 30_000_000
 WHEELS = ["captum", "expecttest", "monitorch", "uhi", "boost-histogram"]
 
 
@@ -158,8 +158,8 @@ def main() -> None:
     ).write(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     if size > MOST_BYTES:
-        raise SystemExit(f"gpu-package: at most {MOST_BYTES >> 20} MiB, got {size / 2**20:.1f}")
-    print(f"{folder}: {size / 2**20:.1f} MiB for Python {python_version()}, {torch.__version__}")
+        raise SystemExit(f"gpu-package: at most {MOST_BYTES / 1e6:.0f} MB, got {size / 1e6:.1f}")
+    print(f"{folder}: {size / 1e6:.1f} MB for Python {python_version()}, {torch.__version__}")
 
 
 if __name__ == "__main__":
