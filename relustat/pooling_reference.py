@@ -35,7 +35,7 @@ def max_pool(
     """
     pooling = _pooling(kernel_size, stride, padding, dilation, ceil_mode)
     windows = check_pooled(f"max_pool{pooling.axes}d", x, pooling)
-    values = _numpy(x)
+    values = numpy_of(x)
     batch = values.shape[: -pooling.axes]
     largest = np.zeros((*batch, *windows), values.dtype)
     offsets = np.full((*batch, *windows), -1, np.int64)
@@ -75,7 +75,7 @@ def max_unpool(
     op = f"max_unpool{pooling.axes}d"
     check_unpooled(op, y, offsets, pooling, input_size, overlap)
     indices, points = _indices(op, offsets, pooling, input_size, validate)
-    values = _numpy(y).reshape(indices.shape)
+    values = numpy_of(y).reshape(indices.shape)
     planes = np.zeros((len(indices), int(np.prod(input_size))), values.dtype)
     for plane, index, value, point in zip(planes, indices, values, points, strict=True):
         index, value = index[point], value[point]
@@ -107,9 +107,9 @@ def max_unpool_backward(
     input_size = gradient.shape[-pooling.axes :]
     check_unpooled_backward(op, gradient, y, offsets, pooling, overlap)
     indices, points = _indices(op, offsets, pooling, input_size, validate=True)
-    planes = _numpy(gradient).reshape(len(indices), -1)
+    planes = numpy_of(gradient).reshape(len(indices), -1)
     gathered = np.zeros(indices.shape, planes.dtype)
-    values = _numpy(y).reshape(indices.shape) if y is not None else gathered
+    values = numpy_of(y).reshape(indices.shape) if y is not None else gathered
     for plane, index, value, point, out in zip(
         planes, indices, values, points, gathered, strict=True
     ):
@@ -242,9 +242,9 @@ def _indices(
     return indices.reshape(shape).numpy(), points.reshape(shape).numpy()
 
 
-def _numpy(x: Tensor) -> npt.NDArray[Any]:
-    # NumPy has no bfloat16; float32 holds its values, and float16's, exactly. Sums are float32's.
-    x = x.detach().cpu()
+def numpy_of(x: Tensor) -> npt.NDArray[Any]:
+    """The values, on the host; 16-bit ones in float32, which holds them exactly."""
+    x = x.detach().cpu().resolve_neg()
     return (x.float() if x.dtype in (torch.bfloat16, torch.float16) else x).contiguous().numpy()
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .bins import BINNING_LOG, BINNING_NONE, MAX_BINS
-from .pooling_reference import max_pool, max_unpool, max_unpool_backward
+from .pooling_reference import max_pool, max_unpool, max_unpool_backward, numpy_of
 
 __all__ = [
     "activation_hash",
@@ -122,11 +122,10 @@ def _add_call(
 
 
 def _by_unit(x: Tensor, unit_dim: int) -> npt.NDArray[np.generic]:
-    # NumPy has no bfloat16; float32 holds its values, and float16's, exactly.
-    x = x.cpu().float() if x.dtype in (torch.bfloat16, torch.float16) else x.cpu()
+    values = numpy_of(x)
     if unit_dim == x.dim():
-        return x.numpy().reshape(1, -1)
-    return np.moveaxis(x.numpy(), unit_dim, 0).reshape(x.size(unit_dim), -1)
+        return values.reshape(1, -1)
+    return np.moveaxis(values, unit_dim, 0).reshape(x.size(unit_dim), -1)
 
 
 def check(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int) -> None:
