@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
@@ -44,7 +45,8 @@ class CallCounter:
         self._functional = functional
         self._modules = modules
         self._during = during
-        self._underway: set[Forward] = set()
+        # One whose thread has ended in its midst is gone.
+        self._underway: weakref.WeakSet[Forward] = weakref.WeakSet()
         self._forwards = Forwards(self._call, self._underway)
         self.uncounted: dict[str, str] = {}
         self.met: set[str] = set()

@@ -227,8 +227,8 @@ class Counters:
                 replaced[key][EVERY + 1 :] += words[EVERY + 1 :]
             else:
                 replaced[key] = words
-        self._words = replaced
-        self._traced = MadeOnDemand(self._show)
+        # At once: graphs would go on counting into what an interrupt has left them.
+        self.__dict__.update(_words=replaced, _traced=MadeOnDemand(self._show))
 
     def __getstate__(self) -> dict[str, Any]:
         words = [(units, words) for (units, _), words in self._words.items()]

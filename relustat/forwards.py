@@ -6,11 +6,13 @@ what the other left: a compiled part of a model in an eager one, or eager code b
 
 from __future__ import annotations
 
+import collections
+import itertools
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, MutableSet
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -21,6 +23,11 @@ from .places import Place
 from .unit_tracking import UnitTracker
 
 OnCall = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+
+
+class _Entered(NamedTuple):
+    place: Place
+    frame: FrameType | None  # that called it; None in compiled code, which has none
 
 
 @no_graph_of_its_own
@@ -39,14 +46,12 @@ class Forward:
         self.calls: dict[tuple[str, bool], int] = {}
         self.units = UnitTracker()
         self.last_site: str | None = None
-        self._places: list[Place] = []
-        # Those that called them; None in compiled code, which has none.
-        self._frames: list[FrameType | None] = []
+        self._entered: list[_Entered] = []
 
     @property
     def place(self) -> Place:
         """The innermost module that is being called."""
-        return self._places[-1]
+        return self._entered[-1].place
 
     def next_site(self) -> SiteKey:
         """The site of a ReLU that is computed now."""
@@ -56,18 +61,14 @@ class Forward:
         return SiteKey(path, is_module, call)
 
     def push(self, place: Place) -> None:
-        self._places.append(place)
-        self._frames.append(None if torch.compiler.is_dynamo_compiling() else _outside_frame())
+        frame = None if torch.compiler.is_dynamo_compiling() else _outside_frame()
+        self._entered.append(_Entered(place, frame))
 
     def pop(self, place: Place) -> None:
         """Leaves ``place``, and what was called in it. Does nothing if it was not entered."""
-        if place in self._places:
-            while self._pop() is not place:
+        if any(entered.place is place for entered in reversed(self._entered)):
+            while self._entered.pop().place is not place:
                 pass
-
-    def _pop(self) -> Place:
-        self._frames.pop()
-        return self._places.pop()
 
     def settle(self) -> bool:
         """Leaves the modules whose calls an interrupt ended: torch calls no hooks for those.
@@ -84,24 +85,27 @@ class Forward:
         while frame is not None:
             running.add(frame)
             frame = frame.f_back
-        while self._frames and self._frames[-1] not in running:
-            self._pop()
-        return bool(self._places)
+        while self._entered and self._entered[-1].frame not in running:
+            self._entered.pop()
+        return bool(self._entered)
 
     def is_over(self) -> bool:
-        return not self._places
+        return not self._entered
 
 
 @no_graph_of_its_own
 class Forwards(threading.local):
     """The forward that this thread is in. A mode is active from its start to its end.
 
+    Wherever an interrupt ends a forward, the next one, or :meth:`abandon`, finds what is left: a
+    forward is noted before its mode is active, and forgotten after.
+
     Args:
         on_call: called for each torch call in a forward, in place of it.
         underway: holds the forwards of all threads, but for those that are compiled whole.
     """
 
-    def __init__(self, on_call: OnCall, underway: set[Forward]) -> None:
+    def __init__(self, on_call: OnCall, underway: MutableSet[Forward]) -> None:
         self._on_call = on_call
         self._underway = underway
         self._forward: Forward | None = None
@@ -113,10 +117,11 @@ class Forwards(threading.local):
         if self._forward is not None and not self._forward.settle():
             self.abandon()
         if self._forward is None:
-            self._forward = Forward(CallMode(self._on_call), is_time)
-            self._forward.mode.activate()
+            forward = Forward(CallMode(self._on_call), is_time)
+            self._forward = forward
             if not torch.compiler.is_dynamo_compiling():
-                self._underway.add(self._forward)
+                self._underway.add(forward)
+            forward.mode.activate()
         self._forward.push(place)
 
     def leave(self, place: Place) -> None:
@@ -127,11 +132,12 @@ class Forwards(threading.local):
 
     def abandon(self) -> None:
         """Ends the forward; also one that was interrupted, whose hooks never came."""
-        forward, self._forward = self._forward, None
+        forward = self._forward
         if forward is not None:
             forward.mode.deactivate()
             if not torch.compiler.is_dynamo_compiling():
                 self._underway.discard(forward)
+            self._forward = None
 
 
 @no_graph_of_its_own
@@ -141,12 +147,15 @@ class CallMode(TorchFunctionMode):
     def __init__(self, on_call: OnCall) -> None:
         super().__init__()
         self._on_call = on_call
+        # Those below it while it is active.
         self._below: list[TorchFunctionMode] = []
 
     def activate(self) -> None:
-        if not torch.compiler.is_dynamo_compiling():
-            self._below = _modes()
-        torch._C._push_on_torch_function_stack(self)
+        if torch.compiler.is_dynamo_compiling():
+            torch._C._push_on_torch_function_stack(self)
+            return
+        below = _modes()
+        _in_one_step(map(self._below.extend, [below]), _pushing([self]))
 
     def deactivate(self) -> None:
         """Takes this mode off the stack, on which others may lie above it after an interrupt.
@@ -162,12 +171,9 @@ class CallMode(TorchFunctionMode):
         else:
             left = [mode for mode in modes if mode in self._below]
             gone = left[-1] if left else self
-        for _ in modes:
-            torch._C._pop_torch_function_stack()
-        for mode in modes:
-            if mode is not gone:
-                torch._C._push_on_torch_function_stack(mode)
-        self._below = []
+        kept = [mode for mode in modes if mode is not gone]
+        pops = itertools.starmap(torch._C._pop_torch_function_stack, [()] * len(modes))
+        _in_one_step(pops, _pushing(kept), map(self._below.__delitem__, [slice(None)]))
 
     def __torch_function__(
         self,
@@ -186,6 +192,17 @@ def _outside_frame() -> FrameType:
     while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
         frame = frame.f_back
     return frame
+
+
+@no_graph_of_its_own
+def _pushing(modes: list[TorchFunctionMode]) -> Iterable[None]:
+    return map(torch._C._push_on_torch_function_stack, modes)
+
+
+@no_graph_of_its_own
+def _in_one_step(*calls: Iterable[object]) -> None:
+    """Makes calls of functions in C: Python looks for interrupts before them and after."""
+    collections.deque(itertools.chain(*calls), maxlen=0)
 
 
 @no_graph_of_its_own

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import torch
 from torch import nn
-from torch.utils.hooks import RemovableHandle
 
 from .compiling import (
     keeping_count,
@@ -16,9 +16,13 @@ from .compiling import (
     show_in_place_functions_to_modes,
     watched_class,
 )
+from .module_hooks import take_off
 
 _ATTRIBUTE = "_relustat_places"
 _RELU_MODULES = (nn.ReLU, nn.Threshold)
+
+# Of threads that put hooks on a module, or take them off.
+_one_at_a_time = threading.Lock()
 
 
 class Visitor(Protocol):
@@ -49,7 +53,9 @@ class Place:
 
 
 class Places:
-    """All modules of a model, with hooks on each until they are removed.
+    """All modules of a model, with hooks on each from :meth:`install` to :meth:`remove`.
+
+    An interrupt may come anywhere: :meth:`remove` takes off what is there.
 
     Args:
         model: TorchScript modules in it get no hooks.
@@ -58,36 +64,46 @@ class Places:
 
     def __init__(self, model: nn.Module, visitor: Visitor) -> None:
         self._modules = dict(named_modules(model))
+        self._visitor = visitor
         self._key = _free_key(self._modules)
-        self._handles: list[RemovableHandle] = []
-        # The first to enter is the last to leave.
-        enter, leave = (ModuleHook(self._key, is_after=is_after) for is_after in (False, True))
-        for module, path in self._modules.items():
-            if isinstance(module, torch.jit.ScriptModule):
-                continue
-            place = Place(visitor, path, isinstance(module, _RELU_MODULES))
-            module.__dict__.setdefault(_ATTRIBUTE, {})[self._key] = place
-            self._handles.append(module.register_forward_pre_hook(enter, prepend=True))
-            self._handles.append(module.register_forward_hook(leave, always_call=True))
-            _number(self._handles[-1], -1 - self._key, module)
+        self._enter = ModuleHook(self._key, is_after=False)
+        self._leave = ModuleHook(self._key, is_after=True)
         self._root = uncompiled(model)
         self._class = type(self._root)
-        if not isinstance(self._root, torch.jit.ScriptModule):
-            self._root.__class__ = watched_class(self._class)
+        self._is_installed = False
+
+    def install(self) -> None:
         show_in_place_functions_to_modes()
+        self._is_installed = True
+        with _one_at_a_time:
+            for module, path in self._modules.items():
+                if isinstance(module, torch.jit.ScriptModule):
+                    continue
+                place = Place(self._visitor, path, isinstance(module, _RELU_MODULES))
+                module.__dict__.setdefault(_ATTRIBUTE, {})[self._key] = place
+                # The first to enter is the last to leave.
+                module.register_forward_pre_hook(self._enter, prepend=True)
+                handle = module.register_forward_hook(self._leave, always_call=True)
+                _number(handle.id, -1 - self._key, module)
+            if not isinstance(self._root, torch.jit.ScriptModule):
+                self._root.__class__ = watched_class(self._class)
 
     def remove(self) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
-        if type(self._root) is watched_class(self._class):
-            self._root.__class__ = self._class
-        for module in self._modules:
-            places = module.__dict__.get(_ATTRIBUTE)
-            if places is not None:
-                places.pop(self._key, None)
+        """Does nothing the second time."""
+        if not self._is_installed:
+            return
+        with _one_at_a_time:
+            if type(self._root) is watched_class(self._class):
+                self._root.__class__ = self._class
+            for module in self._modules:
+                take_off(module, self._enter)
+                take_off(module, self._leave)
+                places = module.__dict__.get(_ATTRIBUTE, {})
+                if self._key in places and places[self._key].visitor is self._visitor:
+                    places.pop(self._key)
                 if not places:
-                    del module.__dict__[_ATTRIBUTE]
+                    module.__dict__.pop(_ATTRIBUTE, None)
+            self._is_installed = False
 
     def relu_paths(self) -> list[str]:
         """Paths of the modules that compute a ReLU."""
@@ -124,12 +140,13 @@ class ModuleHook:
             keeping_count(place.visitor.enter, place, module)
 
 
-def _number(handle: RemovableHandle, number: int, module: nn.Module) -> None:
-    """Gives a hook a number: the compiler has guards on those of hooks that are always called."""
+def _number(old: int, new: int, module: nn.Module) -> None:
+    """Numbers a hook anew: the compiler has guards on those of hooks that are always called."""
     all_hooks: list[dict[int, Any]] = [module._forward_hooks, module._forward_hooks_always_called]
     for hooks in all_hooks:
-        hooks[number] = hooks.pop(handle.id)
-    handle.id = number
+        hooks[new] = hooks[old]
+    for hooks in reversed(all_hooks):
+        del hooks[old]
 
 
 def named_modules(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:

@@ -63,19 +63,20 @@ def swap(
         >>> relustat.unswap(model)[0]
         ReLU()
     """
-    relus = [module for module in model.modules() if type(module) is nn.ReLU]
     # All are made before the first is changed: bad arguments leave the model as it was.
-    counters = [
-        Counters(bins, unit_dim=unit_dim, unit_histograms=unit_histograms, every=every)
-        for _ in relus
-    ]
-    for relu, own in zip(relus, counters, strict=True):
-        relu.__class__ = CountingReLU
+    counters = {
+        module: Counters(bins, unit_dim=unit_dim, unit_histograms=unit_histograms, every=every)
+        for module in model.modules()
+        if type(module) is nn.ReLU
+    }
+    # The class last: wherever an interrupt comes, each module works, and unswap() finds it.
+    for relu, own in counters.items():
         relu.__dict__.update({"counters": own, _MARK: True})
+        relu.__class__ = CountingReLU
     for module in model.modules() if pools else ():
         if type(module) in _POOLS:
-            module.__class__ = _POOLS[type(module)]
             module.__dict__[_MARK] = True
+            module.__class__ = _POOLS[type(module)]
     return model
 
 
@@ -90,8 +91,10 @@ def unswap(model: Model) -> Model:
         ReLU(inplace=True)
     """
     for module in model.modules():
-        if module.__dict__.pop(_MARK, False):
+        if _MARK in module.__dict__:
+            # The other way round. An interrupt may have come before the class was another.
+            module.__class__ = _PLAIN.get(type(module), type(module))
             module.__dict__.pop("counters", None)
             module.__dict__.pop("return_switches", None)
-            module.__class__ = _PLAIN[type(module)]
+            module.__dict__.pop(_MARK)
     return model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # Values are weak too: a model keeps its watch, by its hooks.
 _watches: weakref.WeakKeyDictionary[nn.Module, weakref.ref[Watch]] = weakref.WeakKeyDictionary()
+_watches_lock = threading.Lock()
 
 # The call sites of models that were watched, as they follow upon each other.
 _orders: weakref.WeakKeyDictionary[nn.Module, list[str]] = weakref.WeakKeyDictionary()
@@ -98,9 +100,13 @@ def unwatch(model: nn.Module) -> None:
         >>> _ = relustat.watch(model)
         >>> relustat.unwatch(model)
     """
-    watching = _watches.get(uncompiled(model), lambda: None)()
+    watching = _watch_of(model)
     if watching is not None:
         watching.close()
+
+
+def _watch_of(model: nn.Module) -> Watch | None:
+    return _watches.get(uncompiled(model), lambda: None)()
 
 
 class Watch:
@@ -122,11 +128,6 @@ class Watch:
     ) -> None:
         if not isinstance(model, nn.Module):
             raise TypeError(f"watch: model must be an nn.Module, got {type(model).__name__}")
-        if uncompiled(model) in _watches:
-            raise ValueError(
-                f"watch: a model can be watched once at a time, got a {type(model).__name__} that "
-                "is watched already; close() that watch, or unwatch(model), first"
-            )
         make_counters()  # raises if an argument is wrong
         paths = {plain_path(path) for path, _ in model.named_modules(remove_duplicate=False)}
         self.history = History()
@@ -142,7 +143,26 @@ class Watch:
         self._places = Places(model, self._counter)
         # By this the model keeps its watch.
         self._counter.on_last_left = self._take_hooks_off
-        _watches[uncompiled(model)] = weakref.ref(self)
+        self._begin()
+
+    def _begin(self) -> None:
+        model = uncompiled(self._model)
+        before = _watch_of(model)
+        if before is not None and before._counter.closed:
+            before.close()  # an interrupt has kept it from its end
+        with _watches_lock:
+            if _watch_of(model) is not None:
+                raise ValueError(
+                    "watch: a model can be watched once at a time, got a "
+                    f"{type(self._model).__name__} that is watched already; close() that watch, or "
+                    "unwatch(model), first"
+                )
+            _watches[model] = weakref.ref(self)
+        try:
+            self._places.install()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         if self._counter.closed:
@@ -167,7 +187,9 @@ class Watch:
         Where other threads are inside the model, their hooks go when they leave it.
         """
         self._counter.close()
-        _watches.pop(uncompiled(self._model), None)
+        with _watches_lock:
+            if _watch_of(self._model) is self:
+                del _watches[uncompiled(self._model)]
 
     def _take_hooks_off(self) -> None:
         self._places.remove()
@@ -233,8 +255,13 @@ class Watch:
         since = {
             name: stats - before[name] if name in before else stats for name, stats in now.items()
         }
-        self.history.add(epoch, since)
-        self._at_snapshot = now
+        noted = self.history.windows
+        try:
+            self._at_snapshot = now
+            self.history.add(epoch, since)
+        finally:
+            if self.history.windows is noted:
+                self._at_snapshot = before
 
     def reset(self) -> None:
         """Sets all counts to 0. The history stays."""
@@ -256,8 +283,8 @@ class Watch:
     def pause(self) -> Iterator[None]:
         """Nothing is counted within ``with watch.pause():``."""
         before = self._sites.counting
-        self.stop()
         try:
+            self.stop()
             yield
         finally:
             self._sites.counting = before

@@ -184,3 +184,78 @@ def test_unwatch_finds_a_forgotten_watch():
     assert repr(watch) == "<Watch of a Sequential, closed>"
     with pytest.raises(ValueError, match="a closed watch cannot be entered again"), watch:
         pass
+
+
+def test_closing_twice_does_nothing_to_a_later_watch():
+    model = nn.Sequential(nn.ReLU())
+    before = snapshot(model)
+    first = relustat.watch(model)
+    first.close()
+    second = relustat.watch(model)
+    during = snapshot(model)
+    first.close()
+    thread = threading.Thread(target=first.close)
+    thread.start()
+    thread.join()
+    assert snapshot(model) == during
+    model(torch.randn(2, 3))
+    assert second.stats["0"].calls == 1
+    with pytest.raises(ValueError, match="watched already"):
+        relustat.watch(model)
+    relustat.unwatch(model)
+    assert snapshot(model) == before
+    third = relustat.watch(model)
+    for watch in (second, first, second):
+        watch.close()
+    model(torch.randn(2, 3))
+    assert (first.stats, second.stats["0"].calls, third.stats["0"].calls) == ({}, 1, 1)
+    third.close()
+    assert snapshot(model) == before
+
+
+def test_closing_in_many_threads_while_others_watch():
+    model = nn.Sequential(nn.ReLU())
+    before = snapshot(model)
+    closed = [relustat.watch(model)]
+    closed[0].close()
+    held, open_at_once = set(), []
+
+    def work():
+        for _ in range(50):
+            with contextlib.suppress(ValueError):
+                watch = relustat.watch(model)
+                open_at_once.append(len(held))
+                held.add(watch)
+                open_at_once.append(len(held))
+                held.remove(watch)
+                watch.close()
+                closed.append(watch)
+            closed[-1].close()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(closed) > 1
+    assert max(open_at_once) == 1
+    assert snapshot(model) == before
+
+
+def test_closing_a_watch_of_a_part_leaves_that_of_the_whole():
+    model = nn.Sequential(nn.Sequential(nn.ReLU()), nn.ReLU())
+    before = snapshot(model)
+    whole, part = relustat.watch(model), relustat.watch(model[0])
+    for _ in range(2):
+        part.close()
+    again = relustat.watch(model[0])
+    part.close()
+    model(torch.randn(2, 3))
+    assert {name: stats.calls for name, stats in whole.stats.items()} == {"0.0": 1, "1": 1}
+    assert {name: stats.calls for name, stats in again.stats.items()} == {"0": 1}
+    whole.close()
+    whole.close()
+    model[0](torch.randn(2, 3))
+    assert again.stats["0"].calls == 2
+    again.close()
+    assert snapshot(model) == before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,8 +13,9 @@ from ..call_counter import During
 from ..compiling import no_graph_of_its_own
 from ..counters import Counters, UnitDim
 from ..functional import counting_relu, is_countable, is_symbolic, keeps_numbers
+from ..module_hooks import take_off
 from ..places import named_modules
-from ..watching import watch
+from ..watching import Watch, watch
 
 _DROPOUT_LAYERS = (
     *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
@@ -32,81 +32,95 @@ class LayerRates(NamedTuple):
 
 
 class OutputCounts:
-    """Counts the outputs of a model's ReLUs and dropout layers, until closed.
+    """Counts the outputs of a model's ReLUs and dropout layers, from :meth:`open` to :meth:`close`.
 
     Args:
-        model: not watched yet.
         during: see :class:`relustat.analysis.ActivationRates`.
-
-    Raises:
-        TypeError, ValueError: see :func:`relustat.watch`.
     """
 
-    def __init__(self, model: nn.Module, during: During) -> None:
+    def __init__(self, during: During) -> None:
+        self._during = during
+        self._watch: Watch | None = None
         self._dropouts: dict[str, Counters] = {}
-        with contextlib.ExitStack() as opened:
-            self._watch = opened.enter_context(watch(model, bins=None, during=during))
-            for module, path in named_modules(model):
-                if isinstance(module, _DROPOUT_LAYERS):
-                    # Dropout1d drops whole channels: those before the last dimension.
-                    unit_dim: UnitDim = -2 if isinstance(module, nn.Dropout1d) else "auto"
-                    counters = Counters(None, unit_dim=unit_dim)
-                    self._dropouts[path or "dropout"] = counters
-                    hook = module.register_forward_hook(_DropoutHook(counters, during))
-                    opened.callback(hook.remove)
-            self._opened = opened.pop_all()
+        self._hooks: list[tuple[nn.Module, _DropoutHook]] = []
+
+    def open(self, model: nn.Module) -> None:
+        """Begins to count. If it raises, close.
+
+        Raises:
+            TypeError, ValueError: see :func:`relustat.watch`.
+        """
+        self._watch = watch(model, bins=None, during=self._during)
+        for module, path in named_modules(model):
+            if isinstance(module, _DROPOUT_LAYERS):
+                # Dropout1d drops whole channels: those before the last dimension.
+                unit_dim: UnitDim = -2 if isinstance(module, nn.Dropout1d) else "auto"
+                counters = Counters(None, unit_dim=unit_dim)
+                self._dropouts[path or "dropout"] = counters
+                hook = _DropoutHook(counters, self._during)
+                self._hooks.append((module, hook))
+                module.register_forward_hook(hook)
 
     def rates(self) -> dict[str, LayerRates]:
         """Of the layers called since :meth:`reset`: ReLUs as they are executed, then dropouts."""
+        relus = self._watch.stats if self._watch else {}
         dropouts = {path: counters.stats for path, counters in self._dropouts.items()}
         return {
             name: LayerRates(stats.activation_rate, stats.death_rate)
-            for name, stats in (self._watch.stats | dropouts).items()
+            for name, stats in (relus | dropouts).items()
             if stats.calls
         }
 
     def reset(self) -> None:
-        self._watch.reset()
+        if self._watch:
+            self._watch.reset()
         for counters in self._dropouts.values():
             counters.reset()
 
     def close(self) -> None:
-        self._opened.close()
+        if self._watch:
+            self._watch.close()
+        for module, hook in self._hooks:
+            take_off(module, hook)
 
 
 class GradientCounts:
-    """Counts the gradients of a model's parameters, until closed.
+    """Counts the gradients of a model's parameters, from :meth:`open` to :meth:`close`.
 
     Args:
-        model: of its modules, those that own both ``weight`` and ``bias`` are counted.
         during: see :class:`relustat.analysis.ActivationRates`.
-
-    Raises:
-        ValueError: if one of them is lazy and has no weights yet.
     """
 
-    def __init__(self, model: nn.Module, during: During) -> None:
+    def __init__(self, during: During) -> None:
+        self._during = during
         self._hooks: dict[str, _GradientHook] = {}
-        with contextlib.ExitStack() as opened:
-            for module, path in named_modules(model):
-                parameters = dict(module.named_parameters(recurse=False))
-                if not {"weight", "bias"} <= parameters.keys():
-                    continue
-                if any(map(nn.parameter.is_lazy, parameters.values())):
-                    raise ValueError(
-                        "ActivationRates: layers must have their weights, got the lazy "
-                        f"{path or type(module).__name__!r}; call the model once before"
-                    )
-                for name in ("weight", "bias"):
-                    if parameters[name].requires_grad:
-                        hook = _GradientHook(module, during)
-                        self._hooks[f"{path}.{name}" if path else name] = hook
-                        # Where a whole training step is compiled, graphs would be made of it.
-                        handle = parameters[name].register_post_accumulate_grad_hook(
-                            torch.compiler.disable(hook)
-                        )
-                        opened.callback(handle.remove)
-            self._opened = opened.pop_all()
+        self._registered: list[tuple[Tensor, object]] = []
+
+    def open(self, model: nn.Module) -> None:
+        """Begins to count those of modules that own both ``weight`` and ``bias``.
+
+        If it raises, close.
+
+        Raises:
+            ValueError: if one of these modules is lazy and has no weights yet.
+        """
+        for module, path in named_modules(model):
+            parameters = dict(module.named_parameters(recurse=False))
+            if not {"weight", "bias"} <= parameters.keys():
+                continue
+            if any(map(nn.parameter.is_lazy, parameters.values())):
+                raise ValueError(
+                    "ActivationRates: layers must have their weights, got the lazy "
+                    f"{path or type(module).__name__!r}; call the model once before"
+                )
+            for name in ("weight", "bias"):
+                if parameters[name].requires_grad:
+                    hook = _GradientHook(module, self._during)
+                    self._hooks[f"{path}.{name}" if path else name] = hook
+                    # Where a whole training step is compiled, graphs would be made of it.
+                    outside = torch.compiler.disable(hook)
+                    self._registered.append((parameters[name], outside))
+                    parameters[name].register_post_accumulate_grad_hook(outside)
 
     def rates(self) -> dict[str, LayerRates]:
         """Of the parameters that got a gradient since :meth:`reset`, in the model's order."""
@@ -118,7 +132,10 @@ class GradientCounts:
             hook.counts = None
 
     def close(self) -> None:
-        self._opened.close()
+        for parameter, hook in self._registered:
+            hooks = parameter._post_accumulate_grad_hooks or {}
+            for number in [number for number, each in hooks.items() if each is hook]:
+                del hooks[number]
 
 
 @no_graph_of_its_own

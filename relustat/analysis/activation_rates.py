@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -128,14 +127,16 @@ class ActivationRates:
         self._epochs: dict[int, dict[Kind, dict[str, LayerRates]]] = {}
         self._closed = False
         self._mode = {"train": " in training mode", "eval": " in evaluation mode"}.get(during, "")
-        with contextlib.ExitStack() as opened:
-            if outputs:
-                of_outputs = OutputCounts(model, during)
-                self._counts["outputs"] = opened.enter_context(contextlib.closing(of_outputs))
-            if gradients:
-                of_gradients = GradientCounts(model, during)
-                self._counts["gradients"] = opened.enter_context(contextlib.closing(of_gradients))
-            self._opened = opened.pop_all()
+        if outputs:
+            self._counts["outputs"] = OutputCounts(during)
+        if gradients:
+            self._counts["gradients"] = GradientCounts(during)
+        try:
+            for counts in self._counts.values():
+                counts.open(model)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         if self._closed:
@@ -148,7 +149,8 @@ class ActivationRates:
     def close(self) -> None:
         """Takes all hooks off; the rates stay readable. Closing twice does nothing."""
         self._closed = True
-        self._opened.close()
+        for counts in self._counts.values():
+            counts.close()
 
     def snapshot(self, epoch: int) -> None:
         """Ends an epoch: its rates are those of what was counted since the last snapshot.

@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..call_sites import SiteKey, site_name
 from ..functional import counting_relu
+from ..module_hooks import forward_hooks
 from ..places import computes_relu, named_modules, plain_path, uncompiled
 from ..relu_calls import ReLUCall, find_relu_call
 from .evaluation import check_drops_nothing, check_is_evaluated
@@ -157,18 +158,14 @@ class LayerCalls(TorchFunctionMode):
             self._reach(name, output)
         return output
 
-    @contextlib.contextmanager
-    def _hooks(self) -> Iterator[None]:
-        with contextlib.ExitStack() as hooks:
-            for module, path in self._modules.items():
-                if isinstance(module, ScriptModule):
-                    continue
-                for handle in (
-                    module.register_forward_pre_hook(self._entering(path), prepend=True),
-                    module.register_forward_hook(self._leaving, always_call=True),
-                ):
-                    hooks.callback(handle.remove)
-            yield
+    def _hooks(self) -> contextlib.AbstractContextManager[None]:
+        return forward_hooks(
+            [
+                (module, self._entering(path), self._leaving)
+                for module, path in self._modules.items()
+                if not isinstance(module, ScriptModule)
+            ]
+        )
 
     def _entering(self, path: str) -> Callable[..., None]:
         def enter(module: nn.Module, _args: Any) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ..analysis.activation_counts import OutputCounts
+from ..module_hooks import take_off
 from ..places import computes_relu, plain_path
 
 try:
@@ -104,8 +105,10 @@ class ReLUActivation(AbstractLens):  # type: ignore[misc]
             self._count(module, inspector_state)
 
     def _count(self, model: nn.Module, inspector_state: Any) -> None:
+        counts = OutputCounts("train")
+        self._attached.callback(counts.close)
         try:
-            counts = OutputCounts(model, "train")
+            counts.open(model)
         except ValueError:
             self.detach_from_module()
             raise
@@ -115,9 +118,9 @@ class ReLUActivation(AbstractLens):  # type: ignore[misc]
                 self._record(counts)
             counts.reset()
 
-        self._attached.enter_context(contextlib.closing(counts))
-        hook = model.register_forward_hook(torch.compiler.disable(read), always_call=True)
-        self._attached.callback(hook.remove)
+        hook = torch.compiler.disable(read)
+        self._attached.callback(take_off, model, hook)
+        model.register_forward_hook(hook, always_call=True)
 
     def _record(self, counts: OutputCounts) -> None:
         for name, rates in counts.rates().items():

@@ -1,0 +1,49 @@
+"""Hooks of modules that come off again, wherever an interrupt came between."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from torch import nn
+
+
+def take_off(module: nn.Module, hook: object) -> None:
+    """Removes a forward hook or pre-hook from ``module``, if it is there.
+
+    It is looked for: a handle is lost if an interrupt comes before it is noted.
+    """
+    for hooks in (module._forward_pre_hooks, module._forward_hooks):
+        for number, each in list(hooks.items()):
+            if each is hook:
+                # The hook itself last: while it is there, it is found again.
+                module._forward_hooks_always_called.pop(number, None)
+                hooks.pop(number, None)
+
+
+@contextlib.contextmanager
+def forward_hooks(
+    hooks: Sequence[tuple[nn.Module, Callable[..., Any], Callable[..., Any]]],
+) -> Iterator[None]:
+    """Has modules call hooks meanwhile: the one before their forward, the other after it.
+
+    The first to be called before is the last to be called after, also if a forward raises.
+    """
+
+    def take_all_off() -> None:
+        for module, before, after in hooks:
+            take_off(module, before)
+            take_off(module, after)
+
+    try:
+        try:
+            for module, before, after in hooks:
+                module.register_forward_pre_hook(before, prepend=True)
+                module.register_forward_hook(after, always_call=True)
+            yield
+        finally:
+            take_all_off()
+    finally:
+        # Again: the interrupt may have come in its midst.
+        take_all_off()
