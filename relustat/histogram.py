@@ -122,8 +122,9 @@ class Histogram:
     def quantile(self, q: float) -> float:
         """The value below which a share ``q`` of all values lies.
 
-        Interpolated within its bin, so wrong by the bin's width at most; -inf or inf where it lies
-        outside the edges; NaN if nothing was counted.
+        That is the ``ceil(q * n)``-th smallest of n values, or the smallest for q = 0. Interpolated
+        within its bin, so wrong by the bin's width at most; -inf or inf where it lies outside the
+        edges; NaN if nothing was counted.
 
         Raises:
             ValueError: if ``q`` is not in [0, 1].
@@ -134,19 +135,16 @@ class Histogram:
         if total == 0:
             return math.nan
         rank = q * total
-        below = self.underflow + self._counts_below()
-        if rank < self.underflow or (rank == 0 and self.underflow):
+        number = max(math.ceil(rank), 1)
+        if number <= self.underflow:
             return -math.inf
-        if rank > below[-1] or (rank == total and self.overflow):
+        if number > total - self.overflow:
             return math.inf
-        # The first bin that reaches the rank and is not empty.
-        reached = np.nonzero((below[1:] >= rank) & (self._counts > 0))[0]
-        if not len(reached):
-            return float(self.edges[-1])
-        bin_ = int(reached[0])
+        below = self.underflow + self._counts_below()
+        bin_ = int(np.searchsorted(below[1:], number))
         within = max(rank - below[bin_], 0) / self._counts[bin_]
         left, right = self.edges[bin_], self.edges[bin_ + 1]
-        return float(left + within * (right - left))
+        return float(min(left + within * (right - left), right))
 
     @property
     def range(self) -> tuple[float, float]:
@@ -211,8 +209,15 @@ class Histogram:
         The total is kept; single counts are not exact.
         """
         bins = edges if isinstance(edges, Bins) else EdgeBins(edges)
-        below = np.interp(bins.edges, self.edges, self._counts_below())
-        return self._with_counts_below(bins, np.rint(below).astype(np.int64))
+        return self._with_counts_below(bins, self._estimated_below(bins.edges))
+
+    def counts_between(self, edges: npt.NDArray[np.float64]) -> Counts:
+        """What :meth:`interpolate_to` estimates, int64 [n]; edges need not be float32 numbers."""
+        return np.diff(self._estimated_below(edges))
+
+    def _estimated_below(self, edges: npt.NDArray[np.float64]) -> Counts:
+        below = np.interp(edges, self.edges, self._counts_below())
+        return np.rint(below).astype(np.int64)
 
     def _counts_below(self) -> Counts:
         """How many values in range lie below each edge, int64 [n + 1]."""

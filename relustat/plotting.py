@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from . import extras
-from .bins import EdgeBins, LinearBins
+from .bins import LinearBins
 from .histogram import Histogram
 from .sparkline import central_range
 from .stats import ReLUStats
@@ -127,13 +128,14 @@ def _draw(axes: Axes, histogram: Histogram | None) -> None:
         return
     low, high = within
     if isinstance(histogram.bins, LinearBins):
-        inside = (histogram.edges >= low) & (histogram.edges <= high)
-        first = max(int(np.argmax(inside)) - 1, 0)
-        last = min(len(inside) - int(np.argmax(inside[::-1])) + 1, len(inside))
-        shown = histogram.rebin(histogram.edges[first:last])
+        first = int(np.searchsorted(histogram.edges, low, side="right")) - 1
+        last = int(np.searchsorted(histogram.edges, high))
+        edges = histogram.edges[first : last + 1]
+        counts = histogram.counts()[first:last]
     else:
-        shown = histogram.interpolate_to(_slices(low, high))
-    density, edges = shown.density(), shown.edges
+        edges = _slices(low, high)
+        counts = histogram.counts_between(edges)
+    density = counts / np.diff(edges) / histogram.sum()
     axes.stairs(density, edges, fill=True, color=_PASSED)
     below = edges <= 0
     if below.sum() > 1:
@@ -146,7 +148,7 @@ def _draw(axes: Axes, histogram: Histogram | None) -> None:
         axes.axvline(0, color="black", linewidth=0.6)
 
 
-def _slices(low: float, high: float) -> EdgeBins:
+def _slices(low: float, high: float) -> npt.NDArray[np.float64]:
     """Some hundred equal slices, 0 among their edges, lest one hold both zeroed and passed."""
     step = (high - low) / _SLICES
-    return EdgeBins(step * np.arange(math.floor(low / step), math.ceil(high / step) + 1))
+    return np.float64(step) * np.arange(math.floor(low / step), math.ceil(high / step) + 1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from .bins import LinearBins
+import numpy as np
+
 from .histogram import Histogram
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -18,13 +19,7 @@ def central_range(histogram: Histogram, tail: float) -> tuple[float, float] | No
     edges = histogram.edges
     low = max(histogram.quantile(tail), float(edges[0]))
     high = min(histogram.quantile(1 - tail), float(edges[-1]))
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return None
-    try:
-        LinearBins(low, high, 1)
-    except ValueError:
-        return None
-    return low, high
+    return (low, high) if low < high else None
 
 
 def sparkline(histogram: Histogram, width: int = 12) -> str:
@@ -35,7 +30,7 @@ def sparkline(histogram: Histogram, width: int = 12) -> str:
     within = central_range(histogram, 0.005)
     if within is None:
         return "█" if histogram.sum(flow=False) else ""
-    counts = histogram.interpolate_to(LinearBins(*within, width)).counts()
+    counts = histogram.counts_between(np.linspace(*within, width + 1))
     top = int(counts.max())
     if not top:
         return ""
