@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, MutableSet
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -23,11 +23,6 @@ from .places import Place
 from .unit_tracking import UnitTracker
 
 OnCall = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
-
-
-class _Entered(NamedTuple):
-    place: Place
-    frame: FrameType | None  # that called it; None in compiled code, which has none
 
 
 @no_graph_of_its_own
@@ -46,12 +41,13 @@ class Forward:
         self.calls: dict[tuple[str, bool], int] = {}
         self.units = UnitTracker()
         self.last_site: str | None = None
-        self._entered: list[_Entered] = []
+        # Each with the frame that called it; None in compiled code, which has none.
+        self._entered: list[tuple[Place, FrameType | None]] = []
 
     @property
     def place(self) -> Place:
         """The innermost module that is being called."""
-        return self._entered[-1].place
+        return self._entered[-1][0]
 
     def next_site(self) -> SiteKey:
         """The site of a ReLU that is computed now."""
@@ -62,12 +58,14 @@ class Forward:
 
     def push(self, place: Place) -> None:
         frame = None if torch.compiler.is_dynamo_compiling() else _outside_frame()
-        self._entered.append(_Entered(place, frame))
+        self._entered.append((place, frame))
 
     def pop(self, place: Place) -> None:
         """Leaves ``place``, and what was called in it. Does nothing if it was not entered."""
-        if any(entered.place is place for entered in reversed(self._entered)):
-            while self._entered.pop().place is not place:
+        if self._entered and self._entered[-1][0] is place:
+            self._entered.pop()
+        elif any(entered is place for entered, _ in self._entered):
+            while self._entered.pop()[0] is not place:
                 pass
 
     def settle(self) -> bool:
@@ -85,7 +83,7 @@ class Forward:
         while frame is not None:
             running.add(frame)
             frame = frame.f_back
-        while self._entered and self._entered[-1].frame not in running:
+        while self._entered and self._entered[-1][1] not in running:
             self._entered.pop()
         return bool(self._entered)
 
