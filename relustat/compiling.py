@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
-from torch._dynamo import trace_rules
+from torch._dynamo import eval_frame, trace_rules
 from torch._dynamo.comptime import ComptimeContext, comptime
 from torch._dynamo.eval_frame import skip_code
 from torch._dynamo.utils import _disable_side_effect_safety_checks_for_current_subtracer
@@ -130,6 +131,18 @@ def show_in_place_functions_to_modes() -> None:
     get_overridable_functions().update(
         (torch.relu_, torch.threshold_, torch.clamp_, torch.clamp_min_, torch.clip_)
     )
+
+
+@contextlib.contextmanager
+def running_eagerly() -> Iterator[None]:
+    """Has compiled code run as it is written."""
+    before = eval_frame._stance
+    try:
+        with torch.compiler.set_stance("force_eager"):
+            yield
+    finally:
+        # That takes effect when it is made: an interrupt may come before it is entered.
+        eval_frame._set_stance(before)
 
 
 def watched_class(kind: Any) -> type[nn.Module]:

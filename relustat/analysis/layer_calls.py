@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.jit import ScriptModule
 from torch.overrides import TorchFunctionMode
 
 from ..call_sites import SiteKey, site_name
+from ..compiling import running_eagerly
 from ..functional import counting_relu
 from ..module_hooks import forward_hooks
 from ..places import computes_relu, named_modules, plain_path, uncompiled
@@ -86,8 +86,7 @@ class LayerCalls(TorchFunctionMode):
         # The model may work in place, or give its input as it is.
         x = x.clone()
         self._origins.begin(x)
-        eagerly = torch.compiler.set_stance("force_eager")
-        with contextlib.suppress(_AllReached), self._hooks(), eagerly, self:
+        with contextlib.suppress(_AllReached), self._hooks(), running_eagerly(), self:
             self._model(x)
         missing = [layer for layer in self._wanted if layer not in self._outputs]
         if missing:
