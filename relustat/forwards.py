@@ -22,6 +22,8 @@ from .compiling import keeping_count, no_graph_of_its_own
 from .places import Place
 from .unit_tracking import UnitTracker
 
+_PACKAGE = __name__.partition(".")[0]
+
 OnCall = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
 
@@ -187,9 +189,14 @@ class CallMode(TorchFunctionMode):
 def _outside_frame() -> FrameType:
     """The frame that called into this package."""
     frame = sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__package__")):
         frame = frame.f_back
     return frame
+
+
+@no_graph_of_its_own
+def _is_ours(package: str | None) -> bool:
+    return package is not None and package.partition(".")[0] == _PACKAGE
 
 
 @no_graph_of_its_own

@@ -6,10 +6,11 @@ import threading
 import pytest
 import torch
 import torch.nn.functional as F
-from models import RESNET_NAMES, Failing, ResNet, snapshot
+from models import RESNET_NAMES, Failing, FunctionalReLU, ResNet, snapshot
 from torch import nn
 
 import relustat
+from relustat import places
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()], ids=repr)
@@ -259,3 +260,47 @@ def test_closing_a_watch_of_a_part_leaves_that_of_the_whole():
     assert again.stats["0"].calls == 2
     again.close()
     assert snapshot(model) == before
+
+
+def defined_in(package, source, **names):
+    """What ``source`` defines in a module of a package."""
+    names["__package__"] = package
+    exec(source, names)
+    return names
+
+
+def test_hooks_may_be_called_by_way_of_a_sub_package(monkeypatch):
+    source = "def call(function, *arguments): return function(*arguments)"
+    call = defined_in("relustat.sub.package", source)["call"]
+    monkeypatch.setattr(places, "keeping_count", call)
+    model = nn.Sequential(FunctionalReLU(), nn.ReLU())
+    with relustat.watch(model) as watch:
+        model(torch.randn(2, 3))
+    assert list(watch.stats) == ["0.relu", "1"]
+
+
+def test_a_package_whose_name_begins_like_ours_is_not_ours():
+    source = """
+class Calling(nn.Module):
+    def __call__(self, x):
+        for hook in self._forward_pre_hooks.values():
+            hook(self, (x,))
+        x = F.relu(x)
+        if self.error:
+            raise self.error
+        for hook in self._forward_hooks.values():
+            hook(self, (x,), x)
+        return x
+"""
+    model = nn.Sequential(defined_in("relustatistics", source, nn=nn, F=F)["Calling"](), nn.ReLU())
+    model[0].error = KeyboardInterrupt()
+
+    def call_and_go_on():
+        with contextlib.suppress(KeyboardInterrupt):
+            model[0](torch.randn(2, 3))
+        # Its forward is over, though the function that called it still runs.
+        F.relu(torch.randn(2, 3))
+
+    with relustat.watch(model) as watch:
+        call_and_go_on()
+    assert {name: stats.calls for name, stats in watch.stats.items()} == {"0.relu": 1}
