@@ -26,7 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from relustat import demo_data, extras, storage
+from relustat import demo_data, storage
+from relustat._optional import import_optional
 from relustat.analysis.activation_rates import ActivationRates
 from relustat.analysis.activation_rates_plot import draw_rates
 
@@ -139,7 +140,7 @@ def draw_layer(axes, name, layers):
 
 
 def draw(mlp, points, labels, of_mlp, of_cnns, path):
-    figure_module = extras.need("matplotlib.figure", "plot", "the picture")
+    figure_module = import_optional("matplotlib.figure", "plot", "the picture")
     figure = figure_module.Figure(figsize=(12.5, 7.5), layout="constrained")
     rows = figure.subfigures(3, 1)
     panels = rows[0].subplots(1, 4)

@@ -24,7 +24,7 @@ from networks import VGG16_RELUS, vgg16
 from photographs import Photographs
 from torch.utils.data import DataLoader
 
-from relustat import extras
+from relustat._optional import import_optional
 from relustat.analysis import by_sigma, deconvnet_grid, deconvnet_patches, layer_outputs
 
 RULES = ("deconvnet", "guided", "gradient")
@@ -48,7 +48,7 @@ def most_active_units(model, loader, layer, count):
 
 def rules_picture(network, loader, name, unit, to_image):
     """The unit's strongest activation, projected back by each rule."""
-    figure = extras.need("matplotlib.figure", "plot", "the picture").Figure(
+    figure = import_optional("matplotlib.figure", "plot", "the picture").Figure(
         figsize=(9, 2.7), layout="constrained"
     )
     panels = figure.subplots(1, 1 + len(RULES))

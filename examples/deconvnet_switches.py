@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 
 import relustat
-from relustat import extras
+from relustat._optional import import_optional
 from relustat.functional import max_pool2d, max_unpool2d
 
 KERNEL, STRIDE = 3, 2
@@ -35,7 +35,7 @@ SIZE = 111
 
 def feature_map():
     """A photograph's edges from light to dark, top left to bottom right: [1, 1, SIZE, SIZE]."""
-    datasets = extras.need("sklearn.datasets", "demo", "the photograph")
+    datasets = import_optional("sklearn.datasets", "demo", "the photograph")
     photograph = torch.tensor(datasets.load_sample_image("flower.jpg")).float().mean(2)
     crop = photograph[60:400, 150:490][None, None] / 255
     crop = F.interpolate(crop, size=(SIZE + 2, SIZE + 2), mode="bilinear", antialias=True)
@@ -50,8 +50,8 @@ def sharing(switches):
 
 
 def draw(x, unpooled, path):
-    extras.need("matplotlib", "plot", "the picture").use("Agg")
-    pyplot = extras.need("matplotlib.pyplot", "plot", "the picture")
+    import_optional("matplotlib", "plot", "the picture").use("Agg")
+    pyplot = import_optional("matplotlib.pyplot", "plot", "the picture")
     titles = ["after the ReLU", 'unpooled, overlap="last"', 'unpooled, overlap="sum"']
     figure, panels = pyplot.subplots(1, 3, figsize=(12, 4.4), layout="constrained")
     brightest = max(each.max().item() for each in unpooled.values())

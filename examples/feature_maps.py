@@ -20,7 +20,7 @@ from networks import vgg16
 from photographs import Photographs
 
 import relustat
-from relustat import extras
+from relustat._optional import import_optional
 from relustat.analysis import (
     by_sigma,
     filter_images,
@@ -34,7 +34,7 @@ SHOWN_MAPS = 16
 
 
 def draw(network, x, maps, path):
-    figure = extras.need("matplotlib.figure", "plot", "the picture").Figure(
+    figure = import_optional("matplotlib.figure", "plot", "the picture").Figure(
         figsize=(13, 6.8), layout="constrained"
     )
     panels = figure.subplots(2, 3).ravel()

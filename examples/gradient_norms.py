@@ -24,7 +24,8 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from relustat import demo, demo_data, extras
+from relustat import demo, demo_data
+from relustat._optional import import_optional
 from relustat.analysis import GradientNorms, gradient_norms_plot
 
 STEPS, BATCH = 200, 10
@@ -55,7 +56,7 @@ def train(images, optimizer_class, options):
 
 
 def draw(found, path):
-    figure = extras.need("matplotlib.figure", "plot", "the picture").Figure(
+    figure = import_optional("matplotlib.figure", "plot", "the picture").Figure(
         figsize=(12, 5.6), layout="constrained"
     )
     *panels, legend = figure.subplots(2, 3).ravel()

@@ -19,7 +19,7 @@ from pathlib import Path
 from networks import VGG16_RELUS, vgg16
 from photographs import Photographs
 
-from relustat import extras
+from relustat._optional import import_optional
 from relustat.analysis.hypercolumn_clusters import hypercolumn_clusters
 from relustat.analysis.hypercolumns import hypercolumns
 
@@ -40,7 +40,7 @@ def pictures_of(photograph, columns, clusters):
 
 
 def draw(rows, origin, path):
-    figure_module = extras.need("matplotlib.figure", "plot", "the picture")
+    figure_module = import_optional("matplotlib.figure", "plot", "the picture")
     figure = figure_module.Figure(figsize=(9.2, 2.35 * len(rows) + 0.5), layout="constrained")
     panels = figure.subplots(len(rows), len(rows[0]), squeeze=False)
     for title, panel in zip(rows[0], panels[0], strict=True):

@@ -37,7 +37,8 @@ from correlations import Correlation
 from torch import nn
 
 import relustat
-from relustat import demo_data, extras, storage
+from relustat import demo_data, storage
+from relustat._optional import import_optional
 from relustat.analysis.activation_patterns import activation_patterns
 from relustat.report import align
 
@@ -125,7 +126,7 @@ def correlate(counts, losses):
 def draw(counts, losses, shifts, correlations, path):
     """A row of panels for zeros, and one for patterns."""
     layers = list(dict.fromkeys(layer for _, layer in counts))
-    figure = extras.need("matplotlib.figure", "plot", "the picture").Figure(
+    figure = import_optional("matplotlib.figure", "plot", "the picture").Figure(
         figsize=(2.4 * len(layers), 5), layout="constrained"
     )
     panels = figure.subplots(2, len(layers), sharey=True, squeeze=False)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from relustat import extras
+from relustat._optional import import_optional
 
 SHORTER_SIDE, SIDE = 256, 224
 IMAGENET_CLASSES = 1000
@@ -122,14 +122,14 @@ class Photographs(Dataset[tuple[Tensor, int]]):
 
     def _open(self, name: str) -> Any:
         if self._folder is None:
-            data = extras.need("skimage.data", "analysis", "a photograph")
+            data = import_optional("skimage.data", "analysis", "a photograph")
             return _pillow().fromarray(getattr(data, name)())
         with _pillow().open(self._folder / name) as image:
             return image.convert("RGB")
 
 
 def _pillow() -> Any:
-    return extras.need("PIL.Image", "analysis", "reading photographs")
+    return import_optional("PIL.Image", "analysis", "reading photographs")
 
 
 def _square(image: Any) -> Any:

@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from . import demo_data, extras, storage
+from . import demo_data, storage
+from ._optional import import_optional
 from .plotting import histogram_grid
 from .report import Report, Row
 from .watching import watch
@@ -41,13 +42,13 @@ def run(
     Raises:
         ValueError, ImportError: see :func:`relustat.demo_data.load`.
     """
-    rich_console = extras.need("rich.console", "demo", "the demo")
+    rich_console = import_optional("rich.console", "demo", "the demo")
     # A file or a pipe has no width of its own.
     width = None if sys.stdout.isatty() else 110
     # A file or a pipe has no width of its own.
     width = None if sys.stdout.isatty() else 110
     console = rich_console.Console(highlight=False, width=width, soft_wrap=True)
-    extras.need("matplotlib", "demo", "the demo")
+    import_optional("matplotlib", "demo", "the demo")
     with output_folder(output):
         images = demo_data.load(data, samples)
         _train_and_show(images, output, console, epochs, learning_rate, seed)
@@ -127,7 +128,7 @@ def train(
     learning_rate: float,
     console: Any,
 ) -> None:
-    progress_module = extras.need("rich.progress", "demo", "the demo")
+    progress_module = import_optional("rich.progress", "demo", "the demo")
     optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=0.9)
     batches = -(-len(images.train_labels) // 64)
     with (

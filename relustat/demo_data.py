@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from . import extras
+from ._optional import import_optional
 
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 _FOLDER_SIZE = 32
@@ -64,7 +64,7 @@ def load(path: Path | None, samples: int) -> LabelledImages:
 
 
 def _digits(samples: int) -> LabelledImages:
-    digits = extras.need("sklearn.datasets", "demo", "the digits data set").load_digits()
+    digits = import_optional("sklearn.datasets", "demo", "the digits data set").load_digits()
     images = torch.from_numpy(digits.images).float()[:, None] / 16
     return _split("scikit-learn's digits", images, torch.from_numpy(digits.target).long(), samples)
 
@@ -123,7 +123,7 @@ def _read_idx(path: Path, stem: str, dims: int) -> npt.NDArray[np.uint8]:
 
 
 def _folder(path: Path, samples: int) -> LabelledImages:
-    pillow = extras.need("PIL.Image", "demo", "an image folder")
+    pillow = import_optional("PIL.Image", "demo", "an image folder")
     classes = sorted(child for child in path.iterdir() if child.is_dir())
     images, labels, unreadable = [], [], []
     for label, folder in enumerate(classes):

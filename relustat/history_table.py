@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import extras
+from ._optional import import_optional
 from .report import Row, align
 from .sparkline import share_line
 
@@ -60,7 +60,7 @@ def _cells(history: History, site: str) -> list[str]:
 
 def frame(history: History) -> pandas.DataFrame:
     """What :meth:`relustat.history.History.to_pandas` returns."""
-    frame_module = extras.need("pandas", "pandas", "to_pandas")
+    frame_module = import_optional("pandas", "pandas", "to_pandas")
     rows = []
     for site in history.call_sites:
         numbers = {name: history.trend(site, name)[1] for name in _OF_UNITS}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from . import extras
+from ._optional import import_optional
 from .bins import LinearBins
 from .histogram import Histogram
 from .sparkline import central_range
@@ -40,7 +40,7 @@ def histogram_grid(stats: Mapping[str, ReLUStats], columns: int = 4) -> Figure:
     Raises:
         ImportError: if matplotlib is missing.
     """
-    figure_module = extras.need("matplotlib.figure", "plot", "plotting")
+    figure_module = import_optional("matplotlib.figure", "plot", "plotting")
     columns = max(1, min(columns, len(stats)))
     rows = max(1, math.ceil(len(stats) / columns))
     # Not pyplot's: nothing to close, and no screen needed.
@@ -65,7 +65,7 @@ def history_grid(history: History, columns: int = 4) -> Figure:
     Raises:
         ImportError: if matplotlib is missing.
     """
-    figure_module = extras.need("matplotlib.figure", "plot", "plotting")
+    figure_module = import_optional("matplotlib.figure", "plot", "plotting")
     sites = history.call_sites
     columns = max(1, min(columns, len(sites)))
     rows = max(1, math.ceil(len(sites) / columns))

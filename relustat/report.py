@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from . import extras, storage
+from . import storage
+from ._optional import import_optional
 from .modules import CountingReLU
 from .places import named_modules
 from .sparkline import sparkline
@@ -176,9 +177,9 @@ class Report:
         return f"<pre>{html.escape(str(self))}</pre>"
 
     def __rich__(self) -> Any:
-        table_module = extras.need("rich.table", "rich", "a coloured table")
-        text_module = extras.need("rich.text", "rich", "a coloured table")
-        console_module = extras.need("rich.console", "rich", "a coloured table")
+        table_module = import_optional("rich.table", "rich", "a coloured table")
+        text_module = import_optional("rich.text", "rich", "a coloured table")
+        console_module = import_optional("rich.console", "rich", "a coloured table")
         rows = self.rows
         table = table_module.Table(box=None, header_style="bold", pad_edge=False)
         for index, column in enumerate(zip(_HEADINGS, *(row.cells() for row in rows), strict=True)):
@@ -198,7 +199,7 @@ class Report:
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row for each call site, indexed by its name."""
-        frame_module = extras.need("pandas", "pandas", "to_pandas")
+        frame_module = import_optional("pandas", "pandas", "to_pandas")
         frame: pandas.DataFrame = frame_module.DataFrame(
             [dataclasses.asdict(row) for row in self.rows],
             columns=[field.name for field in dataclasses.fields(Row)],

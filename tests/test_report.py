@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 import relustat
-from relustat import EdgeBins, LinearBins, LogBins, Report, extras
+from relustat import EdgeBins, LinearBins, LogBins, Report
+from relustat._optional import import_optional
 from relustat.functional import relu_stats
 from relustat.sparkline import sparkline
 
@@ -170,7 +171,7 @@ def test_a_missing_extra_says_what_to_install(report, monkeypatch):
         ):
             action()
     with pytest.raises(ImportError, match=r"a thing needs nosuch"):
-        extras.need("nosuch", "x", "a thing")
+        import_optional("nosuch", "x", "a thing")
 
 
 def test_import_needs_torch_and_numpy_only():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .. import extras
+from .._optional import import_optional
 from ..histogram import Counts
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def rates_figure(
     Raises:
         ImportError: if matplotlib is missing.
     """
-    figure_module = extras.need("matplotlib.figure", "plot", "plotting")
+    figure_module = import_optional("matplotlib.figure", "plot", "plotting")
     columns = max(1, min(columns, max(map(len, layers.values()))))
     rows = [max(1, math.ceil(len(each) / columns)) for each in layers.values()]
     heights = [*(_HEADING_HEIGHT + _PANEL_HEIGHT * count for count in rows), _WORST_HEIGHT]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .. import extras
+from .._optional import import_optional
 from .images import by_sigma, image_grid
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def patch_grid(
     Raises:
         ImportError: if matplotlib is missing.
     """
-    figure_module = extras.need("matplotlib.figure", "plot", "plotting")
+    figure_module = import_optional("matplotlib.figure", "plot", "plotting")
     columns = min(4, math.ceil(math.sqrt(len(patches) / 2)))
     rows = math.ceil(len(patches) / columns)
     figure: Figure = figure_module.Figure(

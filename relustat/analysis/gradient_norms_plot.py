@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .. import extras
+from .._optional import import_optional
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ def figure(layers: Sequence[str], values: npt.NDArray[np.floating]) -> Figure:
     if not len(values):
         shape = list(values.shape)
         raise ValueError(f"plot: norms must be [steps, layers] with at least one step, got {shape}")
-    figure_module = extras.need("matplotlib.figure", "plot", "plotting")
+    figure_module = import_optional("matplotlib.figure", "plot", "plotting")
     made: Figure = figure_module.Figure(figsize=(9, 4), layout="constrained")
     axes = made.add_subplot()
     draw(axes, layers, values)
@@ -54,7 +54,7 @@ def draw(axes: Axes, layers: Sequence[str], values: npt.NDArray[np.floating]) ->
         layers: their names.
         values: norms, [steps, layers].
     """
-    matplotlib = extras.need("matplotlib", "plot", "plotting")
+    matplotlib = import_optional("matplotlib", "plot", "plotting")
     axes.set_yscale("log", nonpositive="mask")
     whole_height = axes.get_xaxis_transform()
     colors = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(layers)))

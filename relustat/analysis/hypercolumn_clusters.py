@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import extras
+from .._optional import import_optional
 from ..lives import checked_integer
 from .hypercolumns import Hypercolumns
 
@@ -67,7 +67,7 @@ def hypercolumn_clusters(columns: Hypercolumns, clusters: int = 2, *, seed: int 
             f"hypercolumn_clusters: clusters must be within 1 and the {images * height * width} "
             f"pixels, got {clusters}"
         )
-    sklearn = extras.need("sklearn.cluster", "analysis", "clustering")
+    sklearn = import_optional("sklearn.cluster", "analysis", "clustering")
     generator = torch.Generator().manual_seed(seed)
     # Neighbouring pixels resemble each other: a block of them is no sample of the pictures.
     order = torch.randperm(height * width, generator=generator)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from .. import extras
+from .._optional import import_optional
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,7 +79,7 @@ def hypercolumn_clusters_grid(photographs: Tensor, labels: Tensor) -> Figure:
 
 
 def _panels(rows: int, columns: int, aspect: float) -> tuple[Figure, Any]:
-    figure_module = extras.need("matplotlib.figure", "plot", "plotting")
+    figure_module = import_optional("matplotlib.figure", "plot", "plotting")
     # Not pyplot's: nothing to close, and no screen needed.
     figure: Figure = figure_module.Figure(
         figsize=(_PANEL * columns, (_PANEL * aspect + 0.1) * rows + 0.4), layout="constrained"

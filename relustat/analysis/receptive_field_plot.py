@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .. import extras
+from .._optional import import_optional
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +89,7 @@ def receptive_field_grid(fields: Mapping[str, ReceptiveField], columns: int = 4)
 
 
 def _figure(width: float, height: float) -> Figure:
-    figure_module = extras.need("matplotlib.figure", "plot", "plotting")
+    figure_module = import_optional("matplotlib.figure", "plot", "plotting")
     # Not pyplot's: nothing to close, and no screen needed.
     figure: Figure = figure_module.Figure(figsize=(width, height), layout="constrained")
     return figure
@@ -103,7 +103,7 @@ def _sizes(field: ReceptiveField) -> str:
 
 
 def _draw_map(axes: Axes, field: ReceptiveField) -> None:
-    patches = extras.need("matplotlib.patches", "plot", "plotting")
+    patches = import_optional("matplotlib.patches", "plot", "plotting")
     axes.imshow(field.effective.sqrt().numpy(), cmap="magma", vmin=0, interpolation="nearest")
     (top, bottom), (left, right) = field.box
     height, width = bottom - top + 1, right - left + 1

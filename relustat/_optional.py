@@ -6,7 +6,7 @@ import importlib
 from types import ModuleType
 
 
-def need(module: str, extra: str, purpose: str) -> ModuleType:
+def import_optional(module: str, extra: str, purpose: str) -> ModuleType:
     """Imports an optional package.
 
     Raises:
