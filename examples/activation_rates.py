@@ -26,7 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from relustat import demo_data, storage
+from relustat import demo_data
+from relustat._files import replacing
 from relustat._optional import import_optional
 from relustat.analysis.activation_rates import ActivationRates
 from relustat.analysis.activation_rates_plot import draw_rates
@@ -154,7 +155,7 @@ def draw(mlp, points, labels, of_mlp, of_cnns, path):
         for axes, name in zip(row.subplots(1, 4), COMPARED, strict=True):
             draw_layer(axes, name, rates.outputs | rates.gradients)
     rows[-1].supxlabel("epoch", fontsize=9)
-    with storage.replacing(path) as file:
+    with replacing(path) as file:
         figure.savefig(file, format="png", dpi=100)
 
 

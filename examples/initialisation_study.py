@@ -37,10 +37,11 @@ from correlations import Correlation
 from torch import nn
 
 import relustat
-from relustat import demo_data, storage
+from relustat import demo_data
+from relustat._files import replacing
+from relustat._messages import align
 from relustat._optional import import_optional
 from relustat.analysis.activation_patterns import activation_patterns
-from relustat.report import align
 
 # Hidden units: for images of 28x28, and for smaller ones, where more would give every image a
 # pattern of its own, whatever the weights.
@@ -147,7 +148,7 @@ def draw(counts, losses, shifts, correlations, path):
     if len(np.unique(shifts)) > 1:
         rows[ZEROS][0].legend(fontsize=7)
     figure.suptitle("What is counted before training, and the test loss after it", fontsize=10)
-    with storage.replacing(path) as file:
+    with replacing(path) as file:
         figure.savefig(file, format="png", dpi=110)
 
 

@@ -36,8 +36,9 @@ from photographs import NO_LABEL, Photographs
 from torch.utils.data import DataLoader
 
 import relustat
-from relustat import plotting, storage
-from relustat.report import many
+from relustat import plotting
+from relustat._files import replacing
+from relustat._messages import many
 
 NETWORKS = {"vgg16": vgg16, "resnet18": resnet18}
 VALIDATION_IMAGES = 50_000
@@ -138,7 +139,7 @@ def main(arguments=None):
     out = options.out or Path(f"relus-{options.model}.png")
     figure = plotting.histogram_grid(stats, columns=5)
     figure.suptitle(title, fontsize=10)
-    with storage.replacing(out) as file:
+    with replacing(out) as file:
         figure.savefig(file, format="png", dpi=90)
     print(f"picture: {out} (relustat {relustat.__version__})")
 

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ._checks import as_integer
+
 # csrc/binning.h: slots are 16-bit numbers.
 MAX_BINS = 65532
 
@@ -105,7 +107,7 @@ class LogBins(Bins):
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = _checked_int("LogBins", field.name, getattr(self, field.name))
+            value = as_integer(f"LogBins: {field.name}", getattr(self, field.name))
             object.__setattr__(self, field.name, value)
         if not 1 <= self.per_octave <= 256 or self.per_octave.bit_count() != 1:
             raise ValueError(
@@ -158,7 +160,7 @@ class LinearBins(Bins):
     binning = BINNING_LINEAR
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n", _checked_int("LinearBins", "n", self.n))
+        object.__setattr__(self, "n", as_integer("LinearBins: n", self.n))
         if self.n < 1:
             raise ValueError(f"LinearBins: n must be at least 1, got {self.n}")
         if self.n > MAX_BINS:
@@ -241,9 +243,3 @@ def bins_from_dict(state: dict[str, Any] | None) -> Bins | None:
         return makers[kind](**fields)
     except TypeError as error:
         raise ValueError(f"bins: {kind} bins must have their own fields ({error})") from error
-
-
-def _checked_int(owner: str, name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise ValueError(f"{owner}: {name} must be an integer, got {value!r}")
-    return int(value)

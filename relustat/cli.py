@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from . import __version__, _ops, demo, merging
-from .report import many
+from ._messages import many
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

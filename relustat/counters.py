@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from . import _ops
+from ._checks import is_integer
 from .bins import BINNING_NONE, Bins, LogBins
 from .compiling import MadeOnDemand, made
 from .reference import EVERY, HEADER, slot_count
@@ -69,9 +70,9 @@ class Counters:
             )
         if bins is None and unit_histograms:
             raise ValueError("Counters: unit_histograms needs bins, got bins=None")
-        if unit_dim != "auto" and not _is_integer(unit_dim):
+        if unit_dim != "auto" and not is_integer(unit_dim):
             raise TypeError(f'Counters: unit_dim must be an integer or "auto", got {unit_dim!r}')
-        if not _is_integer(every) or every < 1:
+        if not is_integer(every) or every < 1:
             raise ValueError(f"Counters: every must be an integer of at least 1, got {every!r}")
         self.bins = bins
         self.unit_dim: UnitDim = unit_dim if unit_dim == "auto" else int(unit_dim)
@@ -281,7 +282,3 @@ def _check_not_capturing(device: torch.device) -> None:
             "Counters: tensors must be allocated before a CUDA graph is captured, got the first "
             f"input of its width on {device} in the midst of one; call the model once before"
         )
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

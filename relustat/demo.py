@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from . import demo_data, storage
+from . import demo_data
+from ._files import replacing
 from ._optional import import_optional
 from .plotting import histogram_grid
 from .report import Report, Row
@@ -216,14 +217,14 @@ def write(output: Path, before: Report, after: Report, changes: list[UnitChange]
         for name, stats in report.stats.items()
     }
     figure = histogram_grid(panels, columns=len(after.stats))
-    with storage.replacing(output / "histograms.png") as file:
+    with replacing(output / "histograms.png") as file:
         figure.savefig(file, format="png", dpi=120)
     document = {
         "before": before.to_dict(),
         "after": after.to_dict(),
         "changes": [dataclasses.asdict(change) for change in changes],
     }
-    with storage.replacing(output / "report.json") as file:
+    with replacing(output / "report.json") as file:
         file.write(json.dumps(document).encode())
     text = io.StringIO()
     names = [field.name for field in dataclasses.fields(Row)]
@@ -232,5 +233,5 @@ def write(output: Path, before: Report, after: Report, changes: list[UnitChange]
     for when, report in (("before", before), ("after", after)):
         for row in report.rows:
             writer.writerow({"when": when, **dataclasses.asdict(row)})
-    with storage.replacing(output / "report.csv") as file:
+    with replacing(output / "report.csv") as file:
         file.write(text.getvalue().encode())

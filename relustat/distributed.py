@@ -12,9 +12,10 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from ._messages import named, some
 from .bins import Bins
 from .histogram import Counts
-from .merging import check_alike, named, some
+from .merging import check_alike
 from .reference import CALLS, ELEMENTS, HEADER, slot_count
 from .stats import ReLUStats
 from .width_counts import WidthCounts

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from . import history_table, storage, trends
+from ._checks import as_integer
+from ._messages import many
 from .histogram import Counts
-from .lives import Lives, checked_integer
-from .report import many
+from .lives import Lives
 from .stats import ReLUStats
 from .windows import Window, appended
 
@@ -62,7 +63,7 @@ class History:
     """
 
     def __init__(self, limit: int = 100) -> None:
-        self._limit = checked_integer("History: limit", limit)
+        self._limit = as_integer("History: limit", limit)
         if self._limit < 2:
             raise ValueError(f"History: limit must be at least 2, got {limit}")
         self._windows: tuple[Window, ...] = ()

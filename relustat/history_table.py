@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._messages import align
 from ._optional import import_optional
-from .report import Row, align
+from .report import Row
 from .sparkline import share_line
 
 if TYPE_CHECKING:

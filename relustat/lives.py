@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ._checks import as_integer
 from .histogram import Counts
 from .stats import ReLUStats
 
@@ -89,18 +90,5 @@ class Lives:
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Lives:
         """What became of them, of which :meth:`to_dict` this is; other keys do not matter."""
-        epochs = checked_integer("epochs", state["epochs"])
+        epochs = as_integer("epochs", state["epochs"])
         return cls(epochs, *(np.asarray(state[name]) for name in _ARRAYS))
-
-
-def checked_integer(name: str, value: object) -> int:
-    """The int64 that ``value`` is.
-
-    Raises:
-        ValueError: if it is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise ValueError(f"{name} must be an integer, got {value!r}")
-    if not -(2**63) <= value < 2**63:
-        raise ValueError(f"{name} must be an int64, got {value}")
-    return int(value)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from . import storage
+from ._messages import named, some
 from .bins import Bins
 from .report import Report
 from .stats import ReLUStats
-
-# Of longer lists a message shows so many.
-_SHOWN = 5
 
 
 def check_alike(caller: str, kind: str, holders: Mapping[str, Mapping[str, Bins | None]]) -> None:
@@ -108,16 +106,3 @@ def merge_files(paths: Sequence[str | os.PathLike[str]]) -> Report:
         for site, stats in sites.items():
             merged[site] = merged[site] + stats if site in merged else stats
     return Report(merged)
-
-
-def named(site: str) -> str:
-    """A call site as messages name it; "" stands for a ReLU by itself."""
-    return site or "the only ReLU"
-
-
-def some(names: Iterable[str], separator: str = ", ") -> str:
-    """A list of names for a message, shortened if it is long."""
-    listed = list(names)
-    if len(listed) <= _SHOWN:
-        return separator.join(listed)
-    return separator.join([*listed[:_SHOWN], f"... ({len(listed)} in all)"])

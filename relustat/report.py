@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from . import storage
+from ._messages import align, many
 from ._optional import import_optional
 from .modules import CountingReLU
 from .places import named_modules
@@ -241,24 +242,7 @@ class Report:
         )
 
 
-def align(cells: list[list[str]]) -> list[str]:
-    """Lines of a table: first and last column to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    last = len(widths) - 1
-    return [
-        "  ".join(
-            cell.ljust(width) if index in (0, last) else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    ]
-
-
 def _short(value: float) -> str:
     if math.isnan(value):
         return "-"
     return f"{value:.0f}" if 10 <= abs(value) < 1e6 else f"{value:.2g}"
-
-
-def many(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")

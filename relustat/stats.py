@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import storage
+from ._checks import as_integer
 from .bins import Bins, bins_from_dict
 from .histogram import Counts, Histogram
 from .reference import slot_count
@@ -330,8 +331,8 @@ class ReLUStats:
         try:
             by_width = {
                 int(width): WidthCounts(
-                    calls=_integer(counts["calls"]),
-                    elements=_integer(counts["elements"]),
+                    calls=as_integer("from_dict: calls", counts["calls"]),
+                    elements=as_integer("from_dict: elements", counts["elements"]),
                     zeros=_integers(counts["zeros"]),
                     dead_calls=_integers(counts["dead_calls"]),
                     slots=_integers(counts["slots"]),
@@ -372,12 +373,6 @@ class ReLUStats:
             f"ReLUStats(calls={self.calls}, elements={self.elements}, zeros={self.zeros} "
             f"({self.zero_fraction:.1%}), nans={self.nans}, widths={self.widths})"
         )
-
-
-def _integer(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value >= 2**63:
-        raise ValueError(f"counts must be integers below 2**63, got {value!r}")
-    return value
 
 
 def _integers(values: object) -> Counts:

@@ -11,36 +11,18 @@ import contextlib
 import json
 import math
 import os
-import secrets
 from collections.abc import Iterator
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
+
+from ._files import replacing
 
 # Raised when an older relustat could no longer read what is written.
 VERSION = 1
 
 _ARRAYS = ("zeros", "dead_calls", "slots")
 _HISTORY_ARRAYS = (*_ARRAYS, "dead_epochs", "deaths", "revivals", "dead")
-
-
-@contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A file that takes the place of ``path`` when it is complete, and is removed if it is not."""
-    target = Path(path)
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        try:
-            file = draft.open("xb")
-        except OSError as error:
-            raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
-        with file:
-            yield file
-        draft.replace(target)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
 
 
 def check_version(name: str, state: dict[str, Any]) -> None:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .lives import Lives, checked_integer
+from ._checks import as_integer
+from .lives import Lives
 from .stats import ReLUStats
 
 _Key = TypeVar("_Key")
@@ -62,7 +63,7 @@ class Window:
         Raises:
             ValueError: if ``epoch`` is no int64, or ``stats`` are no statistics by name.
         """
-        epoch = checked_integer("History.add: epoch", epoch)
+        epoch = as_integer("History.add: epoch", epoch)
         if not isinstance(stats, Mapping):
             raise ValueError(f"History.add: stats must be a mapping, got {type(stats).__name__}")
         for site, counts in stats.items():
@@ -104,7 +105,7 @@ class Window:
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Window:
         """The window whose :meth:`to_dict` this is; raises whatever if it is none."""
-        first, last = (checked_integer(name, state[name]) for name in ("first", "last"))
+        first, last = (as_integer(name, state[name]) for name in ("first", "last"))
         if first > last:
             raise ValueError(f"a window's epochs must increase, got {first} to {last}")
         stats = {name: ReLUStats.from_dict(site) for name, site in state["call_sites"].items()}

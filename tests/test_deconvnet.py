@@ -220,7 +220,7 @@ def test_a_product_of_two_signals_has_no_rule(x):
         (ValueError, "got 'layer1.0.rel'; near names: 'layer1.0.relu'", {"layer": "layer1.0.rel"}),
         (ValueError, "one of the 8 of 'layer1', 0 to 7, got 8", {"unit": 8}),
         (ValueError, "0 to 7, got -1", {"unit": -1}),
-        (TypeError, "unit must be an int, got 1.5", {"unit": 1.5}),
+        (TypeError, "unit must be an integer, got 1.5", {"unit": 1.5}),
         (ValueError, r"in the 4 x 4 map of 'layer1', got \(4, 0\)", {"position": (4, 0)}),
         (ValueError, r"maps of 4 x 4, got \(1,\)", {"position": (1,)}),
         (ValueError, "'center', 'max' or indices, got 'middle'", {"position": "middle"}),

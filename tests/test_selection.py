@@ -15,7 +15,7 @@ def test_units_of_a_layer(unit):
 
 @pytest.mark.parametrize("unit", [torch.tensor([1, 2]), torch.tensor(1.0), 1.0, "1", True])
 def test_a_unit_must_be_an_int(unit):
-    with pytest.raises(TypeError, match=r"^op: unit must be an int, got ") as caught:
+    with pytest.raises(TypeError, match=r"^op: unit must be an integer, got ") as caught:
         check_unit("op", "fc", OUTPUT, unit)
     assert str(caught.value).endswith(repr(unit))
 

@@ -68,7 +68,7 @@ def test_units_are_any_integers(model, data, units):
 
 @pytest.mark.parametrize("units", [0, 5, None, "14", [1.0], [True], torch.tensor(1)])
 def test_units_that_are_no_integers(model, data, units):
-    with pytest.raises(TypeError, match=r"units must be a list of ints, got ") as caught:
+    with pytest.raises(TypeError, match=r"units must be a list of integers, got ") as caught:
         strongest_activations(model, data.split(4), "4", units)
     assert str(caught.value).endswith(f"got {units!r}")
 

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from .. import _ops
+from .._messages import align
 from ..relu_calls import ReLUCall
-from ..report import align
 from .batches import batches
 from .layer_calls import LayerCalls
 

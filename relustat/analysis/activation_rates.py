@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from .._checks import as_integer
+from .._messages import align, many
 from ..call_counter import During
 from ..histogram import Counts
-from ..lives import checked_integer
-from ..report import align, many
 from .activation_counts import GradientCounts, LayerRates, OutputCounts
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class ActivationRates:
         """
         if self._closed:
             raise ValueError("snapshot: rates must be open, got closed ones")
-        epoch = checked_integer("snapshot: epoch", epoch)
+        epoch = as_integer("snapshot: epoch", epoch)
         last = max(self._epochs, default=None)
         if last is not None and epoch <= last:
             raise ValueError(f"snapshot: epochs must increase, got {epoch} after {last}")

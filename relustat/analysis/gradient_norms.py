@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import places
-from ..report import many
+from .._messages import many
 from . import gradient_norms_plot, gradient_norms_sound
 
 if TYPE_CHECKING:

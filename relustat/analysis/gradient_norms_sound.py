@@ -9,7 +9,7 @@ import wave
 import numpy as np
 import numpy.typing as npt
 
-from .. import storage
+from .._files import replacing
 
 BASE_HZ = 200.0
 HZ_PER_NORM = 100.0
@@ -80,7 +80,7 @@ def write(
         )
     voice = _Voice(rate, length)
     rest = bytes(2 * length * _BYTES_PER_SAMPLE)
-    with storage.replacing(path) as file, wave.open(file, "wb") as sound:
+    with replacing(path) as file, wave.open(file, "wb") as sound:
         sound.setnchannels(1)
         sound.setsampwidth(_BYTES_PER_SAMPLE)
         sound.setframerate(rate)

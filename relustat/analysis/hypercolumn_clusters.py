@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .._checks import as_integer
 from .._optional import import_optional
-from ..lives import checked_integer
 from .hypercolumns import Hypercolumns
 
 # Pixels at a time: 24 MB for VGG-16's 1,472 channels.
@@ -59,8 +59,8 @@ def hypercolumn_clusters(columns: Hypercolumns, clusters: int = 2, *, seed: int 
         raise TypeError(
             f"hypercolumn_clusters: columns must be Hypercolumns, got {type(columns).__name__}"
         )
-    clusters = checked_integer("hypercolumn_clusters: clusters", clusters)
-    seed = checked_integer("hypercolumn_clusters: seed", seed)
+    clusters = as_integer("hypercolumn_clusters: clusters", clusters)
+    seed = as_integer("hypercolumn_clusters: seed", seed)
     images, _, height, width = columns.shape
     if not 1 <= clusters <= images * height * width:
         raise ValueError(

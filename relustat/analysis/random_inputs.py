@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..lives import checked_integer
+from .._checks import as_integer
 from .geometry import GeometryCalls, input_box
 from .graph import PathToInput
 
@@ -60,7 +60,7 @@ def random_inputs(
         _check_size(op, size, axes)
         with _naming_the_size(op, size):
             calls.run_with_gradient(weight.new_zeros(1, convolution.in_channels, *size))
-    generator = torch.Generator().manual_seed(checked_integer(f"{op}: seed", seed))
+    generator = torch.Generator().manual_seed(as_integer(f"{op}: seed", seed))
     drawn = torch.randn(samples, convolution.in_channels, *size, generator=generator)
     return drawn.to(weight)
 
@@ -69,7 +69,7 @@ def _check_size(op: str, size: Sequence[int], axes: int) -> None:
     rule = f"{op}: input_size must be {axes} positive numbers for a {axes}-D convolution"
     if not isinstance(size, Sequence) or len(size) != axes:
         raise ValueError(f"{rule}, got {size!r}")
-    if min(checked_integer(f"{op}: a number of input_size", length) for length in size) < 1:
+    if min(as_integer(f"{op}: a number of input_size", length) for length in size) < 1:
         raise ValueError(f"{rule}, got {size!r}")
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..lives import checked_integer
+from .._checks import as_integer
 from .batches import batches
 from .gaussian_fit import GaussianFit
 from .geometry import GeometryCalls, input_box
@@ -159,7 +159,7 @@ def receptive_field(
         >>> field.area(0.95), 13 * 13
         (73, 169)
     """
-    if samples is not None and checked_integer(f"{_OP}: samples", samples) < 1:
+    if samples is not None and as_integer(f"{_OP}: samples", samples) < 1:
         raise ValueError(f"{_OP}: samples must be positive, got {samples}")
     if isinstance(position, str) and position != "center":
         raise ValueError(f"{_OP}: position must be 'center' or indices, got {position!r}")

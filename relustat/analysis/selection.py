@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
+
+from .._checks import as_integer
 
 Position = Literal["center", "max"] | Sequence[int] | Tensor
 
@@ -21,17 +22,6 @@ def check_samples(op: str, layer: str, output: Tensor, samples: int) -> None:
         )
 
 
-def index_of(unit: Any) -> int:
-    """The int that ``unit`` is, for NumPy's and PyTorch's integers as well.
-
-    Raises:
-        TypeError: if it is none.
-    """
-    if isinstance(unit, bool):
-        raise TypeError("a bool is no index")
-    return operator.index(unit)
-
-
 def check_unit(op: str, layer: str, output: Tensor, unit: int | None) -> None:
     """Raises an error unless ``unit`` is a channel of a layer's output [N, C, ...]."""
     if output.ndim < 2:
@@ -42,10 +32,7 @@ def check_unit(op: str, layer: str, output: Tensor, unit: int | None) -> None:
     if unit is None:
         return
     units = output.size(1)
-    try:
-        index = index_of(unit)
-    except TypeError:
-        raise TypeError(f"{op}: unit must be an int, got {unit!r}") from None
+    index = as_integer(f"{op}: unit", unit, TypeError)
     if not 0 <= index < units:
         raise ValueError(
             f"{op}: unit must be one of the {units} of {layer!r}, 0 to {units - 1}, got {unit}"

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..lives import checked_integer
+from .._checks import as_integer
 from .batches import batches
 from .layer_calls import LayerCalls
-from .selection import check_samples, check_unit, index_of
+from .selection import check_samples, check_unit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +73,7 @@ def strongest_activations(
         (torch.Size([2, 2]), torch.Size([2, 2, 2]))
     """
     op = "strongest_activations"
-    k = checked_integer(f"{op}: k", k)
+    k = as_integer(f"{op}: k", k)
     if k < 1:
         raise ValueError(f"{op}: k must be positive, got {k}")
     units = _checked_units(op, units)
@@ -100,9 +100,9 @@ def strongest_activations(
 
 def _checked_units(op: str, units: Any) -> tuple[int, ...]:
     try:
-        indices = tuple(index_of(unit) for unit in units)
+        indices = tuple(as_integer(f"{op}: unit", unit, TypeError) for unit in units)
     except TypeError:
-        raise TypeError(f"{op}: units must be a list of ints, got {units!r}") from None
+        raise TypeError(f"{op}: units must be a list of integers, got {units!r}") from None
     if not indices:
         raise ValueError(f"{op}: units must name at least one, got none")
     return indices

@@ -1,0 +1,38 @@
+"""Words and lists, as messages and tables show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+# Of longer lists a message shows so many.
+_SHOWN = 5
+
+
+def many(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def named(site: str) -> str:
+    """A call site as messages name it; "" stands for a ReLU by itself."""
+    return site or "the only ReLU"
+
+
+def some(names: Iterable[str], separator: str = ", ") -> str:
+    """A list of names for a message, shortened if it is long."""
+    listed = list(names)
+    if len(listed) <= _SHOWN:
+        return separator.join(listed)
+    return separator.join([*listed[:_SHOWN], f"... ({len(listed)} in all)"])
+
+
+def align(cells: list[list[str]]) -> list[str]:
+    """Lines of a table: first and last column to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    last = len(widths) - 1
+    return [
+        "  ".join(
+            cell.ljust(width) if index in (0, last) else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
