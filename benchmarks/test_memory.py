@@ -8,7 +8,7 @@ from allocations import peak
 from torch import nn
 
 from relustat import CountingReLU, LinearBins, LogBins, MaxPool2d
-from relustat.reference import HEADER, slot_count
+from relustat.counter_layout import CounterLayout
 
 pytestmark = pytest.mark.memory
 
@@ -51,7 +51,7 @@ def test_memory_relu(weighed, shape, counted):
     )
     bins, units = relu.counters.bins, shape[1]
     histograms = units if relu.counters.unit_histograms else 1
-    words = HEADER + 2 * units + histograms * slot_count(len(bins) if bins else 0)
+    words = CounterLayout(units, histograms, len(bins) if bins else 0).size
     assert taken == torch.int64.itemsize * words
     assert peak(lambda: relu(x)) == output
 

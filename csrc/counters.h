@@ -12,7 +12,7 @@ inline namespace RELUSTAT_ISA {
 //   [2] calls: calls counted                                 [3] elements: elements counted
 //   then zeros[units], dead_calls[units], and the histogram [rows, slots], where rows is 1, or
 //   units if each unit has a histogram of its own.
-// reference.py reads and writes the same layout.
+// relustat/counter_layout.py is the same in Python.
 struct CounterLayout {
   static constexpr int64_t kEvery = 0;
   static constexpr int64_t kTicks = 1;

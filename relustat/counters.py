@@ -16,7 +16,7 @@ from . import _ops
 from ._checks import is_integer
 from .bins import BINNING_NONE, Bins, LogBins
 from .compiling import MadeOnDemand, made
-from .reference import EVERY, HEADER, slot_count
+from .counter_layout import EVERY, CounterLayout
 from .stats import ReLUStats
 from .width_counts import WidthCounts
 
@@ -142,12 +142,12 @@ class Counters:
 
     def _new_words(self, units: int, device: torch.device) -> Tensor:
         _check_not_capturing(device)
-        rows = units if self.unit_histograms else 1
-        slots = slot_count(len(self.bins) if self.bins is not None else 0)
+        bins = len(self.bins) if self.bins is not None else 0
+        size = CounterLayout(units, units if self.unit_histograms else 1, bins).size
         # An inference tensor could not be reset outside of inference mode. And a mode that replays
         # ops, as that of selective checkpointing does, must not see what happens only once.
         with torch.inference_mode(False), torch._C._DisableTorchDispatch():
-            words = torch.zeros(HEADER + 2 * units + rows * slots, dtype=torch.int64, device=device)
+            words = torch.zeros(size, dtype=torch.int64, device=device)
             words[EVERY] = self._every if self._enabled else 0
             return words
 

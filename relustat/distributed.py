@@ -14,9 +14,9 @@ import torch.distributed as dist
 
 from ._messages import named, some
 from .bins import Bins
+from .counter_layout import CALLS, ELEMENTS, CounterLayout
 from .histogram import Counts
 from .merging import check_alike
-from .reference import CALLS, ELEMENTS, HEADER, slot_count
 from .stats import ReLUStats
 from .width_counts import WidthCounts
 
@@ -99,8 +99,10 @@ def all_reduce(
         # Of a sum that ranks have already, one brings it to those that saw no data.
         adds = name in stats and (not site.reduced or dist.get_rank() == first)
         mine = stats[name].by_width if adds else {}
-        slots = slot_count(site.bin_count)
-        parts += [_words(mine.get(width), width, rows, slots) for width, rows in site.rows.items()]
+        parts += [
+            _words(mine.get(width), CounterLayout(width, rows, site.bin_count))
+            for width, rows in site.rows.items()
+        ]
     sums = iter(_summed(parts, group))
 
     reduced = {}
@@ -191,13 +193,14 @@ def _merged(sites: list[_Site]) -> _Site:
     return _Site(sites[0].bins, rows, sites[0].reduced)
 
 
-def _words(counts: WidthCounts | None, units: int, rows: int, slots: int) -> Counts:
-    """The counts as csrc/counters.h lays them out, int64; all 0 where there are none."""
-    words = np.zeros(HEADER + 2 * units + rows * slots, dtype=np.int64)
+def _words(counts: WidthCounts | None, layout: CounterLayout) -> Counts:
+    """The counts as counters hold them, int64; all 0 where there are none."""
+    words = np.zeros(layout.size, dtype=np.int64)
     if counts is not None:
         words[CALLS], words[ELEMENTS] = counts.calls, counts.elements
-        histograms = counts.slots if len(counts.slots) == rows else counts.slots.sum(axis=0)
-        words[HEADER:] = np.concatenate([counts.zeros, counts.dead_calls, histograms.ravel()])
+        words[layout.zeros], words[layout.dead_calls] = counts.zeros, counts.dead_calls
+        histograms = counts.slots if len(counts.slots) == layout.rows else counts.slots.sum(axis=0)
+        words[layout.histograms] = histograms.ravel()
     return words
 
 

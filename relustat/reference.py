@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .bins import BINNING_LOG, BINNING_NONE, MAX_BINS
+from .counter_layout import CALLS, ELEMENTS, EVERY, TICKS, CounterLayout
 from .pooling_reference import max_pool, max_unpool, max_unpool_backward, numpy_of
 
 __all__ = [
@@ -26,17 +27,8 @@ __all__ = [
     "max_unpool_backward",
 ]
 
-# The counters of one width, int64 [4 + 2 * units + rows * slots]; as csrc/counters.h has them.
-EVERY, TICKS, CALLS, ELEMENTS = range(4)
-HEADER = 4
-
 # Calls from several threads may share counters.
 _one_at_a_time = threading.Lock()
-
-
-def slot_count(bins: int) -> int:
-    """Words of one histogram: underflow, the bins, overflow, NaN; only NaN without bins."""
-    return 1 if bins == 0 else bins + 3
 
 
 def find_slots(
@@ -64,7 +56,7 @@ def counting_relu(
 
     Args:
         x: any real dtype, any shape.
-        counters: int64 [4 + 2 * units + rows * slots], on the input's device.
+        counters: int64 [words] as :class:`CounterLayout` lays them out, on the input's device.
         edges: float32 [bins + 1], or empty.
         unit_dim: the dimension of ``x`` whose indices are the units; ``x.dim()``: all of ``x`` is
             one unit.
@@ -107,17 +99,17 @@ def _add_call(
     zeros = (output == 0).sum(axis=1)
     words[CALLS] += 1
     words[ELEMENTS] += x.size
-    words[HEADER : HEADER + units] += zeros
-    words[HEADER + units : HEADER + 2 * units] += zeros == elements_per_unit
+    layout = CounterLayout(units, 1, max(edges.numel() - 1, 0))
+    words[layout.zeros] += zeros
+    words[layout.dead_calls] += zeros == elements_per_unit
 
-    histogram = words[HEADER + 2 * units :]
+    histogram = words[layout.histograms]
     if edges.numel() == 0:
         histogram[0] += np.isnan(x).sum()
         return
-    slots = slot_count(edges.numel() - 1)
     places = find_slots(x, edges.double().cpu().numpy())
-    if len(histogram) != slots:
-        places = places + slots * np.arange(units)[:, None]
+    if len(histogram) != layout.slots:
+        places = places + layout.slots * np.arange(units)[:, None]
     histogram += np.bincount(places.ravel(), minlength=len(histogram))
 
 
@@ -169,8 +161,7 @@ def check(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: in
             f"counting_relu: log bins must be even in number and at least 4, got {bins}"
         )
     units = 1 if unit_dim == x.dim() else x.size(unit_dim)
-    slots = bins + 3 if has_bins else 1
-    shared, apart = (HEADER + 2 * units + rows * slots for rows in (1, units))
+    shared, apart = (CounterLayout(units, rows, bins).size for rows in (1, units))
     if counters.numel() != shared and counters.numel() != apart:
         raise ValueError(
             f"counting_relu: counters of {units} units and {bins} bins must hold {shared} words, "

@@ -13,8 +13,8 @@ import numpy as np
 from . import storage
 from ._checks import as_integer
 from .bins import Bins, bins_from_dict
+from .counter_layout import slot_count
 from .histogram import Counts, Histogram
-from .reference import slot_count
 from .width_counts import WidthCounts
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 
+from .counter_layout import CALLS, ELEMENTS, CounterLayout
 from .histogram import Counts
-from .reference import CALLS, ELEMENTS, HEADER, slot_count
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,12 +60,13 @@ class WidthCounts:
     @classmethod
     def from_counters(cls, words: Counts, units: int, bins: int) -> WidthCounts:
         """Reads counters as csrc/counters.h lays them out."""
+        layout = CounterLayout(units, 1, bins)
         return cls(
             calls=int(words[CALLS]),
             elements=int(words[ELEMENTS]),
-            zeros=words[HEADER : HEADER + units].copy(),
-            dead_calls=words[HEADER + units : HEADER + 2 * units].copy(),
-            slots=words[HEADER + 2 * units :].reshape(-1, slot_count(bins)).copy(),
+            zeros=words[layout.zeros].copy(),
+            dead_calls=words[layout.dead_calls].copy(),
+            slots=words[layout.histograms].reshape(-1, layout.slots).copy(),
         )
 
     def __eq__(self, other: object) -> bool:

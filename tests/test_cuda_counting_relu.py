@@ -10,7 +10,7 @@ from oracle import BINS, nasty_values, same_bits
 
 from relustat import LinearBins, reference
 from relustat.bins import BINNING_NONE
-from relustat.reference import EVERY, HEADER, slot_count
+from relustat.counter_layout import EVERY, CounterLayout
 
 THREADS = 64
 BLOCKS = 3
@@ -67,9 +67,8 @@ class Call:
         units = layout[1]
         self.x = samples(layout, dtype, edges) if values is None else values.reshape(layout)
         count = len(bins) if bins else 0
-        slots = slot_count(count)
         rows = units if unit_histograms else 1
-        self.counters = torch.zeros(HEADER + 2 * units + rows * slots, dtype=torch.int64)
+        self.counters = torch.zeros(CounterLayout(units, rows, count).size, dtype=torch.int64)
         self.counters[EVERY] = every
         self.calls = calls * streams
         y = torch.full_like(self.x, 77) if not in_place else self.x[:0]

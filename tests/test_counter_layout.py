@@ -1,0 +1,35 @@
+"""The layout in Python against the one in C++."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from relustat import Counters, LinearBins
+from relustat import counter_layout as layout
+from relustat.counter_layout import CounterLayout
+
+HEADER = Path(__file__).parent.parent / "csrc/counters.h"
+
+
+def test_positions_are_those_of_the_header():
+    constants = dict(re.findall(r"int64_t k(\w+) = (\d+);", HEADER.read_text()))
+    assert {name: int(number) for name, number in constants.items()} == {
+        "Every": layout.EVERY,
+        "Ticks": layout.TICKS,
+        "Calls": layout.CALLS,
+        "Elements": layout.ELEMENTS,
+        "Header": CounterLayout(1, 1, 0).zeros.start,
+    }
+
+
+@pytest.mark.parametrize("unit_histograms", [False, True])
+def test_parts_cover_all_words(unit_histograms):
+    counters = Counters(LinearBins(-1, 1, 4), unit_histograms=unit_histograms)
+    words = counters.words_for(3, torch.device("cpu"))
+    mine = CounterLayout(3, 3 if unit_histograms else 1, 4)
+    assert len(words) == mine.size
+    assert [mine.zeros, mine.dead_calls] == [slice(4, 7), slice(7, 10)]
+    assert words[mine.histograms].reshape(mine.rows, mine.slots).shape == (mine.rows, 7)
+    assert CounterLayout(3, 1, 0).size == 4 + 3 + 3 + 1
