@@ -6,7 +6,7 @@ import secrets
 import time
 import weakref
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 import torch
@@ -46,10 +46,20 @@ class _Site(NamedTuple):
 _Sites = dict[str, _Site]
 
 
+@overload
+def all_reduce(stats: ReLUStats, group: ProcessGroup | None = None) -> ReLUStats: ...
+
+
+@overload
 def all_reduce(
     stats: Mapping[str, ReLUStats], group: ProcessGroup | None = None
-) -> dict[str, ReLUStats]:
-    """The exact sum over all ranks of the counts at each call site, on every rank.
+) -> dict[str, ReLUStats]: ...
+
+
+def all_reduce(
+    stats: ReLUStats | Mapping[str, ReLUStats], group: ProcessGroup | None = None
+) -> ReLUStats | dict[str, ReLUStats]:
+    """The exact sum over all ranks of the counts of one ReLU, or at each call site, on every rank.
 
     All ranks of the group call it together. The layouts are exchanged first, then all counts in
     one int64 ``all_reduce``. A rank without call sites (one that saw no data) adds nothing and gets
@@ -60,13 +70,14 @@ def all_reduce(
     not hold for what is derived from it, such as a sum of two results.
 
     Args:
-        stats: this rank's own statistics by call site, such as ``watch.stats``. Ranks that hold
-            different parts of a model, as in a pipeline, have different call sites: pass the
-            ``group`` of ranks that hold the same part.
+        stats: this rank's own statistics: of one ReLU, or by call site, such as ``watch.stats``.
+            Ranks that hold different parts of a model, as in a pipeline, have different call sites:
+            pass the ``group`` of ranks that hold the same part.
         group: the process group; None: all ranks.
 
     Returns:
-        The same on every rank, in the order of the group's first rank that has call sites.
+        The same on every rank, of the kind of ``stats``; call sites in the order of the group's
+        first rank that has any.
 
     Raises:
         RuntimeError: if no process group is initialised.
@@ -79,10 +90,18 @@ def all_reduce(
         >>> import torch, torch.distributed as dist, relustat
         >>> dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
         >>> _, stats = relustat.functional.relu_stats(torch.tensor([[-1.0, 2.0]]))
+        >>> relustat.distributed.all_reduce(stats).zeros
+        1
         >>> relustat.distributed.all_reduce({"fc.relu": stats})["fc.relu"].zeros
         1
         >>> dist.destroy_process_group()
     """
+    if isinstance(stats, ReLUStats):
+        return _all_reduce({"": stats}, group)[""]
+    return _all_reduce(stats, group)
+
+
+def _all_reduce(stats: Mapping[str, ReLUStats], group: ProcessGroup | None) -> dict[str, ReLUStats]:
     ranks = _ranks_of(group)
     said: list[Any] = [None] * len(ranks)
     # The first rank's random name becomes the name of this reduction.
@@ -111,8 +130,7 @@ def all_reduce(
             width: WidthCounts.from_counters(next(sums), width, site.bin_count)
             for width in site.rows
         }
-        reduced[name] = ReLUStats(site.bins, by_width)
-        reduced[name].__setstate__(site.reduced or reduction)
+        reduced[name] = ReLUStats(site.bins, by_width, site.reduced or reduction)
     return reduced
 
 
@@ -142,7 +160,7 @@ def _sites_of(stats: object) -> _Sites | str:
         name: _Site(
             each.bins,
             {width: len(counts.slots) for width, counts in each.by_width.items()},
-            each._reduced,
+            each.reduction,
         )
         for name, each in stats.items()
     }
@@ -154,7 +172,7 @@ def _checked(said: dict[int, _Sites | str]) -> dict[int, _Sites]:
     for rank, sites in said.items():
         if isinstance(sites, str):
             raise TypeError(
-                "all_reduce: stats must be ReLUStats by the names of their call sites, "
+                "all_reduce: stats must be ReLUStats, alone or by the names of their call sites, "
                 f"got {sites} on rank {rank}"
             )
         if sites:

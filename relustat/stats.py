@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from .bins import Bins, bins_from_dict
 from .counter_layout import slot_count
 from .histogram import Counts, Histogram
 from .width_counts import WidthCounts
-
-if TYPE_CHECKING:
-    from torch.distributed import ProcessGroup
 
 
 class ReLUStats:
@@ -34,6 +31,8 @@ class ReLUStats:
     Attributes:
         bins: where the histogram's bins lie; None if only zeros were counted.
         by_width: the counts by number of units, read-only.
+        reduction: the name of the :func:`relustat.distributed.all_reduce` that these are a result
+            of; empty if they are none.
 
     Example:
         >>> import torch, relustat
@@ -43,14 +42,15 @@ class ReLUStats:
         (3, [2, 1], [0])
     """
 
-    __slots__ = ("_reduced", "bins", "by_width")
+    __slots__ = ("bins", "by_width", "reduction")
 
     bins: Bins | None
     by_width: Mapping[int, WidthCounts]
-    # The name of the all_reduce that this is a result of; empty if it is none.
-    _reduced: str
+    reduction: str
 
-    def __init__(self, bins: Bins | None, by_width: Mapping[int, WidthCounts]) -> None:
+    def __init__(
+        self, bins: Bins | None, by_width: Mapping[int, WidthCounts], reduction: str = ""
+    ) -> None:
         slots = slot_count(len(bins) if bins is not None else 0)
         for width, counts in by_width.items():
             if counts.calls < 1:
@@ -62,16 +62,13 @@ class ReLUStats:
                 )
         object.__setattr__(self, "bins", bins)
         object.__setattr__(self, "by_width", MappingProxyType(dict(by_width)))
-        object.__setattr__(self, "_reduced", "")
+        object.__setattr__(self, "reduction", reduction)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"ReLUStats is immutable: cannot set {name!r}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.bins, dict(self.by_width)), self._reduced
-
-    def __setstate__(self, reduced: str) -> None:
-        object.__setattr__(self, "_reduced", reduced)
+        return type(self), (self.bins, dict(self.by_width), self.reduction)
 
     # Totals
 
@@ -272,29 +269,6 @@ class ReLUStats:
         return ReLUStats(
             self.bins, {width: counts for width, counts in left.items() if counts.calls}
         )
-
-    def all_reduce(self, group: ProcessGroup | None = None) -> ReLUStats:
-        """The exact sum over all ranks of a process group, on every rank.
-
-        See :func:`relustat.distributed.all_reduce`, which takes all call sites of a model at once:
-        the same rules and errors. Called again on its result it returns the same.
-
-        Args:
-            group: the process group; None: all ranks.
-
-        Example:
-            >>> import torch, torch.distributed as dist, relustat
-            >>> dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-            >>> relu = relustat.CountingReLU()
-            >>> _ = relu(torch.tensor([[-1.0, 2.0]]))
-            >>> relu.stats.all_reduce().zeros
-            1
-            >>> dist.destroy_process_group()
-        """
-        # It needs statistics itself.
-        from . import distributed
-
-        return distributed.all_reduce({"": self}, group)[""]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ReLUStats):

@@ -227,12 +227,12 @@ def a_rank_without_data():
 
 @case
 def one_relu():
-    """ReLUStats.all_reduce; the last rank's ReLU saw nothing."""
+    """One ReLU's statistics by themselves; the last rank's ReLU saw nothing."""
     relu = relustat.CountingReLU(bins=BINS)
     if dist.get_rank() != dist.get_world_size() - 1:
         relu(torch.randn(4, 3, generator=torch.Generator().manual_seed(dist.get_rank())))
-    reduced = relu.stats.all_reduce()
-    again = reduced.all_reduce()
+    reduced = all_reduce(relu.stats)
+    again = all_reduce(reduced)
     copies = [
         pickle.loads(pickle.dumps(reduced)),
         copy.deepcopy(reduced),
@@ -242,10 +242,10 @@ def one_relu():
     return {
         "reduced": numbers({"": reduced}),
         "again": numbers({"": again}),
-        "copies": [numbers({"": each.all_reduce()}) for each in copies],
+        "copies": [numbers({"": all_reduce(each)}) for each in copies],
         "equals_own": reduced == sum([reduced, ReLUStats(BINS, {})]),
         # What is derived from a result is no result.
-        "twice": numbers({"": (reduced + reduced).all_reduce()}),
+        "twice": numbers({"": all_reduce(reduced + reduced)}),
     }
 
 
@@ -273,7 +273,7 @@ def unlike_bins():
     alike = own(bins=None)
     return {
         "error": error_of(lambda: all_reduce({"alike": alike, "unlike": mine})),
-        "error_of_one": error_of(mine.all_reduce),
+        "error_of_one": error_of(lambda: all_reduce(mine)),
         "afterwards": numbers(all_reduce({"alike": alike})),
     }
 
@@ -290,10 +290,10 @@ def not_statistics():
 @case
 def some_reduced():
     mine, first = own(), dist.get_rank() == 0
-    reduced, other = mine.all_reduce(), (mine + mine).all_reduce()
+    reduced, other = all_reduce(mine), all_reduce(mine + mine)
     return {
         "error": error_of(lambda: all_reduce({"a": mine, "b": reduced if first else mine})),
-        "error_of_two": error_of((reduced if first else other).all_reduce),
+        "error_of_two": error_of(lambda: all_reduce(reduced if first else other)),
         # Site by site.
         "mixed": numbers(all_reduce({"a": mine, "b": reduced})),
     }
@@ -339,7 +339,7 @@ def subgroup():
     group = dist.new_group(ranks)
     mine = own()
     if dist.get_rank() in ranks:
-        return numbers({"a": all_reduce({"a": mine}, group)["a"], "one": mine.all_reduce(group)})
+        return numbers({"a": all_reduce({"a": mine}, group)["a"], "one": all_reduce(mine, group)})
     return error_of(lambda: all_reduce({"a": mine}, group))
 
 
