@@ -65,17 +65,17 @@ class Places:
     def __init__(self, model: nn.Module, visitor: Visitor) -> None:
         self._modules = dict(named_modules(model))
         self._visitor = visitor
-        self._key = _free_key(self._modules)
-        self._enter = ModuleHook(self._key, is_after=False)
-        self._leave = ModuleHook(self._key, is_after=True)
         self._root = uncompiled(model)
-        self._class = type(self._root)
         self._is_installed = False
 
     def install(self) -> None:
         show_in_place_functions_to_modes()
-        self._is_installed = True
         with _one_at_a_time:
+            self._key = _free_key(self._modules)
+            self._enter = ModuleHook(self._key, is_after=False)
+            self._leave = ModuleHook(self._key, is_after=True)
+            self._class = type(self._root)
+            self._is_installed = True
             for module, path in self._modules.items():
                 if isinstance(module, torch.jit.ScriptModule):
                     continue

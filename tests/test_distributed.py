@@ -203,8 +203,8 @@ def test_unlike_bins_are_refused_on_every_rank(ranks):
 
 def test_what_is_no_statistics_is_refused_on_every_rank(ranks):
     assert the_same(of(ranks, "not_statistics", "error")) == (
-        "TypeError: all_reduce: stats must be ReLUStats by the names of their call sites, "
-        "got a NoneType on rank 0"
+        "TypeError: all_reduce: stats must be ReLUStats, alone or by the names of their call "
+        "sites, got a NoneType on rank 0"
     )
     assert the_same(of(ranks, "not_statistics", "afterwards")) == {"a": sum_of(ranks)}
 

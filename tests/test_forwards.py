@@ -1,6 +1,7 @@
 """A forward from its start to its end, however it ends: exceptions, interrupts, threads."""
 
 import contextlib
+import sys
 import threading
 
 import pytest
@@ -214,6 +215,15 @@ def test_closing_twice_does_nothing_to_a_later_watch():
     assert snapshot(model) == before
 
 
+@pytest.fixture
+def threads_take_turns_often():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("threads_take_turns_often")
 def test_closing_in_many_threads_while_others_watch():
     model = nn.Sequential(nn.ReLU())
     before = snapshot(model)
