@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch._higher_order_ops.wrap import tag_activation_checkpoint
 from torch.overrides import TorchFunctionMode
 
+from ._dynamo import is_recomputation, keeping_count, no_graph_of_its_own
 from .call_sites import CallSites
-from .compiling import is_recomputation, keeping_count, no_graph_of_its_own
 from .forwards import Forward, Forwards
 from .functional import counting_relu, describe, is_countable, is_symbolic, keeps_numbers
 from .places import Place

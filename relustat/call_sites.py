@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch._dynamo.comptime import ComptimeContext, comptime
 
-from .compiling import MadeOnDemand, no_graph_of_its_own, traced_constant, traced_object
+from ._dynamo import MadeOnDemand, no_graph_of_its_own, traced_constant, traced_object
 from .counters import Counters
 from .stats import ReLUStats
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from . import _ops
 from ._checks import is_integer
+from ._dynamo import MadeOnDemand, made
 from .bins import BINNING_NONE, Bins, LogBins
-from .compiling import MadeOnDemand, made
 from .counter_layout import EVERY, CounterLayout
 from .stats import ReLUStats
 from .width_counts import WidthCounts

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from ._dynamo import keeping_count, no_graph_of_its_own
 from .call_sites import SiteKey
-from .compiling import keeping_count, no_graph_of_its_own
 from .places import Place
 from .unit_tracking import UnitTracker
 

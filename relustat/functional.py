@@ -11,8 +11,8 @@ from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from . import _ops, reference
+from ._dynamo import is_exporting, is_transformed
 from .bins import Bins, LogBins
-from .compiling import is_exporting, is_transformed
 from .counters import Counters, UnitDim
 from .max_pooling import (
     max_pool1d,

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from .compiling import (
+from ._dynamo import (
     keeping_count,
     no_graph_of_its_own,
     show_in_place_functions_to_modes,

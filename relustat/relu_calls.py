@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import _ops
-from .compiling import no_graph_of_its_own
+from ._dynamo import no_graph_of_its_own
 from .functional import counting_relu
 
 aten: Any = torch.ops.aten

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from . import _ops
-from .compiling import no_graph_of_its_own
+from ._dynamo import no_graph_of_its_own
 
 # The spatial dimensions that follow the channels.
 _SPATIAL_DIMS: dict[Any, int] = {

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .._dynamo import no_graph_of_its_own
 from ..call_counter import During
-from ..compiling import no_graph_of_its_own
 from ..counters import Counters, UnitDim
 from ..functional import counting_relu, is_countable, is_symbolic, keeps_numbers
 from ..module_hooks import take_off

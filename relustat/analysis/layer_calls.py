@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.jit import ScriptModule
 from torch.overrides import TorchFunctionMode
 
+from .._dynamo import running_eagerly
 from ..call_sites import SiteKey, site_name
-from ..compiling import running_eagerly
 from ..functional import counting_relu
 from ..module_hooks import forward_hooks
 from ..places import computes_relu, named_modules, plain_path, uncompiled
