@@ -11,10 +11,32 @@ from typing import Any, TypeVar
 
 import torch
 from torch import nn
-from torch._dynamo import eval_frame, trace_rules
+from torch._dynamo import eval_frame, mark_static_address, trace_rules
 from torch._dynamo.comptime import ComptimeContext, comptime
 from torch._dynamo.eval_frame import skip_code
 from torch._dynamo.utils import _disable_side_effect_safety_checks_for_current_subtracer
+from torch._higher_order_ops.wrap import tag_activation_checkpoint
+
+from ._torch_internals import is_in_backward
+
+__all__ = [
+    "ComptimeContext",
+    "MadeOnDemand",
+    "comptime",
+    "is_exporting",
+    "is_recomputation",
+    "is_transformed",
+    "keeping_count",
+    "made",
+    "mark_static_address",
+    "no_graph_of_its_own",
+    "running_eagerly",
+    "show_in_place_functions_to_modes",
+    "tag_activation_checkpoint",
+    "traced_constant",
+    "traced_object",
+    "watched_class",
+]
 
 ClassOrFunction = TypeVar("ClassOrFunction", bound=Callable[..., Any])
 
@@ -93,7 +115,7 @@ def is_recomputation() -> bool:
 
     Not while a graph is traced: its kernels ask for themselves.
     """
-    return not torch.compiler.is_dynamo_compiling() and torch._C._current_graph_task_id() != -1
+    return not torch.compiler.is_dynamo_compiling() and is_in_backward()
 
 
 @no_graph_of_its_own

@@ -9,10 +9,21 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch._higher_order_ops.wrap import tag_activation_checkpoint
 from torch.overrides import TorchFunctionMode
 
-from ._dynamo import is_recomputation, keeping_count, no_graph_of_its_own
+from ._dynamo import (
+    is_recomputation,
+    keeping_count,
+    no_graph_of_its_own,
+    tag_activation_checkpoint,
+)
+from ._torch_internals import (
+    dispatch_mode_depth,
+    pop_function_mode,
+    push_function_mode,
+    unseen_by_dispatch_modes,
+    unseen_by_function_modes,
+)
 from .call_sites import CallSites
 from .forwards import Forward, Forwards
 from .functional import counting_relu, describe, is_countable, is_symbolic, keeps_numbers
@@ -114,12 +125,12 @@ class CallCounter:
         is_plain = is_compiling or type(x) in (Tensor, nn.Parameter)
         # A mode that replays ops, as that of selective checkpointing does, must see those that come
         # again: in a recomputation nothing is counted.
-        is_recorded = not is_compiling and torch._C._len_torch_dispatch_stack() > 0
+        is_recorded = not is_compiling and dispatch_mode_depth() > 0
         if call.replaceable and is_plain and not is_recorded:
             return counting_relu(x, counters, inplace=call.inplace, unit_dim=known)
         if is_compiling or not is_symbolic(x):
             # Not for other watches and modes to see: they see the call itself.
-            with torch.no_grad(), torch._C.DisableTorchFunction(), _unseen_by_modes():
+            with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
                 counting_relu(x if is_plain else x.as_subclass(Tensor), counters, unit_dim=known)
         return compute()
 
@@ -130,9 +141,9 @@ def _checkpoint_seen_by(
     """Calls a part of the model as the compiler calls it for checkpointing, seen by ``mode``."""
 
     def seen(*args: Any, **kwargs: Any) -> Any:
-        keeping_count(torch._C._push_on_torch_function_stack, mode)
+        keeping_count(push_function_mode, mode)
         result = part(*args, **kwargs)
-        keeping_count(torch._C._pop_torch_function_stack)
+        keeping_count(pop_function_mode)
         return result
 
     return tag_activation_checkpoint(seen, *args, **kwargs)
@@ -141,7 +152,7 @@ def _checkpoint_seen_by(
 def _unseen_by_modes() -> contextlib.AbstractContextManager[Any]:
     if torch.compiler.is_dynamo_compiling():
         return contextlib.nullcontext()
-    unseen: contextlib.AbstractContextManager[Any] = torch._C._DisableTorchDispatch()
+    unseen: contextlib.AbstractContextManager[Any] = unseen_by_dispatch_modes()
     return unseen
 
 

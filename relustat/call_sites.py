@@ -9,9 +9,15 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol
 
 import torch
-from torch._dynamo.comptime import ComptimeContext, comptime
 
-from ._dynamo import MadeOnDemand, no_graph_of_its_own, traced_constant, traced_object
+from ._dynamo import (
+    ComptimeContext,
+    MadeOnDemand,
+    comptime,
+    no_graph_of_its_own,
+    traced_constant,
+    traced_object,
+)
 from .counters import Counters
 from .stats import ReLUStats
 

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from . import _ops
 from ._checks import is_integer
-from ._dynamo import MadeOnDemand, made
+from ._dynamo import MadeOnDemand, made, mark_static_address
+from ._torch_internals import unseen_by_dispatch_modes
 from .bins import BINNING_NONE, Bins, LogBins
 from .counter_layout import EVERY, CounterLayout
 from .stats import ReLUStats
@@ -146,7 +147,7 @@ class Counters:
         size = CounterLayout(units, units if self.unit_histograms else 1, bins).size
         # An inference tensor could not be reset outside of inference mode. And a mode that replays
         # ops, as that of selective checkpointing does, must not see what happens only once.
-        with torch.inference_mode(False), torch._C._DisableTorchDispatch():
+        with torch.inference_mode(False), unseen_by_dispatch_modes():
             words = torch.zeros(size, dtype=torch.int64, device=device)
             words[EVERY] = self._every if self._enabled else 0
             return words
@@ -154,7 +155,7 @@ class Counters:
     def _new_edges(self, device: torch.device) -> Tensor:
         _check_not_capturing(device)
         edges = np.zeros(0) if self.bins is None else self.bins.edges
-        with torch.inference_mode(False), torch._C._DisableTorchDispatch():
+        with torch.inference_mode(False), unseen_by_dispatch_modes():
             return torch.from_numpy(edges.astype(np.float32)).to(device)
 
     def _show(self, name: str) -> Tensor:
@@ -163,7 +164,7 @@ class Counters:
         units = place.pop() if kind == "words" else None
         device = torch.device(":".join(place))
         tensor = self.edges_on(device) if units is None else self.words_for(int(units), device)
-        torch._dynamo.mark_static_address(tensor)
+        mark_static_address(tensor)
         return tensor
 
     @property

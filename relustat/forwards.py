@@ -18,6 +18,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from ._dynamo import keeping_count, no_graph_of_its_own
+from ._torch_internals import function_modes, pop_function_mode, push_function_mode
 from .call_sites import SiteKey
 from .places import Place
 from .unit_tracking import UnitTracker
@@ -152,9 +153,9 @@ class CallMode(TorchFunctionMode):
 
     def activate(self) -> None:
         if torch.compiler.is_dynamo_compiling():
-            torch._C._push_on_torch_function_stack(self)
+            push_function_mode(self)
             return
-        below = _modes()
+        below = function_modes()
         _in_one_step(map(self._below.extend, [below]), _pushing([self]))
 
     def deactivate(self) -> None:
@@ -163,16 +164,16 @@ class CallMode(TorchFunctionMode):
         If another mode's end has taken it off already, in its own place, that one is taken off.
         """
         if torch.compiler.is_dynamo_compiling():
-            torch._C._pop_torch_function_stack()
+            pop_function_mode()
             return
-        modes = _modes()
+        modes = function_modes()
         if self in modes:
             gone: TorchFunctionMode = self
         else:
             left = [mode for mode in modes if mode in self._below]
             gone = left[-1] if left else self
         kept = [mode for mode in modes if mode is not gone]
-        pops = itertools.starmap(torch._C._pop_torch_function_stack, [()] * len(modes))
+        pops = itertools.starmap(pop_function_mode, [()] * len(modes))
         _in_one_step(pops, _pushing(kept), map(self._below.__delitem__, [slice(None)]))
 
     def __torch_function__(
@@ -201,17 +202,10 @@ def _is_ours(package: str | None) -> bool:
 
 @no_graph_of_its_own
 def _pushing(modes: list[TorchFunctionMode]) -> Iterable[None]:
-    return map(torch._C._push_on_torch_function_stack, modes)
+    return map(push_function_mode, modes)
 
 
 @no_graph_of_its_own
 def _in_one_step(*calls: Iterable[object]) -> None:
     """Makes calls of functions in C: Python looks for interrupts before them and after."""
     collections.deque(itertools.chain(*calls), maxlen=0)
-
-
-@no_graph_of_its_own
-def _modes() -> list[TorchFunctionMode]:
-    """This thread's stack of modes, from the outermost to the innermost."""
-    depth = torch._C._len_torch_function_stack()
-    return [torch._C._get_function_stack_at(index) for index in range(depth)]

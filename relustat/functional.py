@@ -7,11 +7,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from . import _ops, reference
 from ._dynamo import is_exporting, is_transformed
+from ._torch_internals import is_traced
 from .bins import Bins, LogBins
 from .counters import Counters, UnitDim
 from .max_pooling import (
@@ -137,13 +137,7 @@ def is_symbolic(x: Tensor) -> bool:
     """Whether ``x`` stands for numbers, in a trace or a transform, rather than holding them."""
     if torch.compiler.is_dynamo_compiling():
         return bool(is_exporting() or is_transformed())
-    return (
-        x.is_meta
-        or not keeps_numbers(x)
-        or is_transformed()
-        or torch._C._get_tracing_state() is not None
-        or get_proxy_mode() is not None
-    )
+    return x.is_meta or not keeps_numbers(x) or is_transformed() or is_traced()
 
 
 def keeps_numbers(x: Tensor) -> bool:

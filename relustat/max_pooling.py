@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from . import _ops, reference
+from ._torch_internals import is_jit_traced
 from .pooling import Pooling
 from .switches import Switches
 
@@ -163,8 +164,7 @@ def _max_pool(
     pooling = Pooling.of(op, axes, kernel_size, stride, padding, dilation, ceil_mode)
     y, offsets = _ops_for(op, x).max_pool(x, *pooling.arguments)
     # In a TorchScript trace sizes are tensors, of which ops take no lists.
-    is_traced = torch._C._get_tracing_state() is not None
-    size = [int(n) for n in x.shape[-axes:]] if is_traced else x.shape[-axes:]
+    size = [int(n) for n in x.shape[-axes:]] if is_jit_traced() else x.shape[-axes:]
     return y, Switches.of_pooling(offsets, pooling, size)
 
 

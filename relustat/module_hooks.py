@@ -1,4 +1,8 @@
-"""Hooks of modules that come off again, wherever an interrupt came between."""
+"""Hooks that come off again, wherever an interrupt came between.
+
+PyTorch numbers them in dicts of its modules and parameters, which have been there since 1.0; those
+of hooks that are always called since 2.1.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 
 def take_off(module: nn.Module, hook: object) -> None:
@@ -20,6 +24,22 @@ def take_off(module: nn.Module, hook: object) -> None:
                 # The hook itself last: while it is there, it is found again.
                 module._forward_hooks_always_called.pop(number, None)
                 hooks.pop(number, None)
+
+
+def renumber(old: int, new: int, module: nn.Module) -> None:
+    """Numbers a hook anew: the compiler has guards on those of hooks that are always called."""
+    all_hooks: list[dict[int, Any]] = [module._forward_hooks, module._forward_hooks_always_called]
+    for hooks in all_hooks:
+        hooks[new] = hooks[old]
+    for hooks in reversed(all_hooks):
+        del hooks[old]
+
+
+def take_off_gradient(parameter: Tensor, hook: object) -> None:
+    """Removes a post-accumulate hook from ``parameter``, if it is there."""
+    hooks = parameter._post_accumulate_grad_hooks or {}
+    for number in [number for number, each in hooks.items() if each is hook]:
+        del hooks[number]
 
 
 @contextlib.contextmanager

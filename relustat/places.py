@@ -16,7 +16,7 @@ from ._dynamo import (
     show_in_place_functions_to_modes,
     watched_class,
 )
-from .module_hooks import take_off
+from .module_hooks import renumber, take_off
 
 _ATTRIBUTE = "_relustat_places"
 _RELU_MODULES = (nn.ReLU, nn.Threshold)
@@ -84,7 +84,7 @@ class Places:
                 # The first to enter is the last to leave.
                 module.register_forward_pre_hook(self._enter, prepend=True)
                 handle = module.register_forward_hook(self._leave, always_call=True)
-                _number(handle.id, -1 - self._key, module)
+                renumber(handle.id, -1 - self._key, module)
             if not isinstance(self._root, torch.jit.ScriptModule):
                 self._root.__class__ = watched_class(self._class)
 
@@ -138,15 +138,6 @@ class ModuleHook:
             keeping_count(place.visitor.leave, place)
         else:
             keeping_count(place.visitor.enter, place, module)
-
-
-def _number(old: int, new: int, module: nn.Module) -> None:
-    """Numbers a hook anew: the compiler has guards on those of hooks that are always called."""
-    all_hooks: list[dict[int, Any]] = [module._forward_hooks, module._forward_hooks_always_called]
-    for hooks in all_hooks:
-        hooks[new] = hooks[old]
-    for hooks in reversed(all_hooks):
-        del hooks[old]
 
 
 def named_modules(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ._torch_internals import suggest_memory_format
 from .pooling import Pooling
 
 OVERLAP_LAST, OVERLAP_SUM, OVERLAP_MAX = range(3)
@@ -251,11 +252,7 @@ def numpy_of(x: Tensor) -> npt.NDArray[Any]:
 def empty_like(x: Tensor, sizes: Sequence[int], axes: int) -> Tensor:
     """Of other sizes, in the memory format that the output of ``nn.MaxPool*d`` has."""
     is_batched_image = axes > 1 and x.dim() == axes + 2
-    memory_format = (
-        torch._prims_common.suggest_memory_format(x)
-        if is_batched_image
-        else torch.contiguous_format
-    )
+    memory_format = suggest_memory_format(x) if is_batched_image else torch.contiguous_format
     return torch.empty(tuple(sizes), dtype=x.dtype, device=x.device, memory_format=memory_format)
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ._torch_internals import is_in_backward
 from .bins import BINNING_LOG, BINNING_NONE, MAX_BINS
 from .counter_layout import CALLS, ELEMENTS, EVERY, TICKS, CounterLayout
 from .pooling_reference import max_pool, max_unpool, max_unpool_backward, numpy_of
@@ -44,11 +45,6 @@ def find_slots(
     return slots
 
 
-def is_recomputation() -> bool:
-    """Whether a backward pass runs: a forward inside one repeats a forward counted before."""
-    return torch._C._current_graph_task_id() != -1
-
-
 def counting_relu(
     x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int
 ) -> Tensor:
@@ -77,7 +73,7 @@ def counting_relu_(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, bi
 
 
 def _count(x: Tensor, output: Tensor, counters: Tensor, edges: Tensor, unit_dim: int) -> None:
-    if x.numel() == 0 or is_recomputation():
+    if x.numel() == 0 or is_in_backward():
         return
     with _one_at_a_time:
         words = counters.cpu().numpy().copy()

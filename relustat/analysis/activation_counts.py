@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from .._dynamo import no_graph_of_its_own
+from .._torch_internals import unseen_by_dispatch_modes, unseen_by_function_modes
 from ..call_counter import During
 from ..counters import Counters, UnitDim
 from ..functional import counting_relu, is_countable, is_symbolic, keeps_numbers
-from ..module_hooks import take_off
+from ..module_hooks import take_off, take_off_gradient
 from ..places import named_modules
 from ..watching import Watch, watch
 
@@ -133,9 +134,7 @@ class GradientCounts:
 
     def close(self) -> None:
         for parameter, hook in self._registered:
-            hooks = parameter._post_accumulate_grad_hooks or {}
-            for number in [number for number, each in hooks.items() if each is hook]:
-                del hooks[number]
+            take_off_gradient(parameter, hook)
 
 
 @no_graph_of_its_own
@@ -156,13 +155,13 @@ class _DropoutHook:
 @no_graph_of_its_own
 def _count(output: Tensor, counters: Counters) -> None:
     # No ReLU of the model, for the watch to see. Of magnitudes it gives 0 just where there was one.
-    with torch.no_grad(), torch._C.DisableTorchFunction():
+    with torch.no_grad(), unseen_by_function_modes():
         counting_relu(output.abs(), counters, inplace=True)
 
 
 def _count_unseen(output: Tensor, counters: Counters) -> None:
     # Modes that replay ops would miss these in a recomputation.
-    with torch._C._DisableTorchDispatch():
+    with unseen_by_dispatch_modes():
         _count(output, counters)
 
 

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.graph import Node
-from torch.utils._pytree import tree_iter
 from torch.utils.weak import WeakIdKeyDictionary
 
+from .._torch_internals import tree_iter
 from ..max_pooling import OVERLAPS
 from ..relu_calls import ReLUCall
 from .affine import is_affine, kind_of

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .. import places
 from .._messages import many
+from .._torch_internals import foreach_norm
 from . import gradient_norms_plot, gradient_norms_sound
 
 if TYPE_CHECKING:
@@ -209,8 +210,7 @@ class GradientNorms:
 
 def _norms(gradients: list[Tensor]) -> Tensor:
     """The norm of each, [gradients], where they are; of one dtype, device and kind."""
-    # On a GPU a few kernels for all of them; torch.nn.utils.get_total_norm does the same.
-    norms = torch.stack(torch._foreach_norm(gradients, 2, _COMPUTED_IN.get(gradients[0].dtype)))
+    norms = torch.stack(foreach_norm(gradients, 2, _COMPUTED_IN.get(gradients[0].dtype)))
     # A DTensor's are of its shard; not asked by class, which would import torch.distributed.
     return norms.full_tensor() if hasattr(norms, "full_tensor") else norms
 

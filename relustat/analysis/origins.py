@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_iter
 from torch.utils.weak import WeakIdKeyDictionary
+
+from .._torch_internals import tree_iter
 
 # They make tensors of the shape of another.
 _NEW = frozenset(

@@ -1,0 +1,70 @@
+"""Every private name of PyTorch outside of torch.compile, which ``_dynamo.py`` has, and of hooks.
+
+All are in PyTorch 2.11 to 2.14. One that is gone raises an AttributeError or ImportError that names
+it when relustat is imported: no count is lost in silence.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch._prims_common import suggest_memory_format
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
+from torch.utils._pytree import tree_iter
+
+__all__ = [
+    "dispatch_mode_depth",
+    "foreach_norm",
+    "function_modes",
+    "is_in_backward",
+    "is_jit_traced",
+    "is_traced",
+    "pop_function_mode",
+    "push_function_mode",
+    "pytree",
+    "suggest_memory_format",
+    "tree_iter",
+    "unseen_by_dispatch_modes",
+    "unseen_by_function_modes",
+]
+
+# A TorchFunctionMode is entered by a with statement. A forward begins and ends in two hooks.
+push_function_mode = torch._C._push_on_torch_function_stack
+pop_function_mode = torch._C._pop_torch_function_stack
+_depth = torch._C._len_torch_function_stack
+_mode_at = torch._C._get_function_stack_at
+
+# Contexts in which counting is not shown to modes of users, nor to those that replay ops, as
+# selective checkpointing does.
+unseen_by_function_modes = torch._C.DisableTorchFunction
+unseen_by_dispatch_modes: Any = torch._C._DisableTorchDispatch
+dispatch_mode_depth = torch._C._len_torch_dispatch_stack
+
+# The norms of many tensors in a few kernels, as torch.nn.utils.get_total_norm has them.
+foreach_norm = torch._foreach_norm
+
+_graph_task = torch._C._current_graph_task_id
+_tracing_state = torch._C._get_tracing_state
+
+
+def function_modes() -> list[TorchFunctionMode]:
+    """This thread's stack of modes, from the outermost to the innermost."""
+    return [_mode_at(index) for index in range(_depth())]
+
+
+def is_in_backward() -> bool:
+    """Whether this thread runs a backward pass. A forward in one is a recomputation."""
+    return _graph_task() != -1
+
+
+def is_jit_traced() -> bool:
+    """Whether ``torch.jit.trace`` records what is computed."""
+    return _tracing_state() is not None
+
+
+def is_traced() -> bool:
+    """Whether ``torch.jit.trace`` or ``make_fx`` records what is computed."""
+    return is_jit_traced() or get_proxy_mode() is not None
