@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import history_table, storage, trends
+from . import history_table, plotting, storage, trends
 from ._checks import as_integer
 from ._messages import many
 from .histogram import Counts
@@ -197,8 +197,6 @@ class History:
         Raises:
             ImportError: if matplotlib is missing.
         """
-        from . import plotting
-
         return plotting.history_grid(self)
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,11 +12,10 @@ from ._messages import align
 from ._optional import import_optional
 from .report import Row
 from .sparkline import share_line
+from .trends import CountsByEpoch
 
 if TYPE_CHECKING:
     import pandas
-
-    from .history import History
 
 _HEADINGS = ("call site", "zero at start", "at end", "dead", "deaths", "revivals")
 
@@ -26,7 +25,7 @@ _OF_UNITS = ("dead_units", "deaths", "revivals")
 _POINTS = 12
 
 
-def text(history: History) -> str:
+def text(history: CountsByEpoch) -> str:
     """A line for each call site; :class:`relustat.history.History` says what is in it."""
     if not history.call_sites:
         return "! no ReLU was called"
@@ -44,7 +43,7 @@ def text(history: History) -> str:
     return "\n".join(align([[*_HEADINGS, picture], *rows]))
 
 
-def _cells(history: History, site: str) -> list[str]:
+def _cells(history: CountsByEpoch, site: str) -> list[str]:
     _, zeros = history.trend(site, "zero_fraction")
     called = zeros[~np.isnan(zeros)]
     widths = history.total(site).widths
@@ -59,7 +58,7 @@ def _cells(history: History, site: str) -> list[str]:
     ]
 
 
-def frame(history: History) -> pandas.DataFrame:
+def frame(history: CountsByEpoch) -> pandas.DataFrame:
     """What :meth:`relustat.history.History.to_pandas` returns."""
     frame_module = import_optional("pandas", "pandas", "to_pandas")
     rows = []

@@ -14,12 +14,11 @@ from .bins import LinearBins
 from .histogram import Histogram
 from .sparkline import central_range
 from .stats import ReLUStats
+from .trends import CountsByEpoch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from .history import History
 
 _PASSED, _ZEROED = "#1f77b4", "#c7c7c7"
 _DIED, _REVIVED = "#d62728", "#2ca02c"
@@ -53,7 +52,7 @@ def histogram_grid(stats: Mapping[str, ReLUStats], columns: int = 4) -> Figure:
     return figure
 
 
-def history_grid(history: History, columns: int = 4) -> Figure:
+def history_grid(history: CountsByEpoch, columns: int = 4) -> Figure:
     """One panel for each call site: its zeros and its dead units by epoch, both as shares.
 
     Above them, marks at the epochs in which units died or were revived, however few.
@@ -90,7 +89,7 @@ def history_grid(history: History, columns: int = 4) -> Figure:
     return figure
 
 
-def _draw_history(axes: Axes, history: History, site: str) -> None:
+def _draw_history(axes: Axes, history: CountsByEpoch, site: str) -> None:
     widths = history.total(site).widths
     units = sum(widths)
     now = sum(len(history.dead_units(site, width)) for width in widths)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from . import storage
+from . import plotting, storage
 from ._messages import align, many
 from ._optional import import_optional
 from .modules import CountingReLU
@@ -221,8 +221,6 @@ class Report:
         Raises:
             ImportError: if matplotlib is missing.
         """
-        from . import plotting
-
         return plotting.histogram_grid(self.stats)
 
     def save(self, path: str | os.PathLike[str]) -> None:

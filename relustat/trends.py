@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,22 @@ _UNITS: dict[str, Callable[[Lives], float]] = {
     "deaths": lambda lives: int(lives.deaths.sum()),
     "revivals": lambda lives: int(lives.revivals.sum()),
 }
+
+
+class CountsByEpoch(Protocol):
+    """What tables and pictures read of a :class:`relustat.history.History`."""
+
+    @property
+    def windows(self) -> tuple[Window, ...]: ...
+
+    @property
+    def call_sites(self) -> tuple[str, ...]: ...
+
+    def total(self, site: str) -> ReLUStats: ...
+
+    def trend(self, site: str, name: str) -> tuple[Counts, npt.NDArray[np.float64]]: ...
+
+    def dead_units(self, site: str, width: int | None = None) -> Counts: ...
 
 
 def trend(
