@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from ..functional import counting_relu, is_countable, is_symbolic, keeps_numbers
 from ..module_hooks import take_off, take_off_gradient
 from ..places import named_modules
 from ..watching import Watch, watch
+
+Kind = Literal["outputs", "gradients"]
 
 _DROPOUT_LAYERS = (
     *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),

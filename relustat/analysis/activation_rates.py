@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,12 @@ from .._checks import as_integer
 from .._messages import align, many
 from ..call_counter import During
 from ..histogram import Counts
-from .activation_counts import GradientCounts, LayerRates, OutputCounts
+from .activation_counts import GradientCounts, Kind, LayerRates, OutputCounts
+from .activation_rates_plot import rates_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from typing_extensions import Self
-
-Kind = Literal["outputs", "gradients"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -210,8 +209,6 @@ class ActivationRates:
         Raises:
             ImportError: if matplotlib is missing.
         """
-        from .activation_rates_plot import rates_figure
-
         return rates_figure(
             {kind: self._by_layer(kind) for kind in self._counts},
             {kind: self.worst(kind) for kind in self._counts},

@@ -4,28 +4,59 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from .._optional import import_optional
 from ..histogram import Counts
+from .activation_counts import Kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from .activation_rates import Kind, Rates, Worst
 
 _ACTIVATION, _DEATH = "#1f77b4", "#d62728"
 # Inches.
 _PANEL_WIDTH, _PANEL_HEIGHT, _HEADING_HEIGHT, _WORST_HEIGHT = 3.1, 1.35, 0.45, 2.4
 
 
+class DrawnRates(Protocol):
+    """What pictures read of :class:`relustat.analysis.Rates`."""
+
+    @property
+    def epochs(self) -> Counts: ...
+
+    @property
+    def activation(self) -> npt.NDArray[np.float64]: ...
+
+    @property
+    def death(self) -> npt.NDArray[np.float64]: ...
+
+
+class DrawnWorst(Protocol):
+    """What pictures read of :class:`relustat.analysis.Worst`."""
+
+    @property
+    def epoch(self) -> int: ...
+
+    @property
+    def activation(self) -> float: ...
+
+    @property
+    def activation_layer(self) -> str: ...
+
+    @property
+    def death(self) -> float: ...
+
+    @property
+    def death_layer(self) -> str: ...
+
+
 def rates_figure(
-    layers: Mapping[Kind, Mapping[str, Rates]],
-    worst: Mapping[Kind, Sequence[Worst]],
+    layers: Mapping[Kind, Mapping[str, DrawnRates]],
+    worst: Mapping[Kind, Sequence[DrawnWorst]],
     columns: int = 4,
 ) -> Figure:
     """The rates of all layers by epoch, and the worst of them.
@@ -58,7 +89,7 @@ def rates_figure(
     return figure
 
 
-def _draw_layers(panels: npt.NDArray[np.object_], layers: Mapping[str, Rates]) -> None:
+def _draw_layers(panels: npt.NDArray[np.object_], layers: Mapping[str, DrawnRates]) -> None:
     columns = panels.shape[1]
     for axes in panels.ravel()[len(layers) :]:
         axes.remove()
@@ -72,7 +103,7 @@ def _draw_layers(panels: npt.NDArray[np.object_], layers: Mapping[str, Rates]) -
         axes.tick_params(labelbottom=index + columns >= len(layers))
 
 
-def _draw_worst(axes: Axes, kind: Kind, worst: Sequence[Worst]) -> None:
+def _draw_worst(axes: Axes, kind: Kind, worst: Sequence[DrawnWorst]) -> None:
     epochs = np.array([each.epoch for each in worst], dtype=np.int64)
     activation = np.array([each.activation for each in worst])
     death = np.array([each.death for each in worst])

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .bilinear import resized_at
+from .hypercolumns_plot import hypercolumns_grid
 from .indexing import pixels_of, places_of
 from .layer_calls import near_names
 from .layers import outputs_of
@@ -177,9 +178,7 @@ class Hypercolumns:
         Raises:
             ImportError: if matplotlib is missing.
         """
-        from . import hypercolumns_plot
-
-        return hypercolumns_plot.hypercolumns_grid(self)
+        return hypercolumns_grid(self)
 
     @property
     def _everywhere(self) -> tuple[range, range]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
@@ -11,12 +12,22 @@ from .._optional import import_optional
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from .hypercolumns import Hypercolumns
-
 _PANEL = 2.0
 
 
-def hypercolumns_grid(columns: Hypercolumns) -> Figure:
+class DrawnColumns(Protocol):
+    """What pictures read of :class:`relustat.analysis.Hypercolumns`."""
+
+    @property
+    def layers(self) -> Mapping[str, slice]: ...
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]: ...
+
+    def mean(self, layers: Iterable[str] | None = None) -> Tensor: ...
+
+
+def hypercolumns_grid(columns: DrawnColumns) -> Figure:
     """A row for each image: the mean of each layer's channels, and of all.
 
     Each panel has its own colours: black is the lowest mean in it, pale yellow the highest.

@@ -22,6 +22,7 @@ from .gaussian_fit import GaussianFit
 from .geometry import GeometryCalls, input_box
 from .graph import PathToInput
 from .random_inputs import random_inputs
+from .receptive_field_plot import receptive_field_figure
 from .selection import check_samples, check_unit, positions_in
 
 if TYPE_CHECKING:
@@ -97,9 +98,7 @@ class ReceptiveField:
         Raises:
             ImportError: if matplotlib is missing.
         """
-        from . import receptive_field_plot
-
-        return receptive_field_plot.receptive_field_figure(self)
+        return receptive_field_figure(self)
 
 
 def receptive_field(

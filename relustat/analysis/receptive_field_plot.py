@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
+from torch import Tensor
 
 from .._optional import import_optional
+from .gaussian_fit import GaussianFit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from .receptive_field import ReceptiveField
 
 _THEORETICAL, _GAUSSIAN = "#ffffff", "#4fc3f7"
 _PROFILES = ("#d62728", "#1f77b4", "#2ca02c")
@@ -22,7 +22,32 @@ _PROFILES = ("#d62728", "#1f77b4", "#2ca02c")
 _MARGIN = 0.06
 
 
-def receptive_field_figure(field: ReceptiveField) -> Figure:
+class DrawnField(Protocol):
+    """What pictures read of a :class:`relustat.analysis.ReceptiveField`."""
+
+    @property
+    def layer(self) -> str: ...
+
+    @property
+    def size(self) -> tuple[int, ...]: ...
+
+    @property
+    def box(self) -> tuple[tuple[int, int], ...]: ...
+
+    @property
+    def is_exact(self) -> bool: ...
+
+    @property
+    def effective(self) -> Tensor: ...
+
+    @property
+    def samples(self) -> int: ...
+
+    @property
+    def gaussian(self) -> GaussianFit: ...
+
+
+def receptive_field_figure(field: DrawnField) -> Figure:
     """The map of an effective receptive field, if it has two axes, and its profiles.
 
     The map's colours are the square roots of the shares, lest only the centre be seen; it is cut to
@@ -48,7 +73,7 @@ def receptive_field_figure(field: ReceptiveField) -> Figure:
     return figure
 
 
-def receptive_field_grid(fields: Mapping[str, ReceptiveField], columns: int = 4) -> Figure:
+def receptive_field_grid(fields: Mapping[str, DrawnField], columns: int = 4) -> Figure:
     """The maps of several effective receptive fields, as in :func:`receptive_field_figure`.
 
     Args:
@@ -95,14 +120,14 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _sizes(field: ReceptiveField) -> str:
+def _sizes(field: DrawnField) -> str:
     size = " x ".join(map(str, field.size))
     sigma = " x ".join(f"{sigma:.1f}" for sigma in field.gaussian.sigma)
     bound = "" if field.is_exact else "at most "
     return f"{bound}{size}, sigma {sigma}"
 
 
-def _draw_map(axes: Axes, field: ReceptiveField) -> None:
+def _draw_map(axes: Axes, field: DrawnField) -> None:
     patches = import_optional("matplotlib.patches", "plot", "plotting")
     axes.imshow(field.effective.sqrt().numpy(), cmap="magma", vmin=0, interpolation="nearest")
     (top, bottom), (left, right) = field.box
@@ -136,7 +161,7 @@ def _draw_map(axes: Axes, field: ReceptiveField) -> None:
     axes.tick_params(labelsize=7)
 
 
-def _draw_profiles(axes: Axes, field: ReceptiveField) -> None:
+def _draw_profiles(axes: Axes, field: DrawnField) -> None:
     gaussian = field.gaussian
     is_map = len(field.box) == 2
     for axis, (low, high) in enumerate(field.box):
