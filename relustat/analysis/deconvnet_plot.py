@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
@@ -15,14 +15,31 @@ from .images import by_sigma, image_grid
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from .deconvnet_patches import Patch
-
 ToImage = Callable[[Tensor], Tensor]
 _GAP = 2
 
 
+class DrawnPatch(Protocol):
+    """What pictures read of what :func:`relustat.analysis.deconvnet_patches` returns."""
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def box(self) -> tuple[tuple[int, int], ...]: ...
+
+    @property
+    def window(self) -> tuple[tuple[int, int], ...]: ...
+
+    @property
+    def input(self) -> Tensor: ...
+
+    @property
+    def projection(self) -> Tensor: ...
+
+
 def patch_grid(
-    patches: Mapping[int, Sequence[Patch]], title: str, to_image: ToImage | None = None
+    patches: Mapping[int, Sequence[DrawnPatch]], title: str, to_image: ToImage | None = None
 ) -> Figure:
     """For each unit a square of projections, and beside it a square of the inputs' crops.
 
@@ -55,14 +72,14 @@ def patch_grid(
     return figure
 
 
-def _sheet(pictures: Iterable[Tensor], patches: Sequence[Patch]) -> Tensor:
+def _sheet(pictures: Iterable[Tensor], patches: Sequence[DrawnPatch]) -> Tensor:
     """Crops [h, w, 3] in their windows, about as many rows as columns: [H, W, 3]."""
     framed = map(_framed, pictures, patches)
     columns = math.ceil(math.sqrt(len(patches)))
     return image_grid(torch.stack(list(framed)), columns, _GAP).permute(1, 2, 0)
 
 
-def _framed(picture: Tensor, patch: Patch) -> Tensor:
+def _framed(picture: Tensor, patch: DrawnPatch) -> Tensor:
     """The crop in its window, [3, H, W]; white where that lies beyond the sample's borders."""
     frame = torch.ones(3, *(last - first + 1 for first, last in patch.window))
     rows, columns = (
