@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import __version__, _ops, demo, merging
+from . import __version__, _ops, demo
 from ._messages import many
+from .merge_files import merge_files
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -127,7 +128,7 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _merge(options: argparse.Namespace) -> None:
-    report = merging.merge_files(options.files)
+    report = merge_files(options.files)
     report.save(options.output)
     elements = sum(stats.elements for stats in report.stats.values())
     print(

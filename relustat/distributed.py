@@ -16,7 +16,7 @@ from ._messages import named, some
 from .bins import Bins
 from .counter_layout import CALLS, ELEMENTS, CounterLayout
 from .histogram import Counts
-from .merging import check_alike
+from .same_layout import check_alike
 from .stats import ReLUStats
 from .width_counts import WidthCounts
 

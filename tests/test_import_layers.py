@@ -69,3 +69,30 @@ def test_there_is_no_circle():
     graph = arrows(PACKAGE)
     assert graph["relustat.watching"] >= {"relustat.distributed", "relustat.places"}
     assert on_circles(graph) == set()
+
+
+def reachable(graph, start):
+    found, left = set(), [start]
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += graph[name]
+    return found
+
+
+def foreign_packages(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (each.name.split(".")[0] for each in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module.split(".")[0]
+
+
+def test_statistics_need_no_torch():
+    files = modules(PACKAGE)
+    found = reachable(arrows(PACKAGE), "relustat.stats")
+    assert found >= {"relustat.bins", "relustat.histogram", "relustat.storage"}
+    needed = {package for name in found for package in foreign_packages(files[name])}
+    assert {"numpy", "json"} <= needed
+    assert "torch" not in needed

@@ -9,7 +9,7 @@ import torch
 
 from relustat import Counters, LinearBins, LogBins, ReLUStats, Report, cli, storage
 from relustat.functional import counting_relu
-from relustat.merging import merge_files
+from relustat.merge_files import merge_files
 
 BINS = LinearBins(-2, 2, 8)
 
