@@ -40,15 +40,22 @@ class CallCounter:
     Args:
         sites: where counts go.
         functional, modules, during: what is counted; see :func:`relustat.watch`.
+        on_last_left: called when nothing is counted any more and no thread is in the model.
 
     Attributes:
         uncounted: call sites that could not be counted, and why.
-        met: paths of the modules in which a ReLU was computed, counted or not.
+        seen: paths of the modules in which a ReLU was computed, counted or not.
         closed: nothing is counted any more.
     """
 
     def __init__(
-        self, sites: CallSites, *, functional: bool, modules: bool, during: During
+        self,
+        sites: CallSites,
+        *,
+        functional: bool,
+        modules: bool,
+        during: During,
+        on_last_left: Callable[[], None],
     ) -> None:
         if during not in get_args(During):
             raise ValueError(f"watch: during must be 'train', 'eval' or 'all', got {during!r}")
@@ -60,9 +67,9 @@ class CallCounter:
         self._underway: weakref.WeakSet[Forward] = weakref.WeakSet()
         self._forwards = Forwards(self._call, self._underway)
         self.uncounted: dict[str, str] = {}
-        self.met: set[str] = set()
+        self.seen: set[str] = set()
         self.closed = False
-        self.on_last_left: Callable[[], None] = lambda: None
+        self._on_last_left = on_last_left
 
     def enter(self, place: Place, module: nn.Module) -> None:
         if not self.closed and not is_recomputation():
@@ -72,7 +79,7 @@ class CallCounter:
     def leave(self, place: Place) -> None:
         self._forwards.leave(place)
         if self.closed and not self._underway:
-            self.on_last_left()
+            self._on_last_left()
 
     def close(self) -> None:
         """Counts nothing from now on; forwards of other threads go on to their end.
@@ -82,7 +89,11 @@ class CallCounter:
         self.closed = True
         self._forwards.abandon()
         if not self._underway:
-            self.on_last_left()
+            self._on_last_left()
+
+    def reset(self) -> None:
+        self.uncounted.clear()
+        self.seen.clear()
 
     def _call(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -104,7 +115,7 @@ class CallCounter:
         key = forward.next_site()
         is_compiling = torch.compiler.is_dynamo_compiling()
         if not is_compiling:
-            self.met.add(key.path)
+            self.seen.add(key.path)
         if not (self._modules if key.is_module else self._functional):
             return compute()
         site = self._sites.at(key, forward)

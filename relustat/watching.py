@@ -138,11 +138,14 @@ class Watch:
         order = _orders.setdefault(uncompiled(model), [])
         self._sites = CallSites(paths, make_counters, order)
         self._counter = CallCounter(
-            self._sites, functional=functional, modules=modules, during=during
+            self._sites,
+            functional=functional,
+            modules=modules,
+            during=during,
+            # By this the model keeps its watch.
+            on_last_left=self._take_hooks_off,
         )
         self._places = Places(model, self._counter)
-        # By this the model keeps its watch.
-        self._counter.on_last_left = self._take_hooks_off
         self._begin()
 
     def _begin(self) -> None:
@@ -215,7 +218,7 @@ class Watch:
             f"{path}: a TorchScript module; ReLUs inside it are not seen"
             for path in self._places.opaque_paths()
         ]
-        called = self._counter.met | self._sites.modules_called() | self._elsewhere.keys()
+        called = self._counter.seen | self._sites.modules_called() | self._elsewhere.keys()
         never = [path for path in self._places.relu_paths() if path not in called]
         warnings += [f"{path}: never called" for path in never if self._modules]
         return Report(self.stats, warnings)
@@ -268,8 +271,7 @@ class Watch:
         self._elsewhere = {}
         self._at_snapshot = {}
         self._sites.reset()
-        self._counter.uncounted.clear()
-        self._counter.met.clear()
+        self._counter.reset()
 
     def stop(self) -> None:
         """Counts nothing until :meth:`start`; no compiled code changes with it."""
