@@ -10,9 +10,8 @@
 #include <string>
 #include <vector>
 
-#define RELUSTAT_ISA avx2
-#define RELUSTAT_VECTOR_BYTES 32
-#pragma GCC target("avx2,fma,f16c,bmi2,tune=haswell")
+#include "../../csrc/cpu/kernels/avx2/target.h"
+//
 #include "../../csrc/cpu/kernels/counting_relu_body.h"
 #include "../../csrc/cpu/kernels/max_pool_body.h"
 
@@ -47,7 +46,7 @@ std::vector<float> edges_of(relustat::Binning binning, int bins) {
 }
 
 [[gnu::noinline]] void measured(const CountingReluShare& share) {
-  relustat::cpu::count_share(share);
+  relustat::cpu::counting_relu_share(share);
 }
 [[gnu::noinline]] void measured(const MaxPoolShare& share) { relustat::cpu::max_pool_share(share); }
 
