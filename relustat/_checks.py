@@ -7,12 +7,13 @@ from typing import Any
 
 
 def is_integer(value: object) -> bool:
-    """Whether ``value`` is an integer of Python, NumPy or PyTorch, and no bool."""
+    """Whether ``value`` is an integer of Python, NumPy or PyTorch, and no bool of theirs."""
     try:
         operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         return False
-    return not isinstance(value, bool)
+    kind = getattr(value, "dtype", type(value).__name__)
+    return not str(kind).endswith("bool")
 
 
 def as_integer(what: str, value: Any, error: type[Exception] = ValueError) -> int:

@@ -1,7 +1,7 @@
 """Hooks that come off again, wherever an interrupt came between.
 
-PyTorch numbers them in dicts of its modules and parameters, which have been there since 1.0; those
-of hooks that are always called since 2.1.
+PyTorch keeps them by number in private dicts of its modules and parameters, which no other file of
+the package touches.
 """
 
 from __future__ import annotations

@@ -165,6 +165,17 @@ def test_a_leaf_behind_a_negative_view_is_refused_like_relus():
     assert counters.stats.calls == 0
 
 
+@pytest.mark.parametrize("call", [call_function, call_module, call_op])
+def test_a_view_that_overlaps_itself_is_refused_uncounted(device, call):
+    x = torch._neg_view(torch.ones(1, 3, device=device)).expand(4, 3)
+    counters = Counters()
+    for write in (torch.relu_, lambda x: call(x, counters)):
+        with pytest.raises(RuntimeError, match="refers to a single memory location"):
+            write(x)
+    assert counters.stats.calls == 0
+    assert torch.equal(x, -torch.ones(4, 3, device=device))
+
+
 def test_counters_are_no_negative_view():
     counters = Counters(None)
     x = torch._neg_view(torch.ones(3, 4))
@@ -176,7 +187,7 @@ def test_counters_are_no_negative_view():
 
 
 @pytest.mark.parametrize("inplace", [False, True])
-def test_conjugate_and_zero_tensors_are_refused_unchanged(inplace):
+def test_conjugate_tensors_are_refused_unchanged(inplace):
     counters = Counters()
     z = torch.complex(torch.ones(2), torch.ones(2)).conj()
     with pytest.raises(TypeError, match="input must be a dense tensor of float32"):

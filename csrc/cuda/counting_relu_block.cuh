@@ -91,13 +91,13 @@ class CountingReluBlock {
   // strips if there is one histogram.
   template <bool kCounts>
   __device__ void walk_share(Counter& counter) {
-    Share todo = share();
+    Share ahead = share();
     int64_t pending = 0;
-    while (todo.chunks > 0) {
-      int32_t n = tiling_.chunks - todo.chunk;
-      n = n < todo.chunks ? n : todo.chunks;
+    while (ahead.chunks > 0) {
+      int32_t n = tiling_.chunks - ahead.chunk;
+      n = n < ahead.chunks ? n : ahead.chunks;
       n = n < tiling_.most_chunks ? n : tiling_.most_chunks;
-      const Strip next = Strip::at<kVector>(todo.strip, tiling_);
+      const Strip next = Strip::at<kVector>(ahead.strip, tiling_);
       if constexpr (kCounts) {
         const int64_t elements =
             int64_t{n} * tiling_.rows_at_once * tiling_.strip_vectors * kVector;
@@ -110,13 +110,13 @@ class CountingReluBlock {
       }
       strip_ = next;
       if constexpr (kCounts) counter.enter(strip_, counted_column());
-      walk_rows<kCounts>(counter, todo.chunk * tiling_.rows_at_once,
-                         (todo.chunk + n) * tiling_.rows_at_once);
-      todo.chunks -= n;
-      todo.chunk += n;
-      if (todo.chunk == tiling_.chunks) {
-        todo.chunk = 0;
-        ++todo.strip;
+      walk_rows<kCounts>(counter, ahead.chunk * tiling_.rows_at_once,
+                         (ahead.chunk + n) * tiling_.rows_at_once);
+      ahead.chunks -= n;
+      ahead.chunk += n;
+      if (ahead.chunk == tiling_.chunks) {
+        ahead.chunk = 0;
+        ++ahead.strip;
       }
     }
   }

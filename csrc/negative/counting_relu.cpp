@@ -1,3 +1,4 @@
+#include <ATen/MemoryOverlap.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/library.h>
 
@@ -17,6 +18,8 @@ void counting_relu_of_negative_view_(c10::DispatchKeySet keys, const Tensor& x,
           .findSchemaOrThrow("relustat::counting_relu_", "")
           .typed<void(const Tensor&, const Tensor&, const Tensor&, int64_t, int64_t)>();
   TORCH_CHECK_VALUE(!counters.is_neg(), "counting_relu_: counters must be no negative view");
+  // Before anything is counted: it is a copy that is counted, which has no overlap.
+  at::assert_no_internal_overlap(x);
   const c10::DispatchKeySet below(c10::DispatchKeySet::FULL_AFTER, c10::DispatchKey::Negative);
   const Tensor values = x.clone();
   op.redispatch(keys & below, values, counters, edges.resolve_neg(), unit_dim, binning);
