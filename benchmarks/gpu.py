@@ -20,6 +20,7 @@ import torch.nn.functional as F
 
 import relustat
 from relustat.functional import counting_relu, max_pool2d, max_unpool2d
+from relustat.ops import library
 
 LARGE = (64, 64, 128, 128)  # 67 million elements
 FEATURES = (16384, 4096)
@@ -125,7 +126,7 @@ def pool_rows(kernel: int, dtype: torch.dtype, layout: torch.memory_format) -> I
     def ours_backward(i: int) -> object:
         y, switches = pooled[i % n]
         arguments = switches.offsets, switches.input_size, *switches.pooling.arguments
-        return relustat._ops.max_unpool(y, *arguments, 1, False)
+        return library.max_unpool(y, *arguments, 1, False)
 
     def their_backward(i: int) -> object:
         y, indices = indexed[i % n]
@@ -167,7 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, help="write the table there, too")
     options = parser.parse_args()
-    if not torch.cuda.is_available() or "CUDA" not in str(relustat._ops.build_info()["kernels"]):
+    if not torch.cuda.is_available() or "CUDA" not in str(library.build_info()["kernels"]):
         raise SystemExit("gpu: needs a GPU and a build with CUDA kernels (see `relustat info`)")
     gpu = torch.cuda.get_device_properties(0)
     lines = ["| what | time | ours / PyTorch's | more |", "|---|---|---|---|"]
@@ -178,7 +179,7 @@ def main() -> None:
         print(lines[-1], flush=True)
     lines += [
         "",
-        f"{gpu.name}, relustat {relustat.__version__} ({relustat._ops.build_info()['kernels']}), "
+        f"{gpu.name}, relustat {relustat.__version__} ({library.build_info()['kernels']}), "
         f"torch {torch.__version__}, {datetime.date.today()}.",
     ]
     print("\n".join(lines[-2:]))

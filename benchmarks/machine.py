@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 import relustat
-from relustat import _ops
+from relustat.ops import library
 
 RIVALS = ("numpy", "monitorch", "fast-histogram", "boost-histogram", "scikit-image")
 HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
@@ -21,7 +21,7 @@ def describe():
         "machine": f"{_cpu()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB",
         "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "instructions": f"torch {torch.backends.cpu.get_cpu_capability()}, "
-        f"relustat {_ops.build_info()['compiler']} {relustat._C.cpu_capability()}",
+        f"relustat {library.build_info()['compiler']} {relustat._C.cpu_capability()}",
         "memory": _allocation(),
         "versions": ", ".join(_versions()),
         "commit": _commit(),

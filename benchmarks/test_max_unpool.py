@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from pool_inputs import GEOMETRIES, MOST_USED, SHAPES, described, pool_input
 
-from relustat import _ops
 from relustat.functional import max_pool2d, max_unpool2d
-from relustat.max_pooling import OVERLAPS
+from relustat.ops import library
+from relustat.ops.max_pool import OVERLAPS
 
 pytestmark = pytest.mark.pool
 
@@ -62,7 +62,7 @@ def test_pool_backward(paired, size, dtype, layout, geometry):
 
     # As the gradient of max_pool2d calls it: its own switches need no validation.
     def ours():
-        return _ops.max_unpool(y, *arguments, OVERLAPS.index("sum"), False)
+        return library.max_unpool(y, *arguments, OVERLAPS.index("sum"), False)
 
     def theirs(y=y, x=x):
         return torch.ops.aten.max_pool2d_with_indices_backward(

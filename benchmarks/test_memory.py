@@ -8,7 +8,7 @@ from allocations import peak
 from torch import nn
 
 from relustat import CountingReLU, LinearBins, LogBins, MaxPool2d
-from relustat.counter_layout import CounterLayout
+from relustat.stats.counter_layout import CounterLayout
 
 pytestmark = pytest.mark.memory
 

@@ -2,7 +2,7 @@
 
 // Every op of the package. Kernels register themselves beside their code: cpu/, cuda/, autograd/.
 TORCH_LIBRARY(relustat, m) {
-  m.set_python_module("relustat._ops");
+  m.set_python_module("relustat.ops.library");
 
   // counters: see counters.h. edges: float32 [bins + 1], or empty. binning: see binning.h.
   m.def(

@@ -26,11 +26,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from relustat import demo_data
 from relustat._files import replacing
 from relustat._optional import import_optional
-from relustat.analysis.activation_rates import ActivationRates
-from relustat.analysis.activation_rates_plot import draw_rates
+from relustat.analysis.rates.activation_rates import ActivationRates
+from relustat.analysis.rates.plot import draw_rates
+from relustat.demo.run import labelled_images
 
 HIDDEN = 16
 # After the first convolution's ReLU; before and after the dense layer.
@@ -179,7 +179,7 @@ def main(arguments=None):
     of_mlp = train(mlp, points, labels, epochs=50, batch=8)
     tell("Two clouds, MLP", accuracy(mlp, points, labels), of_mlp)
 
-    images = demo_data.load(options.data, options.samples)
+    images = labelled_images.load(options.data, options.samples)
     of_cnns = {}
     for heading, dropout in DROPOUT.items():
         torch.manual_seed(0)

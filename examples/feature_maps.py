@@ -21,13 +21,7 @@ from photographs import Photographs
 
 import relustat
 from relustat._optional import import_optional
-from relustat.analysis import (
-    by_sigma,
-    filter_images,
-    image_grid,
-    inspect_switches,
-    layer_outputs,
-)
+from relustat.analysis import by_sigma, filter_images, image_grid, inspect_switches, layer_outputs
 
 LAYERS = {"features.2": "conv1_2", "features.3": "its ReLU", "features.4": "its pool"}
 SHOWN_MAPS = 16

@@ -24,9 +24,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from relustat import demo, demo_data
 from relustat._optional import import_optional
-from relustat.analysis import GradientNorms, gradient_norms_plot
+from relustat.analysis import GradientNorms
+from relustat.analysis.gradients import plot
+from relustat.demo import labelled_images
+from relustat.demo import run as demo
 
 STEPS, BATCH = 200, 10
 
@@ -62,7 +64,7 @@ def draw(found, path):
     *panels, legend = figure.subplots(2, 3).ravel()
     labelled = {}
     for axes, (name, norms) in zip(panels, found.items(), strict=True):
-        gradient_norms_plot.draw(axes, norms.layers, norms.values)
+        plot.draw(axes, norms.layers, norms.values)
         axes.set_title(name, fontsize=10)
         handles, labels = axes.get_legend_handles_labels()
         labelled.update(zip(labels, handles, strict=True))
@@ -83,7 +85,7 @@ def main(arguments=None):
     if not options.out.parent.is_dir():
         parser.error(f"--out must be in a folder that exists, got {options.out}")
 
-    images = demo_data.load(options.data, samples=10_000)
+    images = labelled_images.load(options.data, samples=10_000)
     found = {}
     for name, (optimizer_class, settings) in SETTINGS.items():
         norms = found[name] = train(images, optimizer_class, settings)

@@ -20,8 +20,8 @@ from networks import VGG16_RELUS, vgg16
 from photographs import Photographs
 
 from relustat._optional import import_optional
-from relustat.analysis.hypercolumn_clusters import hypercolumn_clusters
-from relustat.analysis.hypercolumns import hypercolumns
+from relustat.analysis.hypercolumn.clusters import hypercolumn_clusters
+from relustat.analysis.hypercolumn.hypercolumns import hypercolumns
 
 LAYERS = {
     name: VGG16_RELUS[name] for name in ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")

@@ -37,11 +37,11 @@ from correlations import Correlation
 from torch import nn
 
 import relustat
-from relustat import demo_data
 from relustat._files import replacing
 from relustat._messages import align
 from relustat._optional import import_optional
-from relustat.analysis.activation_patterns import activation_patterns
+from relustat.analysis.patterns import activation_patterns
+from relustat.demo.run import labelled_images
 
 # Hidden units: for images of 28x28, and for smaller ones, where more would give every image a
 # pattern of its own, whatever the weights.
@@ -186,7 +186,7 @@ def parse(arguments):
 
 def load(options):
     """Images with mean 0 and variance 1 over the training set."""
-    images = demo_data.load(options.data, options.samples)
+    images = labelled_images.load(options.data, options.samples)
     mean, std = images.train_images.mean(), images.train_images.std()
     train, test = ((x - mean) / std for x in (images.train_images, images.test_images))
     return dataclasses.replace(images, train_images=train, test_images=test)

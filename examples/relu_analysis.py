@@ -36,9 +36,9 @@ from photographs import NO_LABEL, Photographs
 from torch.utils.data import DataLoader
 
 import relustat
-from relustat import plotting
 from relustat._files import replacing
 from relustat._messages import many
+from relustat.report import plots
 
 NETWORKS = {"vgg16": vgg16, "resnet18": resnet18}
 VALIDATION_IMAGES = 50_000
@@ -137,7 +137,7 @@ def main(arguments=None):
     print(f"counting costs {middle:+.1%} ({low:+.1%} to {high:+.1%} in {ROUNDS} rounds)")
 
     out = options.out or Path(f"relus-{options.model}.png")
-    figure = plotting.histogram_grid(stats, columns=5)
+    figure = plots.histogram_grid(stats, columns=5)
     figure.suptitle(title, fontsize=10)
     with replacing(out) as file:
         figure.savefig(file, format="png", dpi=90)

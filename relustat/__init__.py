@@ -3,17 +3,22 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from . import analysis, distributed, functional, reference
-from .bins import Bins, EdgeBins, LinearBins, LogBins
-from .counters import Counters
-from .histogram import Histogram
 from .history import History
-from .modules import CountingReLU
-from .pool_modules import MaxPool1d, MaxPool2d, MaxPool3d, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
+from .nn import (
+    CountingReLU,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+    MaxUnpool1d,
+    MaxUnpool2d,
+    MaxUnpool3d,
+    swap,
+    unswap,
+)
+from .ops import Counters, Switches
 from .report import Report
-from .stats import ReLUStats
-from .swapping import swap, unswap
-from .switches import Switches
-from .watching import Watch, unwatch, watch
+from .stats import Bins, EdgeBins, Histogram, LinearBins, LogBins, ReLUStats
+from .watching.watches import Watch, unwatch, watch
 
 try:
     __version__ = version("relustat")

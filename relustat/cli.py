@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import __version__, _ops, demo
+from . import __version__
 from ._messages import many
-from .merge_files import merge_files
+from .demo import run as demo
+from .ops import library
+from .report.merge_files import merge_files
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -138,7 +140,7 @@ def _merge(options: argparse.Namespace) -> None:
 
 
 def _info(_: argparse.Namespace) -> None:
-    build = _ops.build_info()
+    build = library.build_info()
     lines = {
         "relustat": __version__,
         "PyTorch": f"{torch.__version__} (built with {build['torch']})",
@@ -147,7 +149,7 @@ def _info(_: argparse.Namespace) -> None:
         "platform": platform.platform(),
         "compiler": f"{build['compiler']}, C++ {build['cpp']}",
         "kernels": str(build["kernels"]),
-        "CPU capability": _ops.cpu_capability(),
+        "CPU capability": library.cpu_capability(),
         "threads": f"{torch.get_num_threads()}" + ("" if build["openmp"] else " (no OpenMP: 1)"),
         "CUDA device": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
     }

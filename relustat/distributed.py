@@ -13,12 +13,12 @@ import torch
 import torch.distributed as dist
 
 from ._messages import named, some
-from .bins import Bins
-from .counter_layout import CALLS, ELEMENTS, CounterLayout
-from .histogram import Counts
-from .same_layout import check_alike
-from .stats import ReLUStats
-from .width_counts import WidthCounts
+from .stats.bins import Bins
+from .stats.counter_layout import CALLS, ELEMENTS, CounterLayout
+from .stats.histogram import Counts
+from .stats.relu_stats import ReLUStats
+from .stats.same_layout import check_alike
+from .stats.unit_counts import WidthCounts
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup

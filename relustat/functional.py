@@ -1,20 +1,7 @@
 """The ops as functions: thin, checked, differentiable."""
 
-from __future__ import annotations
-
-from typing import Any
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function_unary
-
-from . import _ops, reference
-from ._dynamo import is_exporting, is_transformed
-from ._torch_internals import is_traced
-from .bins import Bins, LogBins
-from .counters import Counters, UnitDim
-from .max_pooling import (
+from .ops.counting_relu import counting_relu, is_countable, relu_stats
+from .ops.max_pool import (
     max_pool1d,
     max_pool2d,
     max_pool3d,
@@ -22,7 +9,6 @@ from .max_pooling import (
     max_unpool2d,
     max_unpool3d,
 )
-from .stats import ReLUStats
 
 __all__ = [
     "counting_relu",
@@ -35,121 +21,3 @@ __all__ = [
     "max_unpool3d",
     "relu_stats",
 ]
-
-_REFERENCE_DTYPES = frozenset({torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
-
-
-def counting_relu(
-    x: Tensor, counters: Counters, *, inplace: bool = False, unit_dim: int | None = None
-) -> Tensor:
-    """``relu(x)``, counted in the same pass over memory.
-
-    The output is bit for bit ``torch.nn.functional.relu``'s, and so are gradients of any order.
-    Under ``torch.func`` transforms, in ``torch.jit.trace`` and ``torch.export``, and on the meta
-    device, it is that function, and nothing is counted; nor is the recomputation of activation
-    checkpointing.
-
-    Args:
-        x: any shape and memory layout; float32, float64, bfloat16 or float16, or an integer type
-            (counted by the slow reference).
-        counters: what is added to.
-        inplace: write the output over ``x``.
-        unit_dim: the unit dimension of this input, where it is not what ``counters`` says.
-
-    Returns:
-        The output, of x's shape, dtype and strides; ``x`` itself if ``inplace``.
-
-    Raises:
-        TypeError: if ``x`` is complex, boolean, sparse, quantised or nested; or, as ``F.relu``
-            raises it, no tensor.
-        IndexError: if ``unit_dim`` is no dimension of ``x``.
-
-    Example:
-        >>> import torch, relustat
-        >>> counters = relustat.Counters(bins=None)
-        >>> relustat.functional.counting_relu(torch.tensor([-1.0, 2.0]), counters)
-        tensor([0., 2.])
-        >>> counters.stats.zeros
-        1
-    """
-    ops: Any
-    if not torch.compiler.is_dynamo_compiling() and _ops.direct.is_plain(x):
-        ops = _ops.direct
-    elif not isinstance(x, Tensor) or is_symbolic(x):
-        return F.relu(x, inplace=inplace)
-    elif has_torch_function_unary(x):
-        return handle_torch_function(
-            counting_relu, (x,), x, counters, inplace=inplace, unit_dim=unit_dim
-        )
-    elif not is_countable(x):
-        if not counters.enabled:
-            return F.relu(x, inplace=inplace)
-        raise TypeError(
-            "counting_relu: input must be a dense tensor of float32, float64, bfloat16, float16 "
-            f"or an integer type, got {describe(x)}"
-        )
-    else:
-        ops = _ops if x.dtype in _ops.KERNEL_DTYPES else reference
-    unit_dim, units = counters.units_of(x, unit_dim)
-    if ops is _ops.direct:
-        words, edges = counters.words_for(units, x.device), counters.edges_on(x.device)
-    else:
-        words, edges = counters.tensors_for(units, x.device)
-    if inplace:
-        ops.counting_relu_(x, words, edges, unit_dim, counters.binning)
-        return x
-    output: Tensor = ops.counting_relu(x, words, edges, unit_dim, counters.binning)
-    return output
-
-
-def relu_stats(
-    x: Tensor,
-    bins: Bins | None = LogBins(),
-    unit_dim: UnitDim = "auto",
-    *,
-    unit_histograms: bool = False,
-) -> tuple[Tensor, ReLUStats]:
-    """``relu(x)`` and the statistics of this one call.
-
-    Args and errors are those of :class:`relustat.Counters` and :func:`counting_relu`.
-
-    Example:
-        >>> import torch, relustat
-        >>> y, stats = relustat.functional.relu_stats(torch.tensor([[-1.0, 2.0]]))
-        >>> stats.zeros, stats.dead_units.tolist()
-        (1, [0])
-    """
-    counters = Counters(bins, unit_dim=unit_dim, unit_histograms=unit_histograms)
-    return counting_relu(x, counters), counters.stats
-
-
-def is_countable(x: object) -> bool:
-    """Whether :func:`counting_relu` counts ``x``."""
-    return (
-        isinstance(x, Tensor)
-        and (x.dtype in _ops.KERNEL_DTYPES or x.dtype in _REFERENCE_DTYPES)
-        and x.layout is torch.strided
-        and not x.is_nested
-    )
-
-
-def is_symbolic(x: Tensor) -> bool:
-    """Whether ``x`` stands for numbers, in a trace or a transform, rather than holding them."""
-    if torch.compiler.is_dynamo_compiling():
-        return bool(is_exporting() or is_transformed())
-    return x.is_meta or not keeps_numbers(x) or is_transformed() or is_traced()
-
-
-def keeps_numbers(x: Tensor) -> bool:
-    """Whether a subclass, if ``x`` is of one, keeps its numbers where a tensor does."""
-    kind = type(x)
-    return kind is Tensor or kind.__torch_dispatch__ is Tensor.__torch_dispatch__
-
-
-def describe(x: object) -> str:
-    """What kind of input this is, for messages."""
-    if not isinstance(x, Tensor):
-        return type(x).__name__
-    if x.is_nested:
-        return f"a nested tensor of {x.dtype}"
-    return f"a {type(x).__name__} of {x.dtype}, {x.layout}"

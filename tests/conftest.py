@@ -3,11 +3,11 @@ import sys
 import pytest
 import torch
 
-from relustat import _ops
+from relustat.ops import library
 
 # Every test that takes `device` runs on each; CUDA joins where its kernels are built and can run.
 DEVICES = ["cpu"]
-if torch.cuda.is_available() and "CUDA" in _ops.build_info()["kernels"]:
+if torch.cuda.is_available() and "CUDA" in library.build_info()["kernels"]:
     DEVICES.append("cuda")
 
 

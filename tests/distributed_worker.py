@@ -24,7 +24,7 @@ import relustat
 from relustat import Counters, LinearBins, LogBins, ReLUStats
 from relustat.distributed import all_reduce
 from relustat.functional import counting_relu
-from relustat.width_counts import WidthCounts
+from relustat.stats.unit_counts import WidthCounts
 
 BINS = LinearBins(-2, 2, 8)
 STEPS = 3

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from relustat.analysis.geometry import GeometryCalls
-from relustat.analysis.graph import PathToInput
+from relustat.analysis.model_run.autograd_path import PathToInput
+from relustat.analysis.receptive_fields.input_boxes import GeometryCalls
 
 
 class Function(nn.Module):

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 import relustat
-from relustat.analysis.activation_rates import ActivationRates
+from relustat.analysis.rates.activation_rates import ActivationRates
 
 
 def hooks_of(model):

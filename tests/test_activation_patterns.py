@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from relustat.analysis.activation_patterns import ActivationPatterns, activation_patterns
+from relustat.analysis.patterns import ActivationPatterns, activation_patterns
 
-MODULE = importlib.import_module("relustat.analysis.activation_patterns")
+MODULE = importlib.import_module("relustat.analysis.patterns")
 
 
 def with_whole_weights(model):

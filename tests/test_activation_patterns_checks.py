@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from relustat.analysis.activation_patterns import activation_patterns
+from relustat.analysis.patterns import activation_patterns
 
 
 class OnOddDays(nn.Module):

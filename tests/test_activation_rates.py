@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from relustat.analysis import activation_rates
-from relustat.analysis.activation_rates import ActivationRates
+from relustat.analysis.rates import activation_rates
+from relustat.analysis.rates.activation_rates import ActivationRates
 
 
 class Net(nn.Module):

@@ -9,7 +9,7 @@ import torch
 from test_activation_rates import train
 from torch import nn
 
-from relustat.analysis.activation_rates import ActivationRates
+from relustat.analysis.rates.activation_rates import ActivationRates
 
 
 def test_text():

@@ -14,7 +14,7 @@ from optional import needs
 
 from relustat import EdgeBins, LinearBins, LogBins, Report
 from relustat.functional import relu_stats
-from relustat.sparkline import sparkline
+from relustat.report.sparkline import sparkline
 
 LARGEST = float(np.finfo(np.float32).max)
 

@@ -12,8 +12,9 @@ from torch.autograd import forward_ad
 from torch.library import opcheck
 
 import relustat
-from relustat import Counters, CountingReLU, _ops
+from relustat import Counters, CountingReLU
 from relustat.functional import counting_relu
+from relustat.ops import library
 
 
 def arguments(x, bins="linear", **options):
@@ -27,12 +28,12 @@ def arguments(x, bins="linear", **options):
 def test_opcheck(device, dtype, bins, requires_grad):
     for shape in [(4, 5), (2, 3, 4, 5), (0, 3)]:
         x = torch.randn(shape, device=device, dtype=dtype, requires_grad=requires_grad)
-        opcheck(_ops.counting_relu, (x, *arguments(x, bins)))
-        opcheck(_ops.counting_relu_, (x.clone(), *arguments(x, bins)))
+        opcheck(library.counting_relu, (x, *arguments(x, bins)))
+        opcheck(library.counting_relu_, (x.clone(), *arguments(x, bins)))
     x = torch.randn(2, 3, 4, 5, device=device, dtype=dtype)
     for layout in (x.to(memory_format=torch.channels_last), x[..., ::2], x.transpose(0, 3)):
-        opcheck(_ops.counting_relu, (layout, *arguments(layout, bins)))
-        opcheck(_ops.counting_relu_, (layout.clone(), *arguments(layout, bins)))
+        opcheck(library.counting_relu, (layout, *arguments(layout, bins)))
+        opcheck(library.counting_relu_, (layout.clone(), *arguments(layout, bins)))
 
 
 @pytest.mark.parametrize("inplace", [False, True])

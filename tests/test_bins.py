@@ -6,7 +6,7 @@ import pytest
 from oracle import BINS
 
 from relustat import EdgeBins, LinearBins, LogBins
-from relustat.bins import MAX_BINS, bins_from_dict
+from relustat.stats.bins import MAX_BINS, bins_from_dict
 
 ALL = [bins for bins in BINS.values() if bins is not None]
 

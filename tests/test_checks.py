@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 from oracle import same_bits
 
-from relustat import Counters, LinearBins, _ops, reference
+from relustat import Counters, LinearBins, reference
 from relustat.functional import counting_relu, relu_stats
+from relustat.ops import library
 
 BAD_INPUTS = {
     "complex": lambda: torch.zeros(3, dtype=torch.complex64),
@@ -54,15 +55,15 @@ def test_the_op_itself_checks_its_arguments(device):
     ]
     for error, message, arguments in bad:
         for op in (
-            _ops.counting_relu,
-            _ops.counting_relu_,
+            library.counting_relu,
+            library.counting_relu_,
             reference.counting_relu,
             reference.counting_relu_,
         ):
             with pytest.raises(error, match=message):
                 op(*arguments)
     with pytest.raises(TypeError, match="must be float32"):
-        _ops.counting_relu(x.long(), words, edges, 1, 2)
+        library.counting_relu(x.long(), words, edges, 1, 2)
     assert counters.stats.calls == 0
 
 
@@ -94,6 +95,6 @@ def test_bad_edges_lose_nothing_and_touch_nothing_else(device, binning):
         edges = torch.tensor(edges, device=device)
         words = torch.zeros(4 + 2 * 5000 + len(edges) + 2, dtype=torch.int64, device=device)
         words[0] = 1
-        y = _ops.counting_relu(x, words, edges, 1, binning)
+        y = library.counting_relu(x, words, edges, 1, binning)
         assert same_bits(y, F.relu(x))
         assert words[4 + 2 * 5000 :].sum() == x.numel()

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from relustat import Counters, LinearBins
-from relustat import counter_layout as layout
-from relustat.counter_layout import CounterLayout
+from relustat.stats import counter_layout as layout
+from relustat.stats.counter_layout import CounterLayout
 
 HEADER = Path(__file__).parent.parent / "csrc/counters.h"
 

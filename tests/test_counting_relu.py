@@ -19,8 +19,9 @@ from oracle import (
     same_bits,
 )
 
-from relustat import Counters, EdgeBins, LinearBins, LogBins, _ops
+from relustat import Counters, EdgeBins, LinearBins, LogBins
 from relustat.functional import counting_relu, relu_stats
+from relustat.ops import library
 
 MEMORY = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 LAYOUTS = {
@@ -361,7 +362,7 @@ def test_all_of_a_tensor_as_one_unit(device):
         x = torch.randn(shape, device=device)
         counters = Counters(LinearBins(-1, 1, 4))
         words, edges = counters.words_for(1, x.device), counters.edges_on(x.device)
-        _ops.counting_relu(x, words, edges, x.dim(), 2)
+        library.counting_relu(x, words, edges, x.dim(), 2)
         assert_counts(counters.stats, x.reshape(1, -1), counters.bins, unit_dim=0)
 
 

@@ -10,9 +10,10 @@ from oracle import BINS, DTYPES, assert_counts, same_bits
 from torch import nn
 
 import relustat
-from relustat import CountingReLU, LinearBins, LogBins, _ops
+from relustat import CountingReLU, LinearBins, LogBins
 from relustat.functional import max_pool2d, max_unpool2d, relu_stats
-from relustat.max_pooling import OVERLAPS
+from relustat.ops import library
+from relustat.ops.max_pool import OVERLAPS
 
 pytestmark = pytest.mark.skipif("cuda" not in DEVICES, reason="needs a GPU and CUDA kernels")
 
@@ -123,7 +124,7 @@ def test_counters_on_another_device():
     words = counters.words_for(3, torch.device("cpu"))
     edges = counters.edges_on(torch.device("cpu"))
     with pytest.raises(ValueError, match="counters and edges must be on the input's device"):
-        _ops.counting_relu(torch.randn(2, 3, device="cuda"), words, edges, 1, 3)
+        library.counting_relu(torch.randn(2, 3, device="cuda"), words, edges, 1, 3)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

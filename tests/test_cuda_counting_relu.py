@@ -9,8 +9,8 @@ from cuda_kernels import DTYPES, Case
 from oracle import BINS, nasty_values, same_bits
 
 from relustat import LinearBins, reference
-from relustat.bins import BINNING_NONE
-from relustat.counter_layout import EVERY, CounterLayout
+from relustat.stats.bins import BINNING_NONE
+from relustat.stats.counter_layout import EVERY, CounterLayout
 
 THREADS = 64
 BLOCKS = 3

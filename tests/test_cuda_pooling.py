@@ -9,9 +9,10 @@ from cuda_kernels import DTYPES, Case
 from oracle import same_bits
 from test_max_pool import nasty
 
-from relustat import _ops, reference
-from relustat.max_pooling import OVERLAPS
-from relustat.pooling import Pooling
+from relustat import reference
+from relustat.ops import library
+from relustat.ops.max_pool import OVERLAPS
+from relustat.ops.pool_geometry import Pooling
 
 # Sizes and [kernel, stride, padding, dilation, ceil_mode]: the windows that have kernels of their
 # own, in widths that vectors fit and do not; others; more than 256 taps; in one to three axes.
@@ -131,7 +132,7 @@ def test_halves_compare_as_on_the_cpu(dtype):
     bits = torch.cat([pairs, torch.randint(-0x8000, 0x8000, (200_000,))]).to(torch.int16)
     x = bits.view(dtype).reshape(1, 1, -1)
     pooling = Pooling.of("max_pool", 1, 2, 2, 0, 1, False)
-    y, offsets = _ops.max_pool(x, *pooling.arguments)
+    y, offsets = library.max_pool(x, *pooling.arguments)
     numbers = [DTYPES.index(dtype), is_wide(offsets), *geometry_numbers(x, pooling, False)]
     buffers = [x, torch.zeros_like(y), torch.full_like(offsets, 77)]
     (_, got_y, got_offsets), *_ = run([(cuda_kernels.MAX_POOL, numbers, buffers)])
@@ -235,7 +236,7 @@ def test_wrong_switches_are_left_out(dtype, overlap):
     cases, expected = [], []
     for y, wild, x, pooling, wide in wild_switches(dtype):
         arguments = y, wild, x.shape[2:], *pooling.arguments, overlap, False
-        expected.append(_ops.max_unpool(*arguments))
+        expected.append(library.max_unpool(*arguments))
         numbers = [DTYPES.index(dtype), is_wide(wild), overlap]
         numbers += geometry_numbers(x, pooling, wide)
         buffers = [in_memory_order(tensor) for tensor in (y, wild, x)]

@@ -2,11 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from relustat.analysis import (
-    deconvnet,
-    deconvnet_grid,
-    deconvnet_patches,
-)
+from relustat.analysis import deconvnet, deconvnet_grid, deconvnet_patches
 
 
 @pytest.fixture

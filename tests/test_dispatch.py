@@ -9,8 +9,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import relustat
-from relustat import Counters, CountingReLU, _ops
+from relustat import Counters, CountingReLU
 from relustat.functional import counting_relu
+from relustat.ops import library
 
 INTEGERS = [torch.int8, torch.int16, torch.int32, torch.int64]
 
@@ -80,7 +81,7 @@ def arguments(x, counters):
 
 
 def call_op(x, counters):
-    assert _ops.counting_relu_(x, *arguments(x, counters)) is None
+    assert library.counting_relu_(x, *arguments(x, counters)) is None
     return x
 
 
@@ -181,7 +182,7 @@ def test_counters_are_no_negative_view():
     x = torch._neg_view(torch.ones(3, 4))
     words, *rest = arguments(x, counters)
     with pytest.raises(ValueError, match=r"^counting_relu_: counters must be no negative view$"):
-        _ops.counting_relu_(x, torch._neg_view(words), *rest)
+        library.counting_relu_(x, torch._neg_view(words), *rest)
     assert torch.equal(x, -torch.ones(3, 4))
     assert counters.stats.calls == 0
 
@@ -192,7 +193,7 @@ def test_conjugate_tensors_are_refused_unchanged(inplace):
     z = torch.complex(torch.ones(2), torch.ones(2)).conj()
     with pytest.raises(TypeError, match="input must be a dense tensor of float32"):
         counting_relu(z, counters, inplace=inplace)
-    op = _ops.counting_relu_ if inplace else _ops.counting_relu
+    op = library.counting_relu_ if inplace else library.counting_relu
     with pytest.raises(TypeError, match="input must be float32"):
         op(z, *arguments(z, counters))
     assert torch.equal(z, torch.complex(torch.ones(2), -torch.ones(2)))
@@ -231,7 +232,7 @@ def test_fake_negative_views(inplace):
     real = arguments(torch.empty(4, 6, 5), counters)
     with FakeTensorMode(allow_non_fake_inputs=True):
         x = torch._neg_view(torch.empty(4, 6, 5))
-        op = _ops.counting_relu_ if inplace else _ops.counting_relu
+        op = library.counting_relu_ if inplace else library.counting_relu
         y = op(x, *real)
     assert inplace or (y.shape == x.shape and not y.is_neg())
     assert counters.stats.calls == 0
@@ -280,4 +281,4 @@ def test_pools_of_negative_views(device, make_view):
 def test_hashes_of_negative_views(device, make_view):
     values = some_values(device, torch.float32)
     x = view_of(values, make_view)
-    assert torch.equal(_ops.activation_hash(x, 7), _ops.activation_hash(values, 7))
+    assert torch.equal(library.activation_hash(x, 7), library.activation_hash(values, 7))

@@ -9,8 +9,8 @@ from geometry_cases import Function, conv, prepared, residual, traced
 from torch import nn
 
 import relustat
-from relustat.analysis.geometry import input_box
-from relustat.analysis.graph import PathToInput
+from relustat.analysis.model_run.autograd_path import PathToInput
+from relustat.analysis.receptive_fields.input_boxes import input_box
 
 
 def convnext(x, depthwise, norm, up, down):

@@ -5,7 +5,7 @@ from geometry_cases import Function, conv, prepared, residual, traced
 from torch import nn
 
 import relustat
-from relustat.analysis.geometry import input_box
+from relustat.analysis.receptive_fields.input_boxes import input_box
 
 
 def chain(*windows):

@@ -47,7 +47,7 @@ def gpu(monkeypatch):
     properties = types.SimpleNamespace(name="Stand-in", L2_cache_size=1)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
     info = {"kernels": "CPU and CUDA stand-ins"}
-    monkeypatch.setattr(relustat._ops, "build_info", lambda: info)
+    monkeypatch.setattr(relustat.ops.library, "build_info", lambda: info)
     import gpu
     import gpu_timing
 

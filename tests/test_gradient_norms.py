@@ -14,7 +14,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from relustat.analysis.gradient_norms import GradientNorms
+from relustat.analysis.gradients.gradient_norms import GradientNorms
 
 
 class Tangled(nn.Module):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from torch import nn
 
-from relustat.analysis import gradient_norms_sound
-from relustat.analysis.gradient_norms import GradientNorms
+from relustat.analysis.gradients import sound
+from relustat.analysis.gradients.gradient_norms import GradientNorms
 
 NAN, INF = math.nan, math.inf
 
@@ -17,12 +17,12 @@ NAN, INF = math.nan, math.inf
 def heard(path, values, **options):
     """The samples, [steps, layers + 2, samples of a tone]; the last two are the rest."""
     values = np.array(values, dtype=np.float64)
-    gradient_norms_sound.write(path, values, **options)
-    with wave.open(str(path)) as sound:
-        assert (sound.getnchannels(), sound.getsampwidth()) == (1, 2)
-        assert sound.getframerate() == options.get("rate", 44_100)
-        samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2")
-        assert len(samples) == sound.getnframes()
+    sound.write(path, values, **options)
+    with wave.open(str(path)) as file:
+        assert (file.getnchannels(), file.getsampwidth()) == (1, 2)
+        assert file.getframerate() == options.get("rate", 44_100)
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+        assert len(samples) == file.getnframes()
     steps, layers = values.shape
     return samples.reshape(steps, layers + 2, -1)
 
@@ -73,7 +73,7 @@ def test_what_is_not_finite_is_noise(norm, tmp_path):
 def test_a_long_training_is_not_held_in_memory(tmp_path):
     values = np.ones((4_000, 2))
     tracemalloc.start()
-    gradient_norms_sound.write(tmp_path / "a.wav", values, tone_seconds=0.001)
+    sound.write(tmp_path / "a.wav", values, tone_seconds=0.001)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (tmp_path / "a.wav").stat().st_size == 44 + 4_000 * 4 * 44 * 2
@@ -109,7 +109,7 @@ def test_errors_leave_the_file_as_it_was(values, options, error, text, tmp_path)
     path = tmp_path / "a.wav"
     path.write_bytes(b"old")
     with pytest.raises(error, match=text):
-        gradient_norms_sound.write(path, values, **options)
+        sound.write(path, values, **options)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -122,6 +122,6 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, monkeypatch):
     path.write_bytes(b"old")
     monkeypatch.setattr(wave.Wave_write, "writeframesraw", fail)
     with pytest.raises(OSError, match="no space left"):
-        gradient_norms_sound.write(path, np.ones((2, 2)))
+        sound.write(path, np.ones((2, 2)))
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from relustat.analysis.gradient_norms import GradientNorms
+from relustat.analysis.gradients.gradient_norms import GradientNorms
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "gradient_norms.py"
 

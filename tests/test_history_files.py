@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from history_cases import Training, history_of, two_widths, units_of
 
-from relustat import LogBins, ReLUStats, Report, storage
+from relustat import LogBins, ReLUStats, Report
 from relustat.history import History
+from relustat.stats import npz
 
 
 @pytest.mark.parametrize("make", [lambda: Training(12).history(5), History, two_widths])
@@ -91,7 +92,7 @@ def test_files_of_another_kind(tmp_path):
 
 def test_newer_versions(tmp_path, monkeypatch):
     history = Training(3).history()
-    monkeypatch.setattr(storage, "VERSION", 2)
+    monkeypatch.setattr(npz, "VERSION", 2)
     history.save(tmp_path / "history.npz")
     state = history.to_dict()
     monkeypatch.undo()

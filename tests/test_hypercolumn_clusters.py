@@ -10,12 +10,12 @@ import torch
 from sklearn.cluster import KMeans
 from torch import nn
 
-from relustat.analysis.hypercolumn_clusters import hypercolumn_clusters
-from relustat.analysis.hypercolumns import Hypercolumns, hypercolumns
-from relustat.analysis.hypercolumns_plot import hypercolumn_clusters_grid
+from relustat.analysis.hypercolumn.clusters import hypercolumn_clusters
+from relustat.analysis.hypercolumn.hypercolumns import Hypercolumns, hypercolumns
+from relustat.analysis.hypercolumn.plot import hypercolumn_clusters_grid
 
 # The package may give the function of that name.
-clusters_module = importlib.import_module("relustat.analysis.hypercolumn_clusters")
+clusters_module = importlib.import_module("relustat.analysis.hypercolumn.clusters")
 
 
 def pixels_of(values):

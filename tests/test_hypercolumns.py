@@ -14,11 +14,11 @@ from PIL import Image
 from torch import nn
 
 import relustat
-from relustat.analysis import bilinear
-from relustat.analysis.hypercolumns import hypercolumns
+from relustat.analysis.hypercolumn import bilinear
+from relustat.analysis.hypercolumn.hypercolumns import hypercolumns
 
 # The package may give the function of that name.
-hypercolumns_module = importlib.import_module("relustat.analysis.hypercolumns")
+hypercolumns_module = importlib.import_module("relustat.analysis.hypercolumn.hypercolumns")
 LAYERS = ["first", "second", "head.1"]
 
 

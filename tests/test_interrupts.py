@@ -13,8 +13,8 @@ from torch._dynamo import eval_frame
 
 import relustat
 from relustat import CountingReLU, MaxPool1d
-from relustat.analysis.activation_counts import GradientCounts, OutputCounts
-from relustat.analysis.layer_calls import LayerCalls
+from relustat.analysis.model_run.layer_calls import LayerCalls
+from relustat.analysis.rates.activation_counts import GradientCounts, OutputCounts
 
 
 class Model(nn.Module):

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from oracle import DTYPES, same_bits
 from test_max_pool import GEOMETRIES, OURS, SIZES, formats, nasty, poolings
 
-from relustat import Switches, _ops, reference
+from relustat import Switches, reference
 from relustat.functional import max_pool1d, max_pool2d, max_unpool1d, max_unpool2d, max_unpool3d
-from relustat.max_pooling import OVERLAPS
-from relustat.pooling import Pooling
+from relustat.ops import library
+from relustat.ops.max_pool import OVERLAPS
+from relustat.ops.pool_geometry import Pooling
 
 UNPOOL = {1: max_unpool1d, 2: max_unpool2d, 3: max_unpool3d}
 THEIRS = {1: F.max_unpool1d, 2: F.max_unpool2d, 3: F.max_unpool3d}
@@ -33,7 +34,7 @@ def assert_unpools_as_reference(axes, y, switches):
         gradient = torch.randn(x.shape).to(x)
         backward = gradient, y, switches.offsets, *switches.pooling.arguments
         assert same_bits(
-            _ops.max_unpool_backward(*backward, OVERLAPS.index(overlap)),
+            library.max_unpool_backward(*backward, OVERLAPS.index(overlap)),
             reference.max_unpool_backward(*backward, OVERLAPS.index(overlap)),
         )
 
@@ -245,7 +246,7 @@ def test_wrong_switches_that_are_not_validated_are_left_out(device):
         wrong = torch.full_like(switches.offsets, offset)
         arguments = wrong, switches.input_size, *switches.pooling.arguments
         for dtype, overlap in itertools.product(DTYPES, range(3)):
-            assert not _ops.max_unpool(y.to(dtype), *arguments, overlap, False).any()
+            assert not library.max_unpool(y.to(dtype), *arguments, overlap, False).any()
 
 
 def test_messages_are_the_references(device):

@@ -7,9 +7,10 @@ import sys
 import pytest
 import torch
 
-from relustat import Counters, LinearBins, LogBins, ReLUStats, Report, cli, storage
+from relustat import Counters, LinearBins, LogBins, ReLUStats, Report, cli
 from relustat.functional import counting_relu
-from relustat.merge_files import merge_files
+from relustat.report.merge_files import merge_files
+from relustat.stats import npz
 
 BINS = LinearBins(-2, 2, 8)
 
@@ -142,7 +143,7 @@ def test_files_of_something_else(capsys):
     assert "No such file or directory: 'missing.npz'" in refused(capsys, "good.npz", "missing.npz")
     state = counted((4, 3)).to_dict()
     state["widths"]["3"]["zeros"] = [99, 0, 0]
-    storage.save("wrong.npz", {"fc": state})
+    npz.save("wrong.npz", {"fc": state})
     error = refused(capsys, "good.npz", "wrong.npz")
     assert "merge: wrong.npz must hold what relustat wrote (" in error
     assert "counts must agree" in error

@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from relustat import Counters, _ops
+from relustat import Counters
 from relustat.functional import counting_relu
+from relustat.ops import library
 
 
 class Subclass(torch.Tensor):
@@ -35,7 +36,7 @@ class Seeing(TorchFunctionMode):
     ],
 )
 def test_plain(make):
-    assert _ops.direct.is_plain(make())
+    assert library.direct.is_plain(make())
 
 
 @pytest.mark.parametrize(
@@ -52,14 +53,14 @@ def test_plain(make):
     ],
 )
 def test_not_plain(make):
-    assert not _ops.direct.is_plain(make())
+    assert not library.direct.is_plain(make())
 
 
 def test_not_plain_where_others_look_on():
     x, answers = torch.ones(2, 3), []
 
     def ask(x):
-        answers.append(_ops.direct.is_plain(x))
+        answers.append(library.direct.is_plain(x))
         return x * 2
 
     with Seeing():
@@ -68,7 +69,7 @@ def test_not_plain_where_others_look_on():
     torch.func.grad(lambda x: ask(x).sum())(x)
     torch.jit.trace(ask, x, check_trace=False)
     assert answers == [False] * 4
-    assert _ops.direct.is_plain(x)
+    assert library.direct.is_plain(x)
 
 
 @pytest.mark.parametrize("inplace", [False, True])

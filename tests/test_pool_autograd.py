@@ -13,9 +13,10 @@ from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.library import opcheck
 
 import relustat
-from relustat import MaxPool2d, _ops
+from relustat import MaxPool2d
 from relustat.functional import max_pool1d, max_pool2d, max_pool3d, max_unpool2d
-from relustat.max_pooling import OVERLAPS
+from relustat.ops import library
+from relustat.ops.max_pool import OVERLAPS
 
 POOLS = {
     1: (max_pool1d, F.max_pool1d),
@@ -35,23 +36,23 @@ GEOMETRIES = [
 def test_opcheck(device, geometry, dtype, shape):
     for x in formats(torch.randn(shape, device=device).to(dtype), 2):
         x.requires_grad_(dtype == torch.float32)
-        opcheck(_ops.max_pool, (x, *geometry))
-        y, offsets = _ops.max_pool(x.detach(), *geometry)
+        opcheck(library.max_pool, (x, *geometry))
+        y, offsets = library.max_pool(x.detach(), *geometry)
         values = y.clone().requires_grad_(x.requires_grad)
         gradient = torch.randn_like(x).requires_grad_(x.requires_grad)
         for overlap in range(3):
-            opcheck(_ops.max_unpool, (values, offsets, [7, 9], *geometry, overlap))
-            opcheck(_ops.max_unpool_backward, (gradient, y, offsets, *geometry, overlap))
+            opcheck(library.max_unpool, (values, offsets, [7, 9], *geometry, overlap))
+            opcheck(library.max_unpool_backward, (gradient, y, offsets, *geometry, overlap))
 
 
 def test_opcheck_of_one_and_three_axes(device):
     for axes, shape in ((1, (2, 3, 9)), (3, (2, 3, 5, 6, 7)), (3, (3, 5, 6, 7))):
         geometry = [3] * axes, [2] * axes, [1] * axes, [1] * axes, False
         for x in formats(torch.randn(shape, device=device), axes):
-            opcheck(_ops.max_pool, (x, *geometry))
-            y, offsets = _ops.max_pool(x, *geometry)
-            opcheck(_ops.max_unpool, (y, offsets, list(shape[-axes:]), *geometry, 1))
-            opcheck(_ops.max_unpool_backward, (x, None, offsets, *geometry, 0))
+            opcheck(library.max_pool, (x, *geometry))
+            y, offsets = library.max_pool(x, *geometry)
+            opcheck(library.max_unpool, (y, offsets, list(shape[-axes:]), *geometry, 1))
+            opcheck(library.max_unpool_backward, (x, None, offsets, *geometry, 0))
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
@@ -59,21 +60,21 @@ def test_gradcheck(device, geometry):
     x = torch.randn(2, 3, 7, 6, dtype=torch.float64, device=device, requires_grad=True)
 
     def pool(x):
-        return _ops.max_pool(x, *geometry)[0]
+        return library.max_pool(x, *geometry)[0]
 
     assert gradcheck(pool, (x,), check_forward_ad=True)
     assert gradgradcheck(pool, (x,))
-    y, offsets = _ops.max_pool(x.detach(), *geometry)
+    y, offsets = library.max_pool(x.detach(), *geometry)
     # Not the pooled values: those that point at one cell are equal, where "max" has no derivative.
     y = torch.randn_like(y).requires_grad_()
     gradient = torch.randn_like(x).requires_grad_()
     for overlap in range(3):
 
         def unpool(y, overlap=overlap):
-            return _ops.max_unpool(y, offsets, [7, 6], *geometry, overlap)
+            return library.max_unpool(y, offsets, [7, 6], *geometry, overlap)
 
         def backward(gradient, overlap=overlap):
-            return _ops.max_unpool_backward(gradient, y.detach(), offsets, *geometry, overlap)
+            return library.max_unpool_backward(gradient, y.detach(), offsets, *geometry, overlap)
 
         assert gradcheck(unpool, (y,), check_forward_ad=True)
         assert gradgradcheck(unpool, (y,))
@@ -277,7 +278,7 @@ def test_max_without_its_values_is_refused(device):
     for requires_grad in (False, True):
         gradient = torch.randn(1, 4, 4, device=device, requires_grad=requires_grad)
         with pytest.raises(ValueError, match=r"overlap=2 \(max\) needs y"):
-            _ops.max_unpool_backward(
+            library.max_unpool_backward(
                 gradient, None, switches.offsets, *switches.pooling.arguments, 2
             )
 

@@ -9,8 +9,8 @@ from receptive_field_cases import UNet, images, network, ones
 from torch import nn
 
 import relustat
-from relustat.analysis.gaussian_fit import GaussianFit
-from relustat.analysis.receptive_field import receptive_field
+from relustat.analysis.receptive_fields.gaussian_fit import GaussianFit
+from relustat.analysis.receptive_fields.receptive_field import receptive_field
 
 
 def binomial(depth, length):

@@ -7,7 +7,7 @@ import torch
 from receptive_field_cases import images, network, ones
 from torch import nn
 
-from relustat.analysis.receptive_field import receptive_field
+from relustat.analysis.receptive_fields.receptive_field import receptive_field
 
 DEAD = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU()).eval()
 nn.init.constant_(DEAD[0].bias, -1000)

@@ -12,8 +12,8 @@ import torch
 from receptive_field_cases import images, network, ones
 from torch import nn
 
-from relustat.analysis.receptive_field import receptive_field
-from relustat.analysis.receptive_field_plot import receptive_field_grid
+from relustat.analysis.receptive_fields.plot import receptive_field_grid
+from relustat.analysis.receptive_fields.receptive_field import receptive_field
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

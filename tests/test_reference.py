@@ -5,8 +5,10 @@ import pytest
 import torch
 from oracle import BINS, DTYPES, assert_counts, nasty_values, same_bits
 
-from relustat import Counters, LinearBins, _ops, reference
+from relustat import Counters, LinearBins, reference
 from relustat.functional import relu_stats
+from relustat.ops import library
+from relustat.ops.reference.counting_relu import find_slots
 
 INTEGERS = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
 
@@ -21,7 +23,7 @@ def test_kernel_leaves_the_same_words(device, dtype, bins, unit_histograms):
     nasty = nasty_values(dtype, torch.tensor(bins.edges if bins else []))
     x = torch.cat([torch.randn(6 * len(nasty)).to(dtype), nasty]).view(7, -1).to(device)
     words = []
-    for ops in (_ops, reference):
+    for ops in (library, reference):
         counters = Counters(bins, unit_dim=0, unit_histograms=unit_histograms, every=2)
         arguments = counters.words_for(7, x.device), counters.edges_on(x.device), 0
         binning = counters.binning
@@ -59,7 +61,7 @@ def test_integers_count(device, dtype):
 def test_slots_are_numpys_bins():
     edges = LinearBins(0, 1, 4).edges
     values = np.array([-1, 0, 0.25, 0.3, 1, 1.1, np.nan, np.inf, -np.inf])
-    assert reference.find_slots(values, edges).tolist() == [0, 1, 2, 2, 4, 5, 6, 5, 0]
+    assert find_slots(values, edges).tolist() == [0, 1, 2, 2, 4, 5, 6, 5, 0]
 
 
 def test_devices_without_a_kernel_have_the_reference():
@@ -72,19 +74,19 @@ def test_fallback_warns_once():
     counters = Counters()
     x = torch.randn(3, 4)
     arguments = counters.words_for(4, x.device), counters.edges_on(x.device), 1, 3
-    _ops._warn_no_kernel.cache_clear()
-    fallback = _ops._serving(reference.counting_relu)
+    library._warn_no_kernel.cache_clear()
+    fallback = library._serving(reference.counting_relu)
     with pytest.warns(UserWarning, match="no kernel for cpu; the reference serves on the CPU"):
         fallback(x, *arguments)
     fallback(x, *arguments)
-    _ops._serving(reference.counting_relu_)(x, *arguments)
+    library._serving(reference.counting_relu_)(x, *arguments)
     assert counters.stats.calls == 3
 
 
 def test_fallback_tells_how_to_get_cuda_kernels():
-    _ops._warn_no_kernel.cache_clear()
+    library._warn_no_kernel.cache_clear()
     with pytest.warns(UserWarning, match="no kernel for cuda.*build relustat with a CUDA build of"):
-        _ops._warn_no_kernel("cuda")
+        library._warn_no_kernel("cuda")
 
 
 def test_header_is_the_same_in_cpp():
@@ -93,5 +95,5 @@ def test_header_is_the_same_in_cpp():
     x = torch.tensor([[-1.0, 2.0, float("nan")]])
     words = counters.words_for(3, x.device)
     for _ in range(6):
-        _ops.counting_relu(x, words, counters.edges_on(x.device), 1, 0)
+        library.counting_relu(x, words, counters.edges_on(x.device), 1, 0)
     assert words.tolist() == [5, 6, 2, 6, *[2, 0, 0], *[2, 0, 0], 2]

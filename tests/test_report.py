@@ -12,7 +12,7 @@ import relustat
 from relustat import EdgeBins, LinearBins, LogBins, Report
 from relustat._optional import import_optional
 from relustat.functional import relu_stats
-from relustat.sparkline import sparkline
+from relustat.report.sparkline import sparkline
 
 
 def stats_of(x, bins=LogBins()):

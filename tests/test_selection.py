@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from relustat.analysis.selection import check_samples, check_unit
+from relustat.analysis.model_run.selection import check_samples, check_unit
 
 OUTPUT = torch.zeros(4, 3, 2)
 

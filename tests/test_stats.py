@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from relustat import Counters, LinearBins, LogBins, ReLUStats, Report, storage
+from relustat import Counters, LinearBins, LogBins, ReLUStats, Report
 from relustat.functional import counting_relu, relu_stats
+from relustat.stats import npz
 
 BINS = LinearBins(-2, 2, 8)
 
@@ -293,7 +294,7 @@ def test_sum():
 
 def test_newer_versions(tmp_path, monkeypatch):
     stats = counted([(4, 3)])
-    monkeypatch.setattr(storage, "VERSION", 2)
+    monkeypatch.setattr(npz, "VERSION", 2)
     stats.save(tmp_path / "stats.npz")
     state = stats.to_dict()
     monkeypatch.undo()

@@ -146,7 +146,11 @@ class Check:
                 print(f"The package does not serve: {reason}; building.", flush=True)
             self.check_that_it_builds()
             yield [sys.executable, "setup.py", "build_ext", "--inplace"]
-        yield [sys.executable, "-c", "import relustat._ops as o; print(o.build_info()['kernels'])"]
+        yield [
+            sys.executable,
+            "-c",
+            "import relustat; print(relustat._C.build_info()['kernels'])",
+        ]
 
     def check_that_it_builds(self) -> None:
         if toolkit.find("nvcc") is None:

@@ -4,19 +4,19 @@ Built on :func:`relustat.watch`, the ops and plain PyTorch. Numbers need torch a
 pictures (``plot()``, ``*_grid``) need matplotlib, clusters scikit-learn.
 """
 
-from .activation_patterns import ActivationPatterns, activation_patterns
-from .activation_rates import ActivationRates, Rates, Worst
-from .deconvnet import deconvnet
-from .deconvnet_patches import Patch, deconvnet_grid, deconvnet_patches
-from .gradient_norms import GradientNorms
-from .hypercolumn_clusters import hypercolumn_clusters
-from .hypercolumns import Hypercolumns, hypercolumns
-from .hypercolumns_plot import hypercolumn_clusters_grid
-from .images import by_sigma, feature_images, filter_images, image_grid
-from .layers import layer_outputs
-from .receptive_field import ReceptiveField, receptive_field
-from .receptive_field_plot import receptive_field_grid
-from .strongest import StrongestActivations, strongest_activations
+from .gradients.gradient_norms import GradientNorms
+from .hypercolumn.clusters import hypercolumn_clusters
+from .hypercolumn.hypercolumns import Hypercolumns, hypercolumns
+from .hypercolumn.plot import hypercolumn_clusters_grid
+from .image_grids import by_sigma, feature_images, filter_images, image_grid
+from .model_run.layer_outputs import layer_outputs
+from .patterns import ActivationPatterns, activation_patterns
+from .projections.deconvnet import deconvnet
+from .projections.patches import Patch, deconvnet_grid, deconvnet_patches
+from .projections.strongest import StrongestActivations, strongest_activations
+from .rates.activation_rates import ActivationRates, Rates, Worst
+from .receptive_fields.plot import receptive_field_grid
+from .receptive_fields.receptive_field import ReceptiveField, receptive_field
 from .switch_inspection import SwitchInspection, inspect_switches
 
 __all__ = [

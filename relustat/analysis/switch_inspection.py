@@ -7,7 +7,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from ..switches import Switches
+from relustat.ops.switches import Switches
 
 
 @dataclasses.dataclass(frozen=True)

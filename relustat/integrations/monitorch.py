@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..analysis.activation_counts import OutputCounts
-from ..module_hooks import take_off
-from ..places import computes_relu, plain_path
+from relustat._hooks import take_off
+from relustat.analysis.rates.activation_counts import OutputCounts
+from relustat.watching.watched_modules import computes_relu, plain_path
 
 try:
     from monitorch.gatherer import FeedForwardGatherer  # type: ignore[import-untyped]

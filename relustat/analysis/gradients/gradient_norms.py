@@ -1,0 +1,223 @@
+"""The norms of a model's gradients, layer by layer, while it is trained."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from relustat._messages import many
+from relustat._torch_internals import foreach_norm
+from relustat.watching import watched_modules
+
+from . import plot, sound
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Steps that are kept on the device before one copy brings them all to the host.
+_BLOCK = 1024
+
+# Half precision overflows above 65,504 (float16) or keeps 8 bits (bfloat16).
+_COMPUTED_IN = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
+
+class GradientNorms:
+    """The L2 norm of each layer's gradients at each step of a training.
+
+    A layer is a module that owns parameters which require gradients; its norm is that of all its
+    own parameters' gradients taken as one vector, without those of modules inside it. A parameter
+    without a gradient counts as 0, one that several modules share belongs to the first of them.
+
+    :meth:`record` does not wait for the device, where norms stay until, once in 1,024 steps, a
+    single copy brings them to the host. (Sparse gradients on a GPU are coalesced first, which may
+    wait.)
+
+    Squares are summed in the gradient's own dtype, those of float16 and bfloat16 in float32. So
+    the norm of one parameter's float32 gradient is infinite above 1.8e19, as in
+    ``torch.nn.utils.clip_grad_norm_``. Sums over parameters are float64's.
+
+    With ``torch.amp.GradScaler`` record after ``scaler.unscale_(optimizer)``: before, norms are
+    those of the scaled loss. With gradient accumulation, they are of what has accumulated by then.
+    Of sharded parameters (FSDP2) they are those of the whole gradient, in one exchange a step:
+    all ranks record together, and make this after ``fully_shard``.
+
+    After C. S. Perone, "Listening to the neural network gradient norms during training", Terra
+    Incognita, 2019, who took the norms of weights only.
+
+    Args:
+        model: its layers are those it has now.
+
+    Attributes:
+        layers: paths in the order of ``model.named_modules()``; the model itself has the name of
+            its class.
+        steps: how many were recorded. The first is step 0.
+
+    Raises:
+        TypeError: if ``model`` is no ``nn.Module``.
+        ValueError: if no parameter requires a gradient.
+
+    Example:
+        >>> import torch
+        >>> from relustat.analysis import GradientNorms
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU())
+        >>> norms = GradientNorms(model)
+        >>> model(torch.ones(2, 4)).sum().backward()
+        >>> norms.record()
+        >>> norms.layers, norms.values.shape, norms.not_finite
+        (('0',), (1, 1), [])
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        if not isinstance(model, nn.Module):
+            raise TypeError(
+                f"GradientNorms: model must be an nn.Module, got {type(model).__name__}"
+            )
+        layers: list[str] = []
+        # An ordered set: tied parameters come once.
+        parameters: dict[nn.Parameter, None] = {}
+        starts: list[int] = []
+        for module, path in watched_modules.named_modules(model):
+            start = len(parameters)
+            own = module.parameters(recurse=False)
+            parameters.update({each: None for each in own if each.requires_grad})
+            if len(parameters) > start:
+                layers.append(path or type(model).__name__)
+                starts.append(start)
+        if not layers:
+            raise ValueError(
+                "GradientNorms: model must have a parameter that requires a gradient, "
+                f"got a {type(model).__name__} without one"
+            )
+        self.layers = tuple(layers)
+        self.steps = 0
+        self._parameters = tuple(parameters)
+        self._starts = starts
+        self._on_host: list[npt.NDArray[np.float64]] = [np.zeros((0, len(layers)))]
+        self._forget_pending()
+
+    def record(self) -> None:
+        """Notes one step: call it after ``backward()``, before the optimizer's step.
+
+        After clipping, norms are the clipped ones.
+
+        Raises:
+            RuntimeError: if no parameter has a gradient.
+        """
+        groups: defaultdict[tuple[torch.device, torch.dtype, type], list[tuple[int, Tensor]]]
+        groups = defaultdict(list)
+        for index, parameter in enumerate(self._parameters):
+            if parameter.grad is not None:
+                gradient = parameter.grad.detach()
+                if gradient.is_sparse:
+                    gradient = gradient.coalesce().values()
+                key = gradient.device, gradient.dtype, type(gradient)
+                groups[key].append((index, gradient))
+        if not groups:
+            raise RuntimeError(
+                "record: must be called after backward() and before zero_grad(), "
+                "got no parameter with a gradient"
+            )
+        computed = [
+            (device, [index for index, _ in group], _norms([each for _, each in group]))
+            for (device, _, _), group in groups.items()
+        ]
+        first = self._pending_steps * len(self._parameters)
+        for device, indices, norms in computed:
+            self._pending[device].append((first + np.array(indices), norms))
+        self._pending_steps += 1
+        self.steps += 1
+        if self._pending_steps == _BLOCK:
+            self._gather()
+
+    @property
+    def values(self) -> npt.NDArray[np.float64]:
+        """All norms, float64 [steps, layers], read-only. Reading them waits for the device."""
+        if self._pending_steps:
+            self._gather()
+        if len(self._on_host) > 1:
+            self._on_host = [np.concatenate(self._on_host)]
+        (values,) = self._on_host
+        values.flags.writeable = False
+        return values
+
+    @property
+    def not_finite(self) -> list[tuple[int, str]]:
+        """Step and layer of each norm that is NaN or infinite, step by step."""
+        found = np.argwhere(~np.isfinite(self.values)).tolist()
+        return [(step, self.layers[layer]) for step, layer in found]
+
+    def plot(self) -> Figure:
+        """A line for each layer, on a logarithmic scale; NaN and infinite steps are marked.
+
+        Raises:
+            ValueError: if no step was recorded.
+            ImportError: if matplotlib is missing.
+        """
+        return plot.figure(self.layers, self.values)
+
+    def to_wav(
+        self, path: str | os.PathLike[str], *, rate: int = 44_100, tone_seconds: float = 0.01
+    ) -> None:
+        """Writes the training as sound: a tone for each layer, then a rest, step after step.
+
+        The larger a norm, the higher the tone; a NaN or infinite one is a burst of noise. See
+        :func:`relustat.analysis.gradient_norms_sound.write` for pitches, arguments and errors.
+        """
+        sound.write(path, self.values, rate=rate, tone_seconds=tone_seconds)
+
+    def __str__(self) -> str:
+        """A line for each layer; median and maximum are those of its finite norms."""
+        if not self.steps:
+            return "! no step was recorded"
+        width = max(len("layer"), *map(len, self.layers))
+        headings = "".join(f"{heading:>10}" for heading in ("first", "median", "max", "last"))
+        lines, warnings = [f"{'layer':{width}}{headings}"], []
+        for layer, norms in zip(self.layers, self.values.T, strict=True):
+            is_finite = np.isfinite(norms)
+            finite = norms[is_finite] if is_finite.any() else np.array([np.nan])
+            cells = (norms[0], np.median(finite), finite.max(), norms[-1])
+            lines.append(f"{layer:{width}}" + "".join(f"{cell:10.3g}" for cell in cells))
+            if not is_finite.all():
+                warnings.append(f"! {layer}: {_when(~is_finite)}")
+        return "\n".join(lines + warnings)
+
+    def __repr__(self) -> str:
+        steps, layers = many(self.steps, "step"), many(len(self.layers), "layer")
+        return f"<GradientNorms of {steps} of {layers}; print() shows it>"
+
+    def _gather(self) -> None:
+        """One copy from each device; then what its steps hold is one array more on the host."""
+        by_parameter = np.zeros(self._pending_steps * len(self._parameters))
+        for pieces in self._pending.values():
+            where, norms = zip(*pieces, strict=True)
+            by_parameter[np.concatenate(where)] = torch.cat(norms).cpu().numpy()
+        squares = by_parameter.reshape(self._pending_steps, -1) ** 2
+        self._on_host.append(np.sqrt(np.add.reduceat(squares, self._starts, axis=1)))
+        self._forget_pending()
+
+    def _forget_pending(self) -> None:
+        # By device: places in the array [pending steps, parameters], and the norms there.
+        self._pending: defaultdict[torch.device, list[tuple[npt.NDArray[np.int64], Tensor]]] = (
+            defaultdict(list)
+        )
+        self._pending_steps = 0
+
+
+def _norms(gradients: list[Tensor]) -> Tensor:
+    """The norm of each, [gradients], where they are; of one dtype, device and kind."""
+    norms = torch.stack(foreach_norm(gradients, 2, _COMPUTED_IN.get(gradients[0].dtype)))
+    # A DTensor's are of its shard; not asked by class, which would import torch.distributed.
+    return norms.full_tensor() if hasattr(norms, "full_tensor") else norms
+
+
+def _when(is_bad: npt.NDArray[np.bool_]) -> str:
+    first = int(is_bad.argmax())
+    if is_bad[first:].all():
+        return f"not finite from step {first} on"
+    return f"not finite in {many(int(is_bad.sum()), 'step')}, first in step {first}"

@@ -1,0 +1,1 @@
+"""Activations of all layers above one pixel."""

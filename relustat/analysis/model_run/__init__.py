@@ -1,0 +1,1 @@
+"""How an analysis follows a model: its layers, its calls, its batches."""

@@ -1,0 +1,231 @@
+"""A model's layers by name, followed through a forward."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.jit import ScriptModule
+from torch.overrides import TorchFunctionMode
+
+from relustat._dynamo import running_eagerly
+from relustat._hooks import forward_hooks
+from relustat.ops.counting_relu import counting_relu
+from relustat.watching.call_sites import SiteKey, site_name
+from relustat.watching.relu_calls import ReLUCall, find_relu_call
+from relustat.watching.watched_modules import computes_relu, named_modules, plain_path, uncompiled
+
+from .evaluation import check_drops_nothing, check_is_evaluated
+from .origins import Origin, Origins
+
+_SHOWN_NAMES = 5
+
+
+class LayerCalls(TorchFunctionMode):
+    """Follows a model's forward up to the layers that are wanted, and ends it there.
+
+    A layer is a module, named by its path; its second call within one forward adds ``_1``, its
+    third ``_2``. So is a functional ReLU: ``<path>.relu``, as :func:`relustat.watch` names it.
+    Counting ReLUs of the model count nothing meanwhile; a watch that is open may. Calls of the
+    model in other threads go their own way.
+
+    Args:
+        op: who asks, for messages.
+        model: in evaluation mode. Compiled parts of it are run in eager mode.
+        layers: names of the wanted layers; none: the forward goes on to its end.
+
+    Attributes:
+        opaque: paths of TorchScript modules, in which nothing is seen.
+
+    Raises:
+        TypeError: if ``model`` is no module, or a layer no name.
+        ValueError: if a module of it is in training mode.
+    """
+
+    def __init__(self, op: str, model: nn.Module, layers: Sequence[str] = ()) -> None:
+        super().__init__()
+        check_is_evaluated(op, model)
+        for layer in layers:
+            if not isinstance(layer, str):
+                raise TypeError(f"{op}: layer must be a name, a string, got {layer!r}")
+        self._op = op
+        self._model = uncompiled(model)
+        self._modules = dict(named_modules(self._model))
+        self._wanted = tuple(dict.fromkeys(layers))
+        self._paths = {
+            plain_path(path) for path, _ in model.named_modules(remove_duplicate=False)
+        } - {""}
+        self._outputs: dict[str, Tensor] = {}
+        self._calls: Counter[tuple[str, str]] = Counter()
+        self._met: list[str] = []
+        self._within: list[_ModuleCall] = []
+        self._thread = 0
+        self._origins = Origins(self._model)
+        self.opaque = [
+            path for module, path in self._modules.items() if isinstance(module, ScriptModule)
+        ]
+
+    def run(self, x: Tensor) -> dict[str, Tensor]:
+        """Calls the model, with or without gradients as the caller has it.
+
+        Returns:
+            The outputs of the wanted layers, by name, in their order.
+
+        Raises:
+            ValueError: if a wanted layer was not met, or gives no tensor; or the model applies
+                dropout as in training.
+        """
+        for kept in (self._outputs, self._calls, self._met, self._within):
+            kept.clear()
+        self._thread = threading.get_ident()
+        # The model may work in place, or give its input as it is.
+        x = x.clone()
+        self._origins.begin(x)
+        with contextlib.suppress(_AllReached), self._hooks(), running_eagerly(), self:
+            self._model(x)
+        missing = [layer for layer in self._wanted if layer not in self._outputs]
+        if missing:
+            raise ValueError(
+                f"{self._op}: layer must name a module that the model calls, or a ReLU in one, "
+                f"got {missing[0]!r}; {self._near(missing[0])}"
+            )
+        return {layer: self._outputs[layer] for layer in self._wanted}
+
+    def run_with_gradient(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """The input as a leaf that requires a gradient, and the output of the one wanted layer."""
+        # A copy of an inference tensor is a plain one.
+        x = batch.detach().clone() if batch.is_inference() else batch.detach()
+        x.requires_grad_()
+        (output,) = self.run(x).values()
+        return x, output
+
+    def depends_on_input(self, value: object) -> bool:
+        """Whether a tensor is known to be computed from the model's input."""
+        return self._origins.of(value) is Origin.INPUT
+
+    def is_constant(self, value: object) -> bool:
+        """Whether a tensor is known to be the same for all inputs."""
+        return self._origins.of(value) is Origin.CONSTANT
+
+    def on_relu(self, name: str, call: ReLUCall, compute: Callable[[], Any]) -> Any:  # noqa: ARG002
+        """Computes a ReLU, which ``name`` names. Subclasses do it in their way."""
+        return compute()
+
+    def on_call(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Computes any other torch call."""
+        return function(*args, **kwargs)
+
+    @property
+    def path(self) -> str:
+        """The module whose forward is being run."""
+        return self._within[-1].path if self._within else ""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        output = self._call(func, args, kwargs)
+        self._origins.follow(func, args, kwargs, output)
+        return output
+
+    def _call(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        call = find_relu_call(function, args, kwargs) if self._within else None
+        if call is None:
+            check_drops_nothing(self._op, self.path, function, args, kwargs)
+            return self.on_call(function, args, kwargs)
+        if function is counting_relu:
+            # An analysis is no use of the model that is to be counted.
+            function, args, kwargs = F.relu, (call.x, call.inplace), {}
+        within = self._within[-1]
+        kind = "module's ReLU" if within.is_relu else "functional ReLU"
+        name = self._next_name(within.path, kind)
+        output = self.on_relu(name, call, lambda: function(*args, **kwargs))
+        if name != within.name:
+            self._reach(name, output)
+        return output
+
+    def _hooks(self) -> contextlib.AbstractContextManager[None]:
+        return forward_hooks(
+            [
+                (module, self._entering(path), self._leaving)
+                for module, path in self._modules.items()
+                if not isinstance(module, ScriptModule)
+            ]
+        )
+
+    def _entering(self, path: str) -> Callable[..., None]:
+        def enter(module: nn.Module, _args: Any) -> None:
+            if threading.get_ident() == self._thread:
+                name = self._next_name(path, "module") if path else path
+                self._within.append(_ModuleCall(path, name, computes_relu(module)))
+
+        return enter
+
+    def _leaving(self, _module: nn.Module, _args: Any, output: Any) -> None:
+        if threading.get_ident() == self._thread:
+            name = self._within.pop().name
+            # None: its forward has raised.
+            if output is not None:
+                self._reach(name, output)
+
+    def _next_name(self, path: str, kind: str) -> str:
+        call = self._calls[path, kind]
+        self._calls[path, kind] += 1
+        is_module = kind != "functional ReLU"
+        name = site_name(SiteKey(path, is_module, call), self._paths)
+        self._met.append(name)
+        return name
+
+    def _reach(self, name: str, output: Any) -> None:
+        if name not in self._wanted:
+            return
+        if not isinstance(output, Tensor):
+            raise ValueError(
+                f"{self._op}: layer must give a tensor, got {name!r}, which gives a "
+                f"{type(output).__name__}"
+            )
+        if len(self._outputs) + 1 == len(self._wanted):
+            self._outputs[name] = output
+            raise _AllReached
+        # What follows may work in place.
+        self._outputs[name] = output.clone()
+
+    def _near(self, layer: str) -> str:
+        if layer in self._paths:
+            return "that module was not called"
+        # Modules that were not met come last.
+        names = list(dict.fromkeys([*self._met, *sorted(self._paths)]))
+        if not names:
+            return "the model has no layers but itself, ''"
+        return f"near names: {near_names(layer, names)}"
+
+
+class _ModuleCall(NamedTuple):
+    path: str
+    name: str
+    is_relu: bool
+
+
+class _AllReached(BaseException):
+    """Ends a forward; no ``except Exception`` of a model catches it."""
+
+
+def near_names(name: str, names: Sequence[str]) -> str:
+    """The names most like ``name``, for messages; the first few if none is."""
+    near = difflib.get_close_matches(name, names, n=_SHOWN_NAMES, cutoff=0.5)
+    shown = near or names[:_SHOWN_NAMES]
+    return ", ".join(map(repr, shown)) + (", ..." if len(names) > len(shown) else "")

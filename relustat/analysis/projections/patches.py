@@ -1,0 +1,174 @@
+"""What excites units most: pieces of samples, and their projections."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from relustat.analysis.model_run.autograd_path import PathToInput
+from relustat.analysis.receptive_fields.input_boxes import GeometryCalls, input_box
+
+from .backward_rules import Rule
+from .deconvnet import Overlap, deconvnet
+from .plot import ToImage, patch_grid
+from .strongest import StrongestActivations, strongest_activations
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclasses.dataclass(frozen=True)
+class Patch:
+    """The part of a sample that an activation can depend on, and what of it excites it.
+
+    Attributes:
+        unit: the activation's.
+        value: the activation.
+        sample: which sample of the data, counted from 0.
+        position: where in the unit's map.
+        box: first and last row, first and last column, cut off at the sample's borders.
+        window: the same, not cut off: all patches of a layer have windows of one size.
+        input: [C, rows, columns] of the sample.
+        projection: the same place of what :func:`relustat.analysis.deconvnet` gives.
+    """
+
+    unit: int
+    value: float
+    sample: int
+    position: tuple[int, ...]
+    box: tuple[tuple[int, int], ...]
+    window: tuple[tuple[int, int], ...]
+    input: Tensor
+    projection: Tensor
+
+
+def deconvnet_patches(
+    model: nn.Module,
+    loader: Iterable[Any],
+    layer: str,
+    units: Sequence[int],
+    k: int = 9,
+    rule: Rule = "deconvnet",
+    overlap: Overlap = "last",
+) -> dict[int, list[Patch]]:
+    """The strongest activations of units over a data set, each projected back to pixels.
+
+    For each of the ``k`` samples that excite a unit most, its strongest activation goes back alone,
+    as in :func:`deconvnet` with ``signal="activation"``; sample and projection are cropped to its
+    theoretical receptive field.
+
+    Args:
+        model, loader, layer, units, k: see :func:`strongest_activations`. Inputs are [N, C, H, W].
+        rule, overlap: see :func:`deconvnet`.
+
+    Returns:
+        For each unit its patches, the strongest first.
+
+    Raises:
+        ValueError, TypeError: what those two raise; and if inputs are no images.
+
+    Source: Zeiler and Fergus 2014, figure 2.
+
+    Example:
+        >>> import torch, relustat
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 5), torch.nn.ReLU()).eval()
+        >>> loader = [torch.randn(4, 3, 16, 16) for _ in range(3)]
+        >>> patches = relustat.analysis.deconvnet_patches(model, loader, "1", [0, 5], k=4)
+        >>> len(patches[5]), patches[5][0].projection.shape
+        (4, torch.Size([3, 5, 5]))
+    """
+    found = strongest_activations(model, loader, layer, units, k)
+    if found.inputs.ndim != 5:
+        raise ValueError(
+            "deconvnet_patches: inputs must be images [N, C, H, W], got "
+            f"{['N', *found.inputs.shape[2:]]}"
+        )
+    return {
+        unit: _patches_of(model, found, index, rule, overlap)
+        for index, unit in enumerate(found.units)
+    }
+
+
+def deconvnet_grid(
+    model: nn.Module,
+    loader: Iterable[Any],
+    layer: str,
+    units: Sequence[int],
+    k: int = 9,
+    rule: Rule = "deconvnet",
+    overlap: Overlap = "last",
+    to_image: ToImage | None = None,
+) -> Figure:
+    """The picture of :func:`deconvnet_patches`: for each unit projections, and crops beside them.
+
+    Args:
+        model, loader, layer, units, k, rule, overlap: see :func:`deconvnet_patches`.
+        to_image: turns inputs [C, h, w] into colours [h, w, 3] from 0 to 1, an affine function;
+            None: each crop's smallest number is black and its largest white.
+
+    Returns:
+        A matplotlib figure; the deviations of projections are scaled to the same contrast.
+
+    Raises:
+        ImportError: if matplotlib is missing.
+
+    Example:
+        >>> import torch, relustat
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 5), torch.nn.ReLU()).eval()
+        >>> loader = [torch.randn(4, 3, 16, 16) for _ in range(3)]
+        >>> figure = relustat.analysis.deconvnet_grid(model, loader, "1", [0, 5], k=4)
+        >>> [axes.get_title(loc="left")[:6] for axes in figure.axes[::2]]
+        ['unit 0', 'unit 5']
+    """
+    patches = deconvnet_patches(model, loader, layer, units, k, rule, overlap)
+    return patch_grid(patches, f"{layer}, rule {rule!r}", to_image)
+
+
+def _patches_of(
+    model: nn.Module, found: StrongestActivations, index: int, rule: Rule, overlap: Overlap
+) -> list[Patch]:
+    unit, inputs, positions = found.units[index], found.inputs[index], found.positions[index]
+    # So that a unit that is never active has an empty projection.
+    projections = deconvnet(
+        model, inputs, found.layer, unit, positions, rule, overlap, signal="activation"
+    )
+    fields = _fields(model, inputs[:1], found.layer, positions)
+    return [
+        Patch(
+            unit,
+            found.values[index, rank].item(),
+            int(found.samples[index, rank]),
+            tuple(positions[rank].tolist()),
+            box,
+            window,
+            _crop(inputs[rank], box),
+            _crop(projections[rank], box),
+        )
+        for rank, (box, window) in enumerate(fields)
+    ]
+
+
+def _fields(model: nn.Module, x: Tensor, layer: str, positions: Tensor) -> list[Any]:
+    """Of each position the rows and columns that it sees: within the input, and beyond."""
+    with torch.inference_mode(False), torch.enable_grad():
+        calls = GeometryCalls("deconvnet_patches", model, [layer])
+        start, output = calls.run_with_gradient(x)
+        path = PathToInput("deconvnet_patches", layer, output, start)
+    fields = []
+    for position in positions.tolist():
+        place = [(0, 0), (0, output.size(1) - 1), *((index, index) for index in position)]
+        fields.append(
+            tuple(
+                input_box(path, output, place, clipped=clipped).box[2:] for clipped in (True, False)
+            )
+        )
+    return fields
+
+
+def _crop(image: Tensor, box: Sequence[tuple[int, int]]) -> Tensor:
+    (top, bottom), (left, right) = box
+    return image[:, top : bottom + 1, left : right + 1]

@@ -1,0 +1,1 @@
+"""How often the units of a layer are active."""

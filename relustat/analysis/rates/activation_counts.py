@@ -1,0 +1,225 @@
+"""Counts from which activation and death rates are read: of outputs, and of gradients."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from relustat._dynamo import no_graph_of_its_own
+from relustat._hooks import take_off, take_off_gradient
+from relustat._torch_internals import unseen_by_dispatch_modes, unseen_by_function_modes
+from relustat.ops.counters import Counters, UnitDim
+from relustat.ops.counting_relu import counting_relu, is_countable, is_symbolic, keeps_numbers
+from relustat.watching.relu_counter import During
+from relustat.watching.watched_modules import named_modules
+from relustat.watching.watches import Watch, watch
+
+Kind = Literal["outputs", "gradients"]
+
+_DROPOUT_LAYERS = (
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
+    *(nn.AlphaDropout, nn.FeatureAlphaDropout),
+)
+_TRANSPOSED_LAYERS = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+class LayerRates(NamedTuple):
+    """The rates of one layer over some calls, both between 0 and 1."""
+
+    activation: float
+    death: float
+
+
+class OutputCounts:
+    """Counts the outputs of a model's ReLUs and dropout layers, from :meth:`open` to :meth:`close`.
+
+    Args:
+        during: see :class:`relustat.analysis.ActivationRates`.
+    """
+
+    def __init__(self, during: During) -> None:
+        self._during = during
+        self._watch: Watch | None = None
+        self._dropouts: dict[str, Counters] = {}
+        self._hooks: list[tuple[nn.Module, _DropoutHook]] = []
+
+    def open(self, model: nn.Module) -> None:
+        """Begins to count. If it raises, close.
+
+        Raises:
+            TypeError, ValueError: see :func:`relustat.watch`.
+        """
+        self._watch = watch(model, bins=None, during=self._during)
+        for module, path in named_modules(model):
+            if isinstance(module, _DROPOUT_LAYERS):
+                # Dropout1d drops whole channels: those before the last dimension.
+                unit_dim: UnitDim = -2 if isinstance(module, nn.Dropout1d) else "auto"
+                counters = Counters(None, unit_dim=unit_dim)
+                self._dropouts[path or "dropout"] = counters
+                hook = _DropoutHook(counters, self._during)
+                self._hooks.append((module, hook))
+                module.register_forward_hook(hook)
+
+    def rates(self) -> dict[str, LayerRates]:
+        """Of the layers called since :meth:`reset`: ReLUs as they are executed, then dropouts."""
+        relus = self._watch.stats if self._watch else {}
+        dropouts = {path: counters.stats for path, counters in self._dropouts.items()}
+        return {
+            name: LayerRates(stats.activation_rate, stats.death_rate)
+            for name, stats in (relus | dropouts).items()
+            if stats.calls
+        }
+
+    def reset(self) -> None:
+        if self._watch:
+            self._watch.reset()
+        for counters in self._dropouts.values():
+            counters.reset()
+
+    def close(self) -> None:
+        if self._watch:
+            self._watch.close()
+        for module, hook in self._hooks:
+            take_off(module, hook)
+
+
+class GradientCounts:
+    """Counts the gradients of a model's parameters, from :meth:`open` to :meth:`close`.
+
+    Args:
+        during: see :class:`relustat.analysis.ActivationRates`.
+    """
+
+    def __init__(self, during: During) -> None:
+        self._during = during
+        self._hooks: dict[str, _GradientHook] = {}
+        self._registered: list[tuple[Tensor, object]] = []
+
+    def open(self, model: nn.Module) -> None:
+        """Begins to count those of modules that own both ``weight`` and ``bias``.
+
+        If it raises, close.
+
+        Raises:
+            ValueError: if one of these modules is lazy and has no weights yet.
+        """
+        for module, path in named_modules(model):
+            parameters = dict(module.named_parameters(recurse=False))
+            if not {"weight", "bias"} <= parameters.keys():
+                continue
+            if any(map(nn.parameter.is_lazy, parameters.values())):
+                raise ValueError(
+                    "ActivationRates: layers must have their weights, got the lazy "
+                    f"{path or type(module).__name__!r}; call the model once before"
+                )
+            for name in ("weight", "bias"):
+                if parameters[name].requires_grad:
+                    hook = _GradientHook(module, self._during)
+                    self._hooks[f"{path}.{name}" if path else name] = hook
+                    # Where a whole training step is compiled, graphs would be made of it.
+                    outside = torch.compiler.disable(hook)
+                    self._registered.append((parameters[name], outside))
+                    parameters[name].register_post_accumulate_grad_hook(outside)
+
+    def rates(self) -> dict[str, LayerRates]:
+        """Of the parameters that got a gradient since :meth:`reset`, in the model's order."""
+        rates = {name: hook.rates() for name, hook in self._hooks.items()}
+        return {name: found for name, found in rates.items() if found is not None}
+
+    def reset(self) -> None:
+        for hook in self._hooks.values():
+            hook.counts = None
+
+    def close(self) -> None:
+        for parameter, hook in self._registered:
+            take_off_gradient(parameter, hook)
+
+
+@no_graph_of_its_own
+class _DropoutHook:
+    """Counts what comes out of a dropout layer; that of a copied layer, for itself."""
+
+    def __init__(self, counters: Counters, during: During) -> None:
+        self._counters = counters
+        self._during = during
+
+    def __call__(self, module: nn.Module, _args: Any, output: Any) -> None:
+        if not (_is_time(module, self._during) and is_countable(output)) or is_symbolic(output):
+            return
+        count = _count if torch.compiler.is_dynamo_compiling() else _count_in_eager_code
+        count(output, self._counters)
+
+
+@no_graph_of_its_own
+def _count(output: Tensor, counters: Counters) -> None:
+    # No ReLU of the model, for the watch to see. Of magnitudes it gives 0 just where there was one.
+    with torch.no_grad(), unseen_by_function_modes():
+        counting_relu(output.abs(), counters, inplace=True)
+
+
+def _count_unseen(output: Tensor, counters: Counters) -> None:
+    # Modes that replay ops would miss these in a recomputation.
+    with unseen_by_dispatch_modes():
+        _count(output, counters)
+
+
+# Between two graphs the compiler would make another one of it.
+_count_in_eager_code: Callable[[Tensor, Counters], None] = torch.compiler.disable(_count_unseen)
+
+
+class _GradientHook:
+    """Counts a parameter's gradients, an accumulation a call.
+
+    Attributes:
+        counts: calls, entries that are active, and outputs that are dead; int64 [3] on the
+            gradient's device, None before the first.
+    """
+
+    def __init__(self, module: nn.Module, during: During) -> None:
+        # Parameters hold their hooks where the garbage collector does not look.
+        self._module = weakref.ref(module)
+        self._during = during
+        self._shape = (0, 0)
+        self.counts: Tensor | None = None
+
+    @torch.no_grad()
+    def __call__(self, parameter: Tensor) -> None:
+        gradient = parameter.grad
+        if gradient is None or not is_countable(gradient) or not keeps_numbers(gradient):
+            return
+        module = self._module()
+        if not gradient.numel() or module is None or not _is_time(module, self._during):
+            return
+        # Counting ReLUs would take a call in a backward pass for a repeated one.
+        magnitudes = _by_outputs(module, gradient).abs()
+        active, dead = magnitudes.gt(0).sum(), magnitudes.eq(0).all(1).sum()
+        counts = torch.stack((torch.ones_like(active), active, dead))
+        if self.counts is not None:
+            counts += self.counts.to(counts.device)
+        self.counts = counts
+        self._shape = (magnitudes.shape[0], magnitudes.shape[1])
+
+    def rates(self) -> LayerRates | None:
+        if self.counts is None:
+            return None
+        calls, active, dead = self.counts.tolist()
+        outputs, entries = self._shape
+        return LayerRates(active / (calls * outputs * entries), dead / (calls * outputs))
+
+
+def _by_outputs(module: nn.Module, gradient: Tensor) -> Tensor:
+    """[outputs, entries]."""
+    if isinstance(module, _TRANSPOSED_LAYERS) and gradient.dim() > 1:
+        # [inputs, outputs / groups, ...], the inputs group by group.
+        grouped = gradient.unflatten(0, (module.groups, -1))
+        gradient = grouped.transpose(1, 2).flatten(0, 1)
+    return gradient.reshape(gradient.shape[0] if gradient.dim() else 1, -1)
+
+
+@no_graph_of_its_own
+def _is_time(module: nn.Module, during: During) -> bool:
+    return during == "all" or module.training == (during == "train")

@@ -1,0 +1,141 @@
+"""Pictures of activation and death rates, with matplotlib."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from relustat._optional import import_optional
+from relustat.stats.histogram import Counts
+
+from .activation_counts import Kind
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_ACTIVATION, _DEATH = "#1f77b4", "#d62728"
+# Inches.
+_PANEL_WIDTH, _PANEL_HEIGHT, _HEADING_HEIGHT, _WORST_HEIGHT = 3.1, 1.35, 0.45, 2.4
+
+
+class DrawnRates(Protocol):
+    """What pictures read of :class:`relustat.analysis.Rates`."""
+
+    @property
+    def epochs(self) -> Counts: ...
+
+    @property
+    def activation(self) -> npt.NDArray[np.float64]: ...
+
+    @property
+    def death(self) -> npt.NDArray[np.float64]: ...
+
+
+class DrawnWorst(Protocol):
+    """What pictures read of :class:`relustat.analysis.Worst`."""
+
+    @property
+    def epoch(self) -> int: ...
+
+    @property
+    def activation(self) -> float: ...
+
+    @property
+    def activation_layer(self) -> str: ...
+
+    @property
+    def death(self) -> float: ...
+
+    @property
+    def death_layer(self) -> str: ...
+
+
+def rates_figure(
+    layers: Mapping[Kind, Mapping[str, DrawnRates]],
+    worst: Mapping[Kind, Sequence[DrawnWorst]],
+    columns: int = 4,
+) -> Figure:
+    """The rates of all layers by epoch, and the worst of them.
+
+    A block of panels for outputs and one for gradients, a panel for each layer; under them the
+    lowest activation rate and the highest death rate of all layers. Titles give the last epoch's.
+
+    Args:
+        layers: rates by layer, of outputs, of gradients or of both.
+        worst: the worst rates by epoch, of the same.
+        columns: panels in a row.
+
+    Raises:
+        ImportError: if matplotlib is missing.
+    """
+    figure_module = import_optional("matplotlib.figure", "plot", "plotting")
+    columns = max(1, min(columns, max(map(len, layers.values()))))
+    rows = [max(1, math.ceil(len(each) / columns)) for each in layers.values()]
+    heights = [*(_HEADING_HEIGHT + _PANEL_HEIGHT * count for count in rows), _WORST_HEIGHT]
+    size = (_PANEL_WIDTH * max(columns, len(layers)), sum(heights))
+    figure: Figure = figure_module.Figure(figsize=size, layout="constrained")
+    *blocks, last = figure.subfigures(len(heights), height_ratios=heights, squeeze=False).ravel()
+    for block, (kind, each), count in zip(blocks, layers.items(), rows, strict=True):
+        block.suptitle(f"{kind}, by layer", fontsize=10)
+        _draw_layers(block.subplots(count, columns, sharex=True, sharey=True, squeeze=False), each)
+    panels = last.subplots(1, len(layers), squeeze=False).ravel()
+    for axes, kind in zip(panels, layers, strict=True):
+        _draw_worst(axes, kind, worst[kind])
+    last.supxlabel("epoch", fontsize=8)
+    return figure
+
+
+def _draw_layers(panels: npt.NDArray[np.object_], layers: Mapping[str, DrawnRates]) -> None:
+    columns = panels.shape[1]
+    for axes in panels.ravel()[len(layers) :]:
+        axes.remove()
+    for index, (axes, (name, rates)) in enumerate(
+        zip(panels.ravel(), layers.items(), strict=False)
+    ):
+        draw_rates(axes, rates.epochs, rates.activation, rates.death)
+        last = f"{rates.activation[-1]:.0%} active, {rates.death[-1]:.0%} dead"
+        axes.set_title(f"{name}: {last}", fontsize=8)
+        # Also where the last row ends early.
+        axes.tick_params(labelbottom=index + columns >= len(layers))
+
+
+def _draw_worst(axes: Axes, kind: Kind, worst: Sequence[DrawnWorst]) -> None:
+    epochs = np.array([each.epoch for each in worst], dtype=np.int64)
+    activation = np.array([each.activation for each in worst])
+    death = np.array([each.death for each in worst])
+    draw_rates(axes, epochs, activation, death)
+    title = f"worst of all {kind}"
+    if worst:
+        last = worst[-1]
+        title += (
+            f"\nlowest activation rate {last.activation:.0%}: {last.activation_layer}"
+            f"\nhighest death rate {last.death:.0%}: {last.death_layer}"
+        )
+        axes.legend(fontsize=7, frameon=False, loc="best")
+    axes.set_title(title, fontsize=8)
+
+
+def draw_rates(
+    axes: Axes,
+    epochs: Counts,
+    activation: npt.NDArray[np.float64],
+    death: npt.NDArray[np.float64],
+) -> None:
+    """One panel: an activation rate and a death rate by epoch, all of one length."""
+    axes.fill_between(epochs, 100 * death, color=_DEATH, alpha=0.25, linewidth=0)
+    for shares, color, label in [
+        (activation, _ACTIVATION, "activation rate"),
+        (death, _DEATH, "death rate"),
+    ]:
+        axes.plot(epochs, 100 * shares, ".-", color=color, label=label, linewidth=1, markersize=2)
+    axes.set_ylim(-4, 104)
+    axes.set_yticks([0, 50, 100], ["0 %", "50 %", "100 %"])
+    axes.locator_params(axis="x", integer=True, nbins=5, min_n_ticks=1)
+    axes.tick_params(labelsize=7)
+    for side in ("right", "top"):
+        axes.spines[side].set_visible(False)

@@ -1,0 +1,77 @@
+"""A history as text and as a data frame."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from relustat._messages import align
+from relustat._optional import import_optional
+from relustat.report.report import Row
+from relustat.report.sparkline import share_line
+
+from .series import CountsByEpoch
+
+if TYPE_CHECKING:
+    import pandas
+
+_HEADINGS = ("call site", "zero at start", "at end", "dead", "deaths", "revivals")
+
+_OF_UNITS = ("dead_units", "deaths", "revivals")
+
+# Epochs at which the line shows the share of zeros.
+_POINTS = 12
+
+
+def text(history: CountsByEpoch) -> str:
+    """A line for each call site; :class:`relustat.history.History` says what is in it."""
+    if not history.call_sites:
+        return "! no ReLU was called"
+    epochs = np.array([window.first for window in history.windows])
+    points = np.linspace(epochs[0], epochs[-1], min(_POINTS, len(epochs)))
+    shown = np.searchsorted(epochs, points, side="right") - 1
+    zeros = np.array([history.trend(site, "zero_fraction")[1] for site in history.call_sites])
+    low, high = np.nanmin(zeros), np.nanmax(zeros)
+    heights = (zeros[:, shown] - low) / max(high - low, sys.float_info.min)
+    picture = f"zero in epochs {epochs[0]} to {epochs[-1]}: ▁ {low:.0%}, █ {high:.0%}"
+    rows = [
+        [*_cells(history, site), share_line(heights[index])]
+        for index, site in enumerate(history.call_sites)
+    ]
+    return "\n".join(align([[*_HEADINGS, picture], *rows]))
+
+
+def _cells(history: CountsByEpoch, site: str) -> list[str]:
+    _, zeros = history.trend(site, "zero_fraction")
+    called = zeros[~np.isnan(zeros)]
+    widths = history.total(site).widths
+    dead = sum(len(history.dead_units(site, width)) for width in widths)
+    changes = (np.nansum(history.trend(site, name)[1]) for name in ("deaths", "revivals"))
+    return [
+        site,
+        f"{called[0]:.1%}",
+        f"{called[-1]:.1%}",
+        f"{dead}/{sum(widths)}",
+        *(f"{count:.0f}" for count in changes),
+    ]
+
+
+def frame(history: CountsByEpoch) -> pandas.DataFrame:
+    """What :meth:`relustat.history.History.to_pandas` returns."""
+    frame_module = import_optional("pandas", "pandas", "to_pandas")
+    rows = []
+    for site in history.call_sites:
+        numbers = {name: history.trend(site, name)[1] for name in _OF_UNITS}
+        for index, window in enumerate(history.windows):
+            if site in window.stats:
+                row = dataclasses.asdict(Row.of(site, window.stats[site]))
+                of_units = {name: values[index] for name, values in numbers.items()}
+                rows.append({"first": window.first, "last": window.last, **row, **of_units})
+    names = [field.name for field in dataclasses.fields(Row)]
+    made: pandas.DataFrame = frame_module.DataFrame(
+        rows, columns=["first", "last", *names, "deaths", "revivals"]
+    )
+    return made.astype({"deaths": int, "revivals": int}).set_index(["call_site", "first"])

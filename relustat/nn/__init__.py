@@ -1,0 +1,17 @@
+"""Modules that take the place of PyTorch's, and the swap of one for the other."""
+
+from .counting_relu import CountingReLU
+from .max_pool import MaxPool1d, MaxPool2d, MaxPool3d, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
+from .swapping import swap, unswap
+
+__all__ = [
+    "CountingReLU",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
+    "swap",
+    "unswap",
+]

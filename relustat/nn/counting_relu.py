@@ -1,0 +1,105 @@
+"""Drop-in modules that count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from relustat.ops.counters import Counters, UnitDim
+from relustat.ops.counting_relu import counting_relu
+from relustat.stats.bins import Bins, LogBins
+from relustat.stats.relu_stats import ReLUStats
+
+from ._torchscript import not_scriptable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class CountingReLU(nn.ReLU):
+    """``nn.ReLU`` that counts its zeros and fills a histogram of its inputs while it rectifies.
+
+    Outputs and gradients are bit for bit ``nn.ReLU``'s. The counts are no parameters and no
+    buffers: ``state_dict()`` is empty, and checkpoints load both ways; ``deepcopy`` and ``pickle``
+    keep them, ``.to()`` moves them. Processes that share a module's memory count for themselves.
+
+    One module may be used at several places: totals are exact, units are kept apart by width
+    (``stats.of_width``). To tell the places apart, use :func:`relustat.watch`.
+
+    Args:
+        inplace: as in ``nn.ReLU``.
+        bins, unit_dim, unit_histograms, every: see :class:`relustat.Counters`.
+
+    Example:
+        >>> import torch, relustat
+        >>> relu = relustat.CountingReLU()
+        >>> y = relu(torch.randn(8, 16, 4, 4))
+        >>> relu.stats.elements, relu.stats.zeros == (y == 0).sum()
+        (2048, tensor(True))
+    """
+
+    def __init__(
+        self,
+        inplace: bool = False,
+        *,
+        bins: Bins | None = LogBins(),
+        unit_dim: UnitDim = "auto",
+        unit_histograms: bool = False,
+        every: int = 1,
+    ) -> None:
+        super().__init__(inplace)
+        self.counters = Counters(
+            bins, unit_dim=unit_dim, unit_histograms=unit_histograms, every=every
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        return counting_relu(input, self.counters, inplace=self.inplace)
+
+    @property
+    def stats(self) -> ReLUStats:
+        """What was counted since the last :meth:`reset`: a snapshot on the host."""
+        return self.counters.stats
+
+    @property
+    def zero_count(self) -> int:
+        """``stats.zeros``."""
+        return self.stats.zeros
+
+    @property
+    def enabled(self) -> bool:
+        """Whether calls are counted; if not, this is a plain ReLU."""
+        return self.counters.enabled
+
+    @enabled.setter
+    def enabled(self, enabled: bool) -> None:
+        self.counters.enabled = enabled
+
+    def reset(self) -> None:
+        """Sets all counts to 0."""
+        self.counters.reset()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.counters.apply(fn)
+        return self
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        # Asked for by torch.jit.script, which puts the answer into the model itself.
+        raise not_scriptable(self)
+
+    def extra_repr(self) -> str:
+        if torch.compiler.is_dynamo_compiling():
+            # For vmap, which asks in a trace for what it may say in an error.
+            return super().extra_repr()
+        counters = self.counters
+        parts = [super().extra_repr(), f"bins={counters.bins}"]
+        if counters.unit_dim != "auto":
+            parts.append(f"unit_dim={counters.unit_dim}")
+        if counters.unit_histograms:
+            parts.append("unit_histograms=True")
+        if counters.every != 1:
+            parts.append(f"every={counters.every}")
+        return ", ".join(filter(None, parts))

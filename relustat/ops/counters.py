@@ -1,0 +1,286 @@
+"""The counters of one ReLU: int64 tensors that live where its inputs do."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from multiprocessing.reduction import ForkingPickler
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from relustat._checks import is_integer
+from relustat._dynamo import MadeOnDemand, made, mark_static_address
+from relustat._torch_internals import unseen_by_dispatch_modes
+from relustat.stats.bins import BINNING_NONE, Bins, LogBins
+from relustat.stats.counter_layout import EVERY, CounterLayout
+from relustat.stats.relu_stats import ReLUStats
+from relustat.stats.unit_counts import WidthCounts
+
+from . import library
+
+UnitDim = int | Literal["auto"]
+
+# A longer 1-D input is a list of samples rather than one sample's features.
+_MOST_UNITS_IN_1D = 65536
+
+
+class Counters:
+    """What one ReLU counts: one int64 tensor for each number of units and each device.
+
+    Made once and passed to :func:`relustat.functional.counting_relu` with every call. Tensors are
+    allocated at the first input of their width and keep their address.
+
+    Args:
+        bins: where the histogram's bins lie; None: count zeros only.
+        unit_dim: dimension whose indices are the units. "auto": 1 for 2-D, 4-D and 5-D inputs, the
+            last for 3-D ones (transformers; for 1-D convolutions give 1), the only one for 1-D
+            inputs of up to 65536 elements; longer 1-D and 0-D inputs are one unit.
+        unit_histograms: one histogram per unit, instead of one in all.
+        every: count each ``every``-th call, the first included.
+
+    Raises:
+        TypeError: if ``bins`` are no bins, or ``unit_dim`` is no integer.
+        ValueError: if ``every`` is no integer of at least 1, or ``unit_histograms`` is set without
+            bins.
+
+    Two threads may count into the same counters at once. Processes do not share them, not even by
+    ``share_memory()``: each has its own. Add their stats.
+
+    Example:
+        >>> import torch, relustat
+        >>> counters = relustat.Counters(relustat.LinearBins(-1, 1, 4))
+        >>> y = relustat.functional.counting_relu(torch.tensor([[-0.6, 0.1, 0.2]]), counters)
+        >>> counters.stats.histogram.counts().tolist()
+        [1, 0, 2, 0]
+    """
+
+    def __init__(
+        self,
+        bins: Bins | None = LogBins(),
+        *,
+        unit_dim: UnitDim = "auto",
+        unit_histograms: bool = False,
+        every: int = 1,
+    ) -> None:
+        if bins is not None and not isinstance(bins, Bins):
+            raise TypeError(
+                f"Counters: bins must be LogBins, LinearBins, EdgeBins or None, got {bins!r}"
+            )
+        if bins is None and unit_histograms:
+            raise ValueError("Counters: unit_histograms needs bins, got bins=None")
+        if unit_dim != "auto" and not is_integer(unit_dim):
+            raise TypeError(f'Counters: unit_dim must be an integer or "auto", got {unit_dim!r}')
+        if not is_integer(every) or every < 1:
+            raise ValueError(f"Counters: every must be an integer of at least 1, got {every!r}")
+        self.bins = bins
+        self.unit_dim: UnitDim = unit_dim if unit_dim == "auto" else int(unit_dim)
+        self.unit_histograms = unit_histograms
+        self._every = int(every)
+        self.binning = BINNING_NONE if bins is None else bins.binning
+        self._enabled = True
+        self._words: dict[tuple[int, torch.device], Tensor] = {}
+        self._edges: dict[torch.device, Tensor] = {}
+        self._traced = MadeOnDemand(self._show)
+
+    def units_of(self, x: Tensor, unit_dim: int | None = None) -> tuple[int, int]:
+        """Unit dimension and number of units of this input; ``(x.dim(), 1)`` if it is one unit.
+
+        Args:
+            x: the input.
+            unit_dim: its unit dimension, where that is not what the counters say.
+
+        Raises:
+            IndexError: if that is no dimension of ``x``.
+        """
+        dims = x.dim()
+        wanted = self.unit_dim if unit_dim is None else unit_dim
+        if wanted == "auto":
+            if dims in (2, 4, 5):
+                return 1, x.size(1)
+            if dims == 0 or (dims == 1 and x.size(0) > _MOST_UNITS_IN_1D):
+                return dims, 1
+            return dims - 1, x.size(dims - 1)
+        if dims == 0:
+            return 0, 1
+        if not -dims <= wanted < dims:
+            raise IndexError(
+                f"counting_relu: unit_dim must be in [{-dims}, {dims - 1}] for a {dims}-D input, "
+                f"got {wanted}"
+            )
+        return wanted, x.size(wanted)
+
+    def tensors_for(self, units: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """:meth:`words_for` and :meth:`edges_on`, also in code that is being compiled."""
+        if torch.compiler.is_dynamo_compiling():
+            # Another number of units has other counters, so it is no variable of the graph.
+            units = operator.index(units)
+            place = str(device).replace(":", "_")
+            return (
+                made(self._traced, f"words_{place}_{units}"),
+                made(self._traced, f"edges_{place}"),
+            )
+        return self.words_for(units, device), self.edges_on(device)
+
+    def words_for(self, units: int, device: torch.device) -> Tensor:
+        """The counters of inputs with ``units`` units on ``device``: see csrc/counters.h."""
+        words = self._words.get((units, device))
+        if words is None:
+            # Of two threads that come here at once, both get the tensor of the first.
+            words = self._words.setdefault((units, device), self._new_words(units, device))
+            if not self._enabled:  # perhaps since they were made
+                words[EVERY] = 0
+        return words
+
+    def edges_on(self, device: torch.device) -> Tensor:
+        """The bins' edges on ``device``, float32 [bins + 1]; empty without bins."""
+        edges = self._edges.get(device)
+        if edges is None:
+            edges = self._edges.setdefault(device, self._new_edges(device))
+        return edges
+
+    def _new_words(self, units: int, device: torch.device) -> Tensor:
+        _check_not_capturing(device)
+        bins = len(self.bins) if self.bins is not None else 0
+        size = CounterLayout(units, units if self.unit_histograms else 1, bins).size
+        # An inference tensor could not be reset outside of inference mode. And a mode that replays
+        # ops, as that of selective checkpointing does, must not see what happens only once.
+        with torch.inference_mode(False), unseen_by_dispatch_modes():
+            words = torch.zeros(size, dtype=torch.int64, device=device)
+            words[EVERY] = self._every if self._enabled else 0
+            return words
+
+    def _new_edges(self, device: torch.device) -> Tensor:
+        _check_not_capturing(device)
+        edges = np.zeros(0) if self.bins is None else self.bins.edges
+        with torch.inference_mode(False), unseen_by_dispatch_modes():
+            return torch.from_numpy(edges.astype(np.float32)).to(device)
+
+    def _show(self, name: str) -> Tensor:
+        """Words or edges; CUDA graphs are told that their address does not change."""
+        kind, *place = name.split("_")
+        units = place.pop() if kind == "words" else None
+        device = torch.device(":".join(place))
+        tensor = self.edges_on(device) if units is None else self.words_for(int(units), device)
+        mark_static_address(tensor)
+        return tensor
+
+    @property
+    def every(self) -> int:
+        """Each how many-th call is counted."""
+        return self._every
+
+    @property
+    def enabled(self) -> bool:
+        """Whether calls are counted. A word on the device: no compiled graph changes with it."""
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, enabled: bool) -> None:
+        self._enabled = bool(enabled)
+        for words in list(self._words.values()):
+            words[EVERY] = self._every if self._enabled else 0
+
+    def reset(self) -> None:
+        """Sets all counts to 0, and the next call to be counted to the next."""
+        for words in list(self._words.values()):
+            if words.is_cpu:
+                library.direct.reset(words)
+            else:
+                words[EVERY + 1 :].zero_()
+
+    @property
+    def stats(self) -> ReLUStats:
+        """The counts so far; reading them is the only synchronisation with the device."""
+        bins = len(self.bins) if self.bins is not None else 0
+        by_width: dict[int, WidthCounts] = {}
+        for (units, _), words in list(self._words.items()):
+            counts = WidthCounts.from_counters(_snapshot(words).numpy(), units, bins)
+            if counts.calls:
+                by_width[units] = by_width[units] + counts if units in by_width else counts
+        return ReLUStats(self.bins, by_width)
+
+    def apply(self, convert: Callable[[Tensor], Tensor]) -> None:
+        """Follows ``nn.Module.to()`` and its like: to another device, but never to another dtype.
+
+        What is moved onto a device that has counters already is added to them. Nothing moves to
+        the meta device, where counts would be lost.
+        """
+        self._replace_words(
+            [(units, self._converted(words, convert)) for (units, _), words in self._words.items()]
+        )
+
+    def _converted(self, words: Tensor, convert: Callable[[Tensor], Tensor]) -> Tensor:
+        with torch.inference_mode(False):
+            # Only where to: type() would change int64, to_empty() leave the contents out, and
+            # share_memory_() have processes lose counts to one another.
+            device = convert(words.new_zeros(1)).device
+            if device == words.device or device.type == "meta":
+                return words
+            return words.to(device, copy=True)
+
+    def _replace_words(self, words_by_units: list[tuple[int, Tensor]]) -> None:
+        replaced: dict[tuple[int, torch.device], Tensor] = {}
+        for units, words in words_by_units:
+            key = (units, words.device)
+            if key in replaced:
+                replaced[key][EVERY + 1 :] += words[EVERY + 1 :]
+            else:
+                replaced[key] = words
+        # At once: graphs would go on counting into what an interrupt has left them.
+        self.__dict__.update(_words=replaced, _traced=MadeOnDemand(self._show))
+
+    def __getstate__(self) -> dict[str, Any]:
+        words = [(units, words) for (units, _), words in self._words.items()]
+        return {**self.__dict__, "_words": words, "_edges": {}, "_traced": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        # Loaded with another map_location, or copied in inference mode.
+        with torch.inference_mode(False):
+            self._replace_words(
+                [
+                    (units, words.clone() if words.is_inference() else words)
+                    for units, words in state["_words"]
+                    if not words.is_meta  # loaded to where nothing is kept
+                ]
+            )
+
+
+def _sent(counters: Counters) -> tuple[Any, ...]:
+    """What another process gets: a copy, where it would share the memory of tensors."""
+    state = counters.__getstate__()
+    words = [
+        (units, str(words.device), _snapshot(words).numpy()) for units, words in state.pop("_words")
+    ]
+    return _received, (state, words)
+
+
+def _received(
+    state: dict[str, Any], words: list[tuple[int, str, npt.NDArray[np.int64]]]
+) -> Counters:
+    counters = Counters.__new__(Counters)
+    tensors = [(units, torch.from_numpy(array).to(device)) for units, device, array in words]
+    counters.__setstate__({**state, "_words": tensors})
+    return counters
+
+
+ForkingPickler.register(Counters, _sent)
+
+
+def _snapshot(words: Tensor) -> Tensor:
+    """A copy on the host, of no half of a call."""
+    copy: Tensor = library.direct.snapshot(words) if words.is_cpu else words.cpu()
+    return copy
+
+
+def _check_not_capturing(device: torch.device) -> None:
+    # What is allocated then is set to 0 at each replay.
+    if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+        raise RuntimeError(
+            "Counters: tensors must be allocated before a CUDA graph is captured, got the first "
+            f"input of its width on {device} in the midst of one; call the model once before"
+        )

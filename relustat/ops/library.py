@@ -1,0 +1,108 @@
+"""Loads the compiled ops and tells PyTorch what it needs to know of them."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from relustat import _extension
+
+from . import reference
+from .pool_geometry import Pooling
+from .reference.counting_relu import check, check_activation_hash
+from .reference.max_pool import (
+    check_pooled,
+    check_unpooled,
+    check_unpooled_backward,
+    empty_like,
+)
+
+# The same ops for plain inputs, see csrc/bindings.cpp.
+direct: Any = _extension.load()
+build_info = direct.build_info
+cpu_capability = direct.cpu_capability
+
+KERNEL_DTYPES = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.float16})
+
+counting_relu: Any = torch.ops.relustat.counting_relu.default
+counting_relu_: Any = torch.ops.relustat.counting_relu_.default
+activation_hash: Any = torch.ops.relustat.activation_hash.default
+max_pool: Any = torch.ops.relustat.max_pool.default
+max_unpool: Any = torch.ops.relustat.max_unpool.default
+max_unpool_backward: Any = torch.ops.relustat.max_unpool_backward.default
+
+
+@torch.library.register_fake("relustat::counting_relu")
+def _(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int) -> Tensor:
+    check(x, counters, edges, unit_dim, binning)
+    return torch.relu(x)
+
+
+@torch.library.register_fake("relustat::counting_relu_")
+def _(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int) -> None:
+    check(x, counters, edges, unit_dim, binning)
+
+
+@torch.library.register_fake("relustat::activation_hash")
+def _(x: Tensor, salt: int) -> Tensor:  # noqa: ARG001
+    check_activation_hash(x)
+    return x.new_empty(x.shape[0], dtype=torch.int64)
+
+
+@torch.library.register_fake("relustat::max_pool")
+def _(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
+    pooling = Pooling(*arguments)
+    windows = check_pooled(f"max_pool{pooling.axes}d", x, pooling)
+    y = empty_like(x, (*x.shape[: -pooling.axes], *windows), pooling.axes)
+    return y, torch.empty_like(y, dtype=pooling.offsets_dtype)
+
+
+@torch.library.register_fake("relustat::max_unpool")
+def _(y: Tensor, offsets: Tensor, input_size: Sequence[int], *arguments: Any) -> Tensor:
+    pooling, overlap = Pooling(*arguments[:5]), arguments[5]
+    op = f"max_unpool{pooling.axes}d"
+    check_unpooled(op, y, offsets, pooling, input_size, overlap)
+    return empty_like(y, (*y.shape[: -pooling.axes], *input_size), pooling.axes)
+
+
+@torch.library.register_fake("relustat::max_unpool_backward")
+def _(gradient: Tensor, y: Tensor | None, offsets: Tensor, *arguments: Any) -> Tensor:
+    pooling, overlap = Pooling(*arguments[:5]), arguments[5]
+    op = f"max_unpool{pooling.axes}d's backward"
+    check_unpooled_backward(op, gradient, y, offsets, pooling, overlap)
+    return empty_like(gradient, offsets.shape, pooling.axes)
+
+
+_TO_GET_KERNELS = {
+    "cuda": "for CUDA kernels build relustat with a CUDA build of PyTorch and nvcc at hand: "
+    "`pip install --no-build-isolation --no-deps --force-reinstall .`",
+}
+
+
+@functools.cache
+def _warn_no_kernel(device_type: str) -> None:
+    how = _TO_GET_KERNELS.get(device_type, "`relustat info` lists the kernels")
+    warnings.warn(
+        f"relustat: this build has no kernel for {device_type}; the reference serves on the CPU, "
+        f"which copies every input there ({how})",
+        stacklevel=3,
+    )
+
+
+def _serving(function: Callable[..., Any]) -> Callable[..., Any]:
+    def serve(x: Tensor, *arguments: Any) -> Any:
+        _warn_no_kernel(x.device.type)
+        return function(x, *arguments)
+
+    return serve
+
+
+# A device's own kernel comes before these.
+_library = torch.library.Library("relustat", "IMPL")
+for _name in reference.__all__:
+    _library.impl(_name, _serving(getattr(reference, _name)), "CompositeExplicitAutograd")

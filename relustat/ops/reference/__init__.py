@@ -1,0 +1,13 @@
+"""The ops in plain torch and NumPy. :mod:`relustat.reference` is the public name."""
+
+from .counting_relu import activation_hash, counting_relu, counting_relu_
+from .max_pool import max_pool, max_unpool, max_unpool_backward
+
+__all__ = [
+    "activation_hash",
+    "counting_relu",
+    "counting_relu_",
+    "max_pool",
+    "max_unpool",
+    "max_unpool_backward",
+]

@@ -1,0 +1,260 @@
+"""What max-pooling with switches and unpooling mean, in plain NumPy: slow, obvious.
+
+Part of :mod:`relustat.reference`. Arguments are the ops': one number for each axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from relustat._torch_internals import suggest_memory_format
+from relustat.ops.pool_geometry import Pooling
+
+OVERLAP_LAST, OVERLAP_SUM, OVERLAP_MAX = range(3)
+
+
+def max_pool(
+    x: Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil_mode: bool,
+) -> tuple[Tensor, Tensor]:
+    """The largest value of each window, and its offset there.
+
+    Args:
+        x: [(N,) C, spatial ...], any real dtype.
+        kernel_size, stride, padding, dilation, ceil_mode: of one to three axes.
+    """
+    pooling = _pooling(kernel_size, stride, padding, dilation, ceil_mode)
+    windows = check_pooled(f"max_pool{pooling.axes}d", x, pooling)
+    values = numpy_of(x)
+    batch = values.shape[: -pooling.axes]
+    largest = np.zeros((*batch, *windows), values.dtype)
+    offsets = np.full((*batch, *windows), -1, np.int64)
+    # The taps of a window in row-major order, for all windows at once.
+    for offset, tap in enumerate(product(*map(range, pooling.kernel_size))):
+        inside = np.ones(windows, bool)
+        places = []
+        for axis, windows_here in enumerate(windows):
+            start = tap[axis] * pooling.dilation[axis] - pooling.padding[axis]
+            cells = start + pooling.stride[axis] * np.arange(windows_here)
+            is_cell = (cells >= 0) & (cells < x.shape[axis - pooling.axes])
+            inside &= is_cell.reshape(-1, *[1] * (pooling.axes - axis - 1))
+            places.append(np.where(is_cell, cells, 0))
+        everywhere: Any = (..., *np.ix_(*places))
+        seen = values[everywhere]
+        takes_over = inside & ((offsets < 0) | (seen > largest) | (seen != seen))
+        largest[takes_over] = seen[takes_over]
+        offsets[takes_over] = offset
+    like = empty_like(x, (*batch, *windows), pooling.axes)
+    return _fill(like, largest), _fill(torch.empty_like(like, dtype=pooling.offsets_dtype), offsets)
+
+
+def max_unpool(
+    y: Tensor,
+    offsets: Tensor,
+    input_size: Sequence[int],
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil_mode: bool,
+    overlap: int,
+    validate: bool = True,
+) -> Tensor:
+    """The values ``y`` where their switches point, 0 elsewhere."""
+    pooling = _pooling(kernel_size, stride, padding, dilation, ceil_mode)
+    op = f"max_unpool{pooling.axes}d"
+    check_unpooled(op, y, offsets, pooling, input_size, overlap)
+    indices, points = _indices(op, offsets, pooling, input_size, validate)
+    values = numpy_of(y).reshape(indices.shape)
+    planes = np.zeros((len(indices), int(np.prod(input_size))), values.dtype)
+    for plane, index, value, point in zip(planes, indices, values, points, strict=True):
+        index, value = index[point], value[point]
+        if overlap == OVERLAP_LAST:
+            plane[index] = value  # NumPy: of repeated indices, the last
+        elif overlap == OVERLAP_SUM:
+            np.add.at(plane, index, value)
+        else:
+            for i in _winners(index, value):
+                plane[index[i]] = value[i]
+    sizes = (*y.shape[: -pooling.axes], *input_size)
+    return _fill(empty_like(y, sizes, pooling.axes), planes.reshape(sizes))
+
+
+def max_unpool_backward(
+    gradient: Tensor,
+    y: Tensor | None,
+    offsets: Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil_mode: bool,
+    overlap: int,
+) -> Tensor:
+    """The gradient of the values that :func:`max_unpool` put where they stayed."""
+    pooling = _pooling(kernel_size, stride, padding, dilation, ceil_mode)
+    op = f"max_unpool{pooling.axes}d's backward"
+    input_size = gradient.shape[-pooling.axes :]
+    check_unpooled_backward(op, gradient, y, offsets, pooling, overlap)
+    indices, points = _indices(op, offsets, pooling, input_size, validate=True)
+    planes = numpy_of(gradient).reshape(len(indices), -1)
+    gathered = np.zeros(indices.shape, planes.dtype)
+    values = numpy_of(y).reshape(indices.shape) if y is not None else gathered
+    for plane, index, value, point, out in zip(
+        planes, indices, values, points, gathered, strict=True
+    ):
+        stays = point.copy()
+        if overlap == OVERLAP_LAST:
+            last = np.zeros(len(plane), np.int64)
+            last[index] = np.arange(len(index))
+            stays &= last[index] == np.arange(len(index))
+        elif overlap == OVERLAP_MAX:
+            stays[:] = False
+            stays[_winners(index, value)] = True
+        out[stays] = plane[index[stays]]
+    return _fill(empty_like(gradient, offsets.shape, pooling.axes), gathered.reshape(offsets.shape))
+
+
+def _winners(index: npt.NDArray[np.int64], value: npt.NDArray[Any]) -> list[int]:
+    """Of the values that point at one cell, the largest: the first of equals, the last NaN."""
+    winners: dict[int, int] = {}
+    for i, cell in enumerate(index.tolist()):
+        best = winners.get(cell)
+        if best is None or value[i] > value[best] or value[i] != value[i]:
+            winners[cell] = i
+    return list(winners.values())
+
+
+def check_pooled(op: str, x: Tensor, pooling: Pooling) -> tuple[int, ...]:
+    """Returns the windows along each axis; raises what csrc/pooling_checks.h raises."""
+    _check_dims(op, x, pooling.axes)
+    return pooling.output_size(op, x.shape[-pooling.axes :])
+
+
+def _check_dims(op: str, x: Tensor, axes: int) -> None:
+    if x.dim() not in (axes + 1, axes + 2):
+        raise ValueError(
+            f"{op}: input must be {axes + 1}-D or {axes + 2}-D, "
+            f"got {x.dim()}-D of size {list(x.shape)}"
+        )
+
+
+def check_unpooled(
+    op: str,
+    y: Tensor,
+    offsets: Tensor,
+    pooling: Pooling,
+    input_size: Sequence[int],
+    overlap: int,
+) -> None:
+    """Raises what csrc/pooling_checks.h raises."""
+    axes = pooling.axes
+    windows = pooling.output_size(op, input_size)
+    _check_dims(op, y, axes)
+    if offsets.dtype != pooling.offsets_dtype:
+        raise ValueError(
+            f"{op}: switches of windows of {pooling.taps} cells must be {pooling.offsets_dtype}, "
+            f"got {offsets.dtype}"
+        )
+    if offsets.device != y.device:
+        raise ValueError(
+            f"{op}: switches must be on the input's device, got input={y.device}, "
+            f"switches={offsets.device}"
+        )
+    if offsets.shape != y.shape:
+        raise ValueError(
+            f"{op}: switches must have the input's size, got input={list(y.shape)}, "
+            f"switches={list(offsets.shape)}"
+        )
+    if tuple(y.shape[-axes:]) != windows:
+        raise ValueError(
+            f"{op}: this pooling gives an output of {list(windows)}, "
+            f"got an input of {list(y.shape)}"
+        )
+    if not OVERLAP_LAST <= overlap <= OVERLAP_MAX:
+        raise ValueError(f"{op}: overlap must be 0 (last), 1 (sum) or 2 (max), got {overlap}")
+
+
+def check_unpooled_backward(
+    op: str,
+    gradient: Tensor,
+    y: Tensor | None,
+    offsets: Tensor,
+    pooling: Pooling,
+    overlap: int,
+) -> None:
+    """Raises what csrc/pooling_tensors.h raises."""
+    windows = check_pooled(op, gradient, pooling)
+    like_y = gradient.new_empty((*gradient.shape[: -pooling.axes], *windows))
+    check_unpooled(op, like_y, offsets, pooling, gradient.shape[-pooling.axes :], overlap)
+    if overlap == OVERLAP_MAX and (
+        y is None
+        or y.shape != offsets.shape
+        or y.dtype != gradient.dtype
+        or y.device != gradient.device
+    ):
+        raise ValueError(f"{op}: overlap=2 (max) needs y, of the gradient's dtype and device")
+
+
+def _pooling(
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil_mode: bool,
+) -> Pooling:
+    return Pooling(
+        tuple(kernel_size), tuple(stride), tuple(padding), tuple(dilation), bool(ceil_mode)
+    )
+
+
+def _indices(
+    op: str, offsets: Tensor, pooling: Pooling, input_size: Sequence[int], validate: bool
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Per plane: the flat cell of each switch, and whether it is one."""
+    cpu = offsets.cpu().contiguous()
+    # As int32: 256 taps are more than uint8 holds.
+    points = (cpu >= 0) & (cpu.int() < pooling.taps)
+    for cells, place in zip(input_size, pooling.coordinates(cpu), strict=True):
+        points &= (place >= 0) & (place < cells)
+    if validate and not points.all():
+        first = int((~points).flatten().nonzero()[0])
+        windows = int(np.prod(offsets.shape[-pooling.axes :]))
+        raise ValueError(
+            f"{op}: a switch must stand for a cell of the input, got "
+            f"{int(cpu.flatten()[first])} in window {first % windows} of a plane, "
+            f"where windows have {pooling.taps} cells"
+        )
+    indices = pooling.flat_indices(torch.where(points, cpu, 0), input_size)
+    indices = torch.where(points, indices, 0)
+    planes = int(np.prod(offsets.shape[: -pooling.axes]))
+    shape = (planes, int(np.prod(offsets.shape[-pooling.axes :])))
+    return indices.reshape(shape).numpy(), points.reshape(shape).numpy()
+
+
+def numpy_of(x: Tensor) -> npt.NDArray[Any]:
+    """The values, on the host; 16-bit ones in float32, which holds them exactly."""
+    x = x.detach().cpu().resolve_neg()
+    return (x.float() if x.dtype in (torch.bfloat16, torch.float16) else x).contiguous().numpy()
+
+
+def empty_like(x: Tensor, sizes: Sequence[int], axes: int) -> Tensor:
+    """Of other sizes, in the memory format that the output of ``nn.MaxPool*d`` has."""
+    is_batched_image = axes > 1 and x.dim() == axes + 2
+    memory_format = suggest_memory_format(x) if is_batched_image else torch.contiguous_format
+    return torch.empty(tuple(sizes), dtype=x.dtype, device=x.device, memory_format=memory_format)
+
+
+def _fill(tensor: Tensor, values: npt.NDArray[Any]) -> Tensor:
+    return tensor.copy_(torch.from_numpy(values))

@@ -1,0 +1,6 @@
+"""Counts as a table, a data frame, a picture and a file."""
+
+from .merge_files import merge_files
+from .report import Report, Row
+
+__all__ = ["Report", "Row", "merge_files"]

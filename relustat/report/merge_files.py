@@ -1,0 +1,61 @@
+"""Files of counts added up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from relustat.stats import npz
+from relustat.stats.relu_stats import ReLUStats
+from relustat.stats.same_layout import check_alike
+
+from .report import Report
+
+
+def merge_files(paths: Sequence[str | os.PathLike[str]]) -> Report:
+    """The sum, by call site, of files that ``Report.save`` or ``ReLUStats.save`` wrote.
+
+    Args:
+        paths: each file once. Those without call sites add nothing.
+
+    Returns:
+        A report; of files of ``ReLUStats.save``, ``save`` writes such a file again.
+
+    Raises:
+        OSError: if a file cannot be read.
+        ValueError: if one is no file of statistics, is given twice, or has other call sites or
+            bins than the others.
+
+    Example:
+        >>> import pathlib, tempfile, torch, relustat
+        >>> _, stats = relustat.functional.relu_stats(torch.tensor([[-1.0, 2.0]]))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     paths = [pathlib.Path(folder) / name for name in ("rank0.npz", "rank1.npz")]
+        ...     for path in paths:
+        ...         relustat.Report({"fc.relu": stats}).save(path)
+        ...     relustat.report.merge_files.merge_files(paths).stats["fc.relu"].zeros
+        2
+    """
+    files: dict[Path, dict[str, ReLUStats]] = {}
+    for path in map(Path, paths):
+        if any(path.samefile(other) for other in files):
+            raise ValueError(f"merge: each file must be given once, got {path} twice")
+        states = npz.load(path)
+        try:
+            files[path] = {site: ReLUStats.from_dict(state) for site, state in states.items()}
+        except ValueError as error:
+            raise ValueError(f"merge: {path} must hold what relustat wrote ({error})") from error
+    check_alike(
+        "merge",
+        "files",
+        {
+            str(path): {site: stats.bins for site, stats in sites.items()}
+            for path, sites in files.items()
+        },
+    )
+    merged: dict[str, ReLUStats] = {}
+    for sites in files.values():
+        for site, stats in sites.items():
+            merged[site] = merged[site] + stats if site in merged else stats
+    return Report(merged)

@@ -1,0 +1,154 @@
+"""Pictures of statistics, with matplotlib."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from relustat._optional import import_optional
+from relustat.history.series import CountsByEpoch
+from relustat.stats.bins import LinearBins
+from relustat.stats.histogram import Histogram
+from relustat.stats.relu_stats import ReLUStats
+
+from .sparkline import central_range
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_PASSED, _ZEROED = "#1f77b4", "#c7c7c7"
+_DIED, _REVIVED = "#d62728", "#2ca02c"
+_SLICES = 100
+
+
+def histogram_grid(stats: Mapping[str, ReLUStats], columns: int = 4) -> Figure:
+    """One panel for each call site: its inputs' histogram, normalised to unit area.
+
+    Inputs that the ReLU sets to zero are grey. The x-range holds the central 99.8 %; counts that
+    were kept in other bins (logarithmic ones) are interpolated to 100 equal slices of it, while
+    the share of zeros in the title is exact.
+
+    Args:
+        stats: statistics by call-site name.
+        columns: panels in a row.
+
+    Raises:
+        ImportError: if matplotlib is missing.
+    """
+    figure_module = import_optional("matplotlib.figure", "plot", "plotting")
+    columns = max(1, min(columns, len(stats)))
+    rows = max(1, math.ceil(len(stats) / columns))
+    # Not pyplot's: nothing to close, and no screen needed.
+    figure: Figure = figure_module.Figure(figsize=(3.1 * columns, 2.2 * rows), layout="constrained")
+    for index, (name, site) in enumerate(stats.items()):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        axes.set_title(f"{name}: {100 * site.zero_fraction:.1f} % zero", fontsize=9)
+        _draw(axes, site.histogram if site.bins is not None else None)
+    figure.supxlabel("input of the ReLU; grey: set to zero", fontsize=8)
+    return figure
+
+
+def history_grid(history: CountsByEpoch, columns: int = 4) -> Figure:
+    """One panel for each call site: its zeros and its dead units by epoch, both as shares.
+
+    Above them, marks at the epochs in which units died or were revived, however few.
+
+    Args:
+        history: what was counted.
+        columns: panels in a row.
+
+    Raises:
+        ImportError: if matplotlib is missing.
+    """
+    figure_module = import_optional("matplotlib.figure", "plot", "plotting")
+    sites = history.call_sites
+    columns = max(1, min(columns, len(sites)))
+    rows = max(1, math.ceil(len(sites) / columns))
+    figure: Figure = figure_module.Figure(
+        figsize=(3.1 * columns, 1.5 * rows + 0.5), layout="constrained"
+    )
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for index, axes in enumerate(panels):
+        if index >= len(sites):
+            axes.remove()
+            continue
+        _draw_history(axes, history, sites[index])
+        # Also where the last row ends early.
+        axes.tick_params(labelbottom=index + columns >= len(sites))
+    figure.supxlabel("epoch", fontsize=8)
+    if sites:
+        handles, labels = panels[0].get_legend_handles_labels()
+        ncols = 4 if columns > 1 else 2
+        figure.legend(
+            handles, labels, loc="outside upper center", ncols=ncols, fontsize=8, frameon=False
+        )
+    return figure
+
+
+def _draw_history(axes: Axes, history: CountsByEpoch, site: str) -> None:
+    widths = history.total(site).widths
+    units = sum(widths)
+    now = sum(len(history.dead_units(site, width)) for width in widths)
+    axes.set_title(f"{site}: {now}/{units} dead", fontsize=8)
+    epochs, zeros = history.trend(site, "zero_fraction")
+    dead = history.trend(site, "dead_units")[1] / units
+    axes.fill_between(epochs, 100 * dead, color=_DIED, alpha=0.25, linewidth=0)
+    for shares, color, label in [
+        (zeros, _PASSED, "zeros, of all outputs"),
+        (dead, _DIED, "dead units, of all units"),
+    ]:
+        axes.plot(epochs, 100 * shares, ".-", color=color, label=label, linewidth=1, markersize=2)
+    for name, marker, height, color in [("deaths", 7, 119, _DIED), ("revivals", 6, 109, _REVIVED)]:
+        at = epochs[history.trend(site, name)[1] > 0]
+        heights = np.full(len(at), height)
+        axes.plot(at, heights, color=color, label=name, marker=marker, markersize=4, linestyle="")
+    axes.set_ylim(-4, 125)
+    axes.set_yticks([0, 50, 100], ["0 %", "50 %", "100 %"])
+    axes.locator_params(axis="x", integer=True, nbins=5, min_n_ticks=1)
+    axes.tick_params(labelsize=7)
+    for side in ("right", "top"):
+        axes.spines[side].set_visible(False)
+
+
+def _draw(axes: Axes, histogram: Histogram | None) -> None:
+    axes.tick_params(labelsize=7)
+    axes.set_yticks([])
+    for side in ("left", "right", "top"):
+        axes.spines[side].set_visible(False)
+    within = central_range(histogram, 0.001) if histogram is not None else None
+    if histogram is None or within is None:
+        text = "no histogram kept" if histogram is None else "all inputs in one bin"
+        axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, fontsize=8)
+        axes.set_xticks([])
+        return
+    low, high = within
+    if isinstance(histogram.bins, LinearBins):
+        first = int(np.searchsorted(histogram.edges, low, side="right")) - 1
+        last = int(np.searchsorted(histogram.edges, high))
+        edges = histogram.edges[first : last + 1]
+        counts = histogram.counts()[first:last]
+    else:
+        edges = _slices(low, high)
+        counts = histogram.counts_between(edges)
+    density = counts / np.diff(edges) / histogram.sum()
+    axes.stairs(density, edges, fill=True, color=_PASSED)
+    below = edges <= 0
+    if below.sum() > 1:
+        axes.stairs(density[: below.sum() - 1], edges[below], fill=True, color=_ZEROED)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(0, None)
+    # Labels of four digits must not touch.
+    axes.locator_params(axis="x", nbins=5)
+    if edges[0] < 0 < edges[-1]:
+        axes.axvline(0, color="black", linewidth=0.6)
+
+
+def _slices(low: float, high: float) -> npt.NDArray[np.float64]:
+    """Some hundred equal slices, 0 among their edges, lest one hold both zeroed and passed."""
+    step = (high - low) / _SLICES
+    return np.float64(step) * np.arange(math.floor(low / step), math.ceil(high / step) + 1)

@@ -1,0 +1,250 @@
+"""A table of call sites that a person wants to read, and the forms in which it is handed on."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from relustat._messages import align, many
+from relustat._optional import import_optional
+from relustat.nn.counting_relu import CountingReLU
+from relustat.stats import npz
+from relustat.stats.relu_stats import ReLUStats
+from relustat.watching.watched_modules import named_modules
+
+from . import plots
+from .sparkline import sparkline
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+# Beyond this share of values outside the bins, quantiles and pictures mislead.
+_MUCH_OUTSIDE = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One call site: what the table shows of it, unformatted.
+
+    ``low``, ``high`` bound all inputs, ``median`` and ``p99`` are quantiles of them; all four are
+    NaN if only zeros were counted. ``death_rate`` is the mean over units of dead calls / calls.
+    """
+
+    call_site: str
+    calls: int
+    elements: int
+    zero_fraction: float
+    units: int
+    dead_units: int
+    always_on_units: int
+    death_rate: float
+    nans: int
+    low: float
+    median: float
+    p99: float
+    high: float
+    histogram: str
+
+    @classmethod
+    def of(cls, call_site: str, stats: ReLUStats) -> Row:
+        low = median = p99 = high = math.nan
+        picture = ""
+        if stats.bins is not None:
+            histogram = stats.histogram
+            low, high = histogram.range
+            median, p99 = histogram.quantile(0.5), histogram.quantile(0.99)
+            picture = sparkline(histogram)
+        by_width = [stats.of_width(width) for width in stats.widths]
+        return cls(
+            call_site=call_site,
+            calls=stats.calls,
+            elements=stats.elements,
+            zero_fraction=stats.zero_fraction,
+            units=sum(stats.widths),
+            dead_units=sum(len(part.dead_units) for part in by_width),
+            always_on_units=sum(len(part.always_on_units) for part in by_width),
+            death_rate=stats.death_rate,
+            nans=stats.nans,
+            low=low,
+            median=median,
+            p99=p99,
+            high=high,
+            histogram=picture,
+        )
+
+    def cells(self) -> list[str]:
+        """What the printed table shows."""
+        return [
+            self.call_site,
+            f"{self.elements:,}",
+            f"{self.zero_fraction:.1%}",
+            f"{self.dead_units}/{self.units}",
+            str(self.always_on_units),
+            f"{self.death_rate:.1%}",
+            *(_short(value) for value in (self.low, self.median, self.p99, self.high)),
+            self.histogram,
+        ]
+
+
+_HEADINGS = (
+    *("call site", "elements", "zero", "dead", "on", "death rate"),
+    *("min", "median", "p99", "max", "inputs"),
+)
+
+
+class Report:
+    """Statistics of all call sites of a model, in the order of execution.
+
+    ``print(report)`` shows a table: for each call site its elements; the share of outputs that are
+    zero; dead units (that gave only zeros), of all units, and units that are always on (that gave
+    none), over everything counted; the death rate (mean over units of the share of calls with only
+    zeros); bounds, median and 99th percentile of the inputs; and their histogram between the
+    percentiles 0.5 and 99.5. Warnings follow.
+
+    Attributes:
+        stats: statistics by call-site name.
+    """
+
+    def __init__(self, stats: Mapping[str, ReLUStats], notes: list[str] | None = None) -> None:
+        self.stats = dict(stats)
+        self._notes = list(notes or [])
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Report:
+        """The report of a model's :class:`relustat.CountingReLU` modules, by their paths.
+
+        Example:
+            >>> import torch, relustat
+            >>> model = relustat.swap(torch.nn.Sequential(torch.nn.ReLU()))
+            >>> _ = model(torch.randn(2, 3))
+            >>> relustat.Report.of(model)
+            <Report of 1 call site; print() shows it>
+        """
+        stats = {
+            path or "relu": module.stats
+            for module, path in named_modules(model)
+            if isinstance(module, CountingReLU)
+        }
+        never = [f"{path}: never called" for path, each in stats.items() if not each.calls]
+        return cls({path: each for path, each in stats.items() if each.calls}, never)
+
+    @property
+    def rows(self) -> list[Row]:
+        """One for each call site."""
+        return [Row.of(name, stats) for name, stats in self.stats.items()]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What deserves a look: dead units, NaNs, values outside the bins, layers never called."""
+        return self._warnings(self.rows)
+
+    def _warnings(self, rows: list[Row]) -> list[str]:
+        found = [] if rows else ["no ReLU was called"]
+        for row in rows:
+            if row.dead_units:
+                found.append(
+                    f"{row.call_site}: {row.dead_units} of {row.units} units gave only zeros "
+                    f"in {many(row.calls, 'call')}"
+                )
+            if row.nans:
+                found.append(f"{row.call_site}: {row.nans:,} of {row.elements:,} inputs were NaN")
+        for name, stats in self.stats.items():
+            if stats.bins is None:
+                continue
+            histogram = stats.histogram
+            outside = (histogram.underflow + histogram.overflow) / max(histogram.sum(), 1)
+            if outside > _MUCH_OUTSIDE:
+                found.append(
+                    f"{name}: {outside:.1%} of the inputs lay outside the bins, "
+                    f"which reach from {stats.bins.edges[0]:g} to {stats.bins.edges[-1]:g}"
+                )
+        return found + self._notes
+
+    def __str__(self) -> str:
+        rows = self.rows
+        table = align([list(_HEADINGS), *(row.cells() for row in rows)]) if rows else []
+        return "\n".join([*table, *(f"! {warning}" for warning in self._warnings(rows))])
+
+    def __repr__(self) -> str:
+        return f"<Report of {many(len(self.stats), 'call site')}; print() shows it>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+    def __rich__(self) -> Any:
+        table_module = import_optional("rich.table", "rich", "a coloured table")
+        text_module = import_optional("rich.text", "rich", "a coloured table")
+        console_module = import_optional("rich.console", "rich", "a coloured table")
+        rows = self.rows
+        table = table_module.Table(box=None, header_style="bold", pad_edge=False)
+        for index, column in enumerate(zip(_HEADINGS, *(row.cells() for row in rows), strict=True)):
+            is_last = index == len(_HEADINGS) - 1
+            # In a narrow terminal the picture is cut; a name or a number never is.
+            table.add_column(
+                column[0],
+                justify="left" if index == 0 or is_last else "right",
+                no_wrap=True,
+                min_width=None if is_last else max(map(len, column)),
+            )
+        for row in rows:
+            style = "red" if row.nans else "yellow" if row.dead_units else ""
+            table.add_row(*(text_module.Text(cell) for cell in row.cells()), style=style)
+        warnings = [text_module.Text(f"! {warning}", "yellow") for warning in self._warnings(rows)]
+        return console_module.Group(*([table] if rows else []), *warnings)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """One row for each call site, indexed by its name."""
+        frame_module = import_optional("pandas", "pandas", "to_pandas")
+        frame: pandas.DataFrame = frame_module.DataFrame(
+            [dataclasses.asdict(row) for row in self.rows],
+            columns=[field.name for field in dataclasses.fields(Row)],
+        ).set_index("call_site")
+        return frame
+
+    def to_dict(self) -> dict[str, Any]:
+        """All counts and warnings as plain numbers, lists and strings, for JSON."""
+        return {
+            "version": npz.VERSION,
+            "call_sites": {name: stats.to_dict() for name, stats in self.stats.items()},
+            "warnings": self.warnings,
+        }
+
+    def plot(self) -> Figure:
+        """A grid of normalised histograms, one for each call site.
+
+        :func:`relustat.report.plots.histogram_grid` says what is drawn.
+
+        Raises:
+            ImportError: if matplotlib is missing.
+        """
+        return plots.histogram_grid(self.stats)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes all counts to an ``.npz`` file, whole or not at all. Warnings are not kept."""
+        npz.save(path, {name: stats.to_dict() for name, stats in self.stats.items()})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Report:
+        """Reads a file that :meth:`save` or :meth:`ReLUStats.save` wrote.
+
+        Raises:
+            ValueError: if it is none, or a newer relustat wrote it.
+        """
+        states = npz.load(path)
+        return cls(
+            {name or Path(path).stem: ReLUStats.from_dict(state) for name, state in states.items()}
+        )
+
+
+def _short(value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.0f}" if 10 <= abs(value) < 1e6 else f"{value:.2g}"

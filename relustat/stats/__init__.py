@@ -1,0 +1,7 @@
+"""What was counted: bins, histograms and statistics. NumPy only; no file here imports torch."""
+
+from .bins import Bins, EdgeBins, LinearBins, LogBins
+from .histogram import Histogram
+from .relu_stats import ReLUStats
+
+__all__ = ["Bins", "EdgeBins", "Histogram", "LinearBins", "LogBins", "ReLUStats"]

@@ -1,0 +1,60 @@
+"""Where each count lies among the words of the counters: csrc/counters.h in Python."""
+
+from __future__ import annotations
+
+import dataclasses
+
+EVERY, TICKS, CALLS, ELEMENTS = range(4)
+
+
+@dataclasses.dataclass(frozen=True)
+class CounterLayout:
+    """The words of one ReLU's counters for inputs with one number of units.
+
+    The words are int64. The first four have fixed positions: ``EVERY`` (count one call in this
+    many; 0 counts none), ``TICKS`` (calls seen while that is not 0), ``CALLS`` and ``ELEMENTS``
+    (counted ones). The zeros of each unit follow, then the dead calls of each unit, then the
+    histograms, [rows, slots].
+
+    Args:
+        units: number of units.
+        rows: 1, or ``units`` if each unit has a histogram of its own.
+        bins: number of bins; 0: only NaNs are counted.
+
+    Example:
+        >>> from relustat.stats.counter_layout import CounterLayout
+        >>> layout = CounterLayout(units=3, rows=1, bins=2)
+        >>> layout.zeros, layout.dead_calls, layout.slots, layout.size
+        (slice(4, 7, None), slice(7, 10, None), 5, 15)
+    """
+
+    units: int
+    rows: int
+    bins: int
+
+    @property
+    def zeros(self) -> slice:
+        return slice(ELEMENTS + 1, ELEMENTS + 1 + self.units)
+
+    @property
+    def dead_calls(self) -> slice:
+        return slice(self.zeros.stop, self.zeros.stop + self.units)
+
+    @property
+    def histograms(self) -> slice:
+        return slice(self.dead_calls.stop, None)
+
+    @property
+    def slots(self) -> int:
+        """See :func:`slot_count`."""
+        return slot_count(self.bins)
+
+    @property
+    def size(self) -> int:
+        """Number of words."""
+        return ELEMENTS + 1 + 2 * self.units + self.rows * self.slots
+
+
+def slot_count(bins: int) -> int:
+    """Words of one histogram: underflow, the bins, overflow, NaN; only NaN without bins."""
+    return 1 if bins == 0 else bins + 3

@@ -1,0 +1,125 @@
+"""Files of statistics: ``.npz`` archives of integers, written whole or not at all.
+
+An archive holds a JSON text ``relustat`` (version, call sites, bins) and one int64 array for each
+count, named ``<call site>/<width>/<count>`` by number. That of a history holds all counts of all
+windows in one array, ``counts``, and their shapes in the text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from relustat._files import replacing
+
+# Raised when an older relustat could no longer read what is written.
+VERSION = 1
+
+_ARRAYS = ("zeros", "dead_calls", "slots")
+_HISTORY_ARRAYS = (*_ARRAYS, "dead_epochs", "deaths", "revivals", "dead")
+
+
+def check_version(name: str, state: dict[str, Any]) -> None:
+    """Raises ValueError unless this relustat can read ``state``."""
+    version = state.get("version") if isinstance(state, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ValueError(f"{name}: must be what relustat wrote, got no version")
+    if version > VERSION:
+        raise ValueError(
+            f"{name}: this relustat reads versions up to {VERSION}, got version {version}; "
+            "update relustat"
+        )
+
+
+def save(path: str | os.PathLike[str], states: dict[str, dict[str, Any]]) -> None:
+    """Writes ``ReLUStats.to_dict()`` of each call site."""
+    arrays: dict[str, Any] = {}
+    sites = []
+    for index, (site, state) in enumerate(states.items()):
+        widths = {}
+        for width, counts in state["widths"].items():
+            for name in _ARRAYS:
+                arrays[f"{index}/{width}/{name}"] = np.array(counts[name], dtype=np.int64)
+            widths[width] = {"calls": counts["calls"], "elements": counts["elements"]}
+        sites.append({"name": site, "bins": state["bins"], "widths": widths})
+    _write(path, {"version": VERSION, "sites": sites}, arrays)
+
+
+def save_history(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
+    """Writes ``History.to_dict()``, which is used up by it."""
+    counts: list[Any] = []
+    for width in _widths_of(state):
+        for name in _HISTORY_ARRAYS:
+            array = np.array(width[name], dtype=np.int64)
+            width[name] = array.shape
+            counts.append(array.ravel())
+    _write(path, state, {"counts": np.concatenate([np.zeros(0, np.int64), *counts])})
+
+
+def _widths_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for window in state["windows"]:
+        for site in window["call_sites"].values():
+            yield from site["widths"].values()
+
+
+def _write(path: str | os.PathLike[str], described: dict[str, Any], arrays: dict[str, Any]) -> None:
+    with replacing(path) as file:
+        np.savez_compressed(file, relustat=np.array(json.dumps(described)), **arrays)
+
+
+def load(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
+    """Reads what :func:`save` wrote.
+
+    Raises:
+        ValueError: if it is no such file, or a newer relustat wrote it.
+    """
+    with _reading(path, "stats") as (described, archive):
+        if "windows" in described:
+            windows = len(described["windows"])
+            raise ValueError(f"got a history of {windows} windows; History.load reads it")
+        states = {}
+        for index, site in enumerate(described["sites"]):
+            for width, counts in site["widths"].items():
+                for name in _ARRAYS:
+                    counts[name] = archive[f"{index}/{width}/{name}"]
+            states[site["name"]] = {
+                "version": described["version"],
+                "bins": site["bins"],
+                "widths": site["widths"],
+            }
+        return states
+
+
+def load_history(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Reads what :func:`save_history` wrote; errors are those of :func:`load`."""
+    with _reading(path, "history") as (state, archive):
+        if "sites" in state:
+            sites = len(state["sites"])
+            raise ValueError(f"got statistics of {sites} call sites; Report.load reads them")
+        counts, at = archive["counts"], 0
+        for width in _widths_of(state):
+            for name in _HISTORY_ARRAYS:
+                shape = width[name]
+                width[name] = counts[at : at + math.prod(shape)].reshape(shape)
+                at += math.prod(shape)
+        return state
+
+
+@contextlib.contextmanager
+def _reading(path: str | os.PathLike[str], kind: str) -> Iterator[tuple[dict[str, Any], Any]]:
+    """The JSON text and the archive."""
+    with open(path, "rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                described = json.loads(str(archive["relustat"]))
+                check_version("load", described)
+                yield described, archive
+        # A damaged archive makes zipfile, zlib, json and NumPy raise whatever they like.
+        except Exception as error:
+            raise ValueError(f"load: {path} must be a relustat {kind} file ({error})") from error

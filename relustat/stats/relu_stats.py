@@ -1,0 +1,361 @@
+"""What ReLUs counted: immutable integers, and the rates derived from them."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from relustat._checks import as_integer
+
+from . import npz
+from .bins import Bins, bins_from_dict
+from .counter_layout import slot_count
+from .histogram import Counts, Histogram
+from .unit_counts import WidthCounts
+
+
+class ReLUStats:
+    """What one ReLU counted, up to the moment it was asked.
+
+    All counts are exact integers, so ``a + b`` merges batches, ranks, machines and files in any
+    order with the same result. Rates, quantiles and moments are derived from them.
+
+    A ReLU that is used at several places of a model sees inputs of several widths (numbers of
+    units). Totals cover them all; what is said of single units is kept apart by width, and asked
+    for with :meth:`of_width`.
+
+    Attributes:
+        bins: where the histogram's bins lie; None if only zeros were counted.
+        by_width: the counts by number of units, read-only.
+        reduction: the name of the :func:`relustat.distributed.all_reduce` that these are a result
+            of; empty if they are none.
+
+    Example:
+        >>> import torch, relustat
+        >>> relu = relustat.CountingReLU()
+        >>> _ = relu(torch.tensor([[-1.0, 2.0], [-3.0, -4.0]]))
+        >>> relu.stats.zeros, relu.stats.unit_zeros.tolist(), relu.stats.dead_units.tolist()
+        (3, [2, 1], [0])
+    """
+
+    __slots__ = ("bins", "by_width", "reduction")
+
+    bins: Bins | None
+    by_width: Mapping[int, WidthCounts]
+    reduction: str
+
+    def __init__(
+        self, bins: Bins | None, by_width: Mapping[int, WidthCounts], reduction: str = ""
+    ) -> None:
+        slots = slot_count(len(bins) if bins is not None else 0)
+        for width, counts in by_width.items():
+            if counts.calls < 1:
+                raise ValueError(f"ReLUStats: width {width} must have calls, got {counts.calls}")
+            if len(counts.zeros) != width or counts.slots.shape[1] != slots:
+                raise ValueError(
+                    f"ReLUStats: width {width} with {slots} histogram slots must have counts of "
+                    f"that size, got {len(counts.zeros)} units and {counts.slots.shape[1]} slots"
+                )
+        object.__setattr__(self, "bins", bins)
+        object.__setattr__(self, "by_width", MappingProxyType(dict(by_width)))
+        object.__setattr__(self, "reduction", reduction)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"ReLUStats is immutable: cannot set {name!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.bins, dict(self.by_width), self.reduction)
+
+    # Totals
+
+    @property
+    def calls(self) -> int:
+        """Calls counted; calls with an empty input are not."""
+        return sum(counts.calls for counts in self.by_width.values())
+
+    @property
+    def elements(self) -> int:
+        """Elements counted, NaNs included."""
+        return sum(counts.elements for counts in self.by_width.values())
+
+    @property
+    def zeros(self) -> int:
+        """Outputs equal to 0: inputs <= 0, -0.0 included, NaN not."""
+        return sum(int(counts.zeros.sum()) for counts in self.by_width.values())
+
+    @property
+    def nans(self) -> int:
+        """NaN inputs."""
+        return sum(int(counts.slots[:, -1].sum()) for counts in self.by_width.values())
+
+    @property
+    def zero_fraction(self) -> float:
+        """``zeros / elements``; NaN if nothing was counted."""
+        return self.zeros / self.elements if self.elements else math.nan
+
+    @property
+    def activation_rate(self) -> float:
+        """Share of outputs above 0, NaNs counted as neither: ``1 - zero_fraction`` without NaNs."""
+        if not self.elements:
+            return math.nan
+        return (self.elements - self.zeros - self.nans) / self.elements
+
+    @property
+    def death_rate(self) -> float:
+        """Mean over units of the share of calls in which all outputs of the unit were 0."""
+        rates = [counts.dead_calls / counts.calls for counts in self.by_width.values()]
+        return float(np.concatenate(rates).mean()) if rates else math.nan
+
+    @property
+    def histogram(self) -> Histogram:
+        """Histogram of all inputs.
+
+        Raises:
+            ValueError: if only zeros were counted (``bins=None``).
+        """
+        bins = self._bins_for("histogram")
+        slots = np.zeros(slot_count(len(bins)), dtype=np.int64)
+        for counts in self.by_width.values():
+            slots += counts.slots.sum(axis=0)
+        return Histogram(
+            bins,
+            slots[1:-2].copy(),
+            underflow=int(slots[0]),
+            overflow=int(slots[-2]),
+            nan=int(slots[-1]),
+        )
+
+    def quantile(self, q: float) -> float:
+        """See :meth:`Histogram.quantile`."""
+        return self.histogram.quantile(q)
+
+    @property
+    def mean(self) -> float:
+        """See :attr:`Histogram.mean`."""
+        return self.histogram.mean
+
+    @property
+    def std(self) -> float:
+        """See :attr:`Histogram.std`."""
+        return self.histogram.std
+
+    # Units
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The numbers of units that inputs had, in the order in which they came."""
+        return tuple(self.by_width)
+
+    def of_width(self, width: int) -> ReLUStats:
+        """The statistics of the inputs with ``width`` units alone.
+
+        Raises:
+            KeyError: if no input had that many units.
+        """
+        if width not in self.by_width:
+            raise KeyError(f"of_width: width must be one of {self.widths}, got {width}")
+        return ReLUStats(self.bins, {width: self.by_width[width]})
+
+    @property
+    def unit_zeros(self) -> Counts:
+        """Zeros of each unit, int64 [units]."""
+        return self._only_width("unit_zeros").zeros
+
+    @property
+    def unit_elements(self) -> Counts:
+        """Elements of each unit, int64 [units]."""
+        counts = self._only_width("unit_elements")
+        units = len(counts.zeros)
+        return np.full(units, counts.elements // units if units else 0, dtype=np.int64)
+
+    @property
+    def unit_dead_calls(self) -> Counts:
+        """Calls in which all outputs of the unit were 0, int64 [units]."""
+        return self._only_width("unit_dead_calls").dead_calls
+
+    @property
+    def dead_units(self) -> Counts:
+        """Indices of the units whose outputs were all 0 since the last reset, int64 [dead]."""
+        return np.nonzero(self.unit_zeros == self.unit_elements)[0].astype(np.int64)
+
+    @property
+    def always_on_units(self) -> Counts:
+        """Indices of the units that gave no 0 since the last reset, int64 [always on]."""
+        return np.nonzero(self.unit_zeros == 0)[0].astype(np.int64)
+
+    @property
+    def unit_histograms(self) -> Counts | None:
+        """Counts of each unit's inputs per bin, int64 [units, n]; None if they were not asked for.
+
+        Flow and NaN are in ``by_width[width].slots``.
+        """
+        counts = self._only_width("unit_histograms")
+        if self.bins is None or counts.slots.shape[0] != len(counts.zeros):
+            return None
+        return counts.slots[:, 1:-2]
+
+    def _only_width(self, name: str) -> WidthCounts:
+        if not self.by_width:
+            return WidthCounts(0, 0, _no_units(), _no_units(), np.zeros((1, 1), dtype=np.int64))
+        if len(self.by_width) > 1:
+            raise ValueError(
+                f"{name}: units are told apart only within one width, got inputs of widths "
+                f"{', '.join(map(str, self.widths))}; ask of_width({self.widths[0]}).{name}"
+            )
+        return next(iter(self.by_width.values()))
+
+    def _bins_for(self, name: str) -> Bins:
+        if self.bins is None:
+            raise ValueError(f"{name}: needs bins, got bins=None, which counts zeros only")
+        return self.bins
+
+    # Merging and storing
+
+    def __add__(self, other: ReLUStats) -> ReLUStats:
+        if not isinstance(other, ReLUStats):
+            return NotImplemented
+        if self.bins != other.bins:
+            raise ValueError(
+                f"ReLUStats: only statistics of equal bins add, got {self.bins} and {other.bins}"
+            )
+        merged = dict(self.by_width)
+        for width, counts in other.by_width.items():
+            merged[width] = merged[width] + counts if width in merged else counts
+        return ReLUStats(self.bins, merged)
+
+    def __radd__(self, other: object) -> ReLUStats:
+        # For sum(), which begins with 0.
+        return self if other == 0 else NotImplemented
+
+    def __sub__(self, other: ReLUStats) -> ReLUStats:
+        """What was counted between two snapshots of one ReLU: ``later - earlier``, exact.
+
+        Widths without calls in between are left out. Per unit the difference has histograms where
+        both have them, as a sum.
+
+        Raises:
+            ValueError: if the bins differ, or ``other`` is no earlier snapshot: a count would
+                become negative.
+
+        Example:
+            >>> import torch, relustat
+            >>> relu = relustat.CountingReLU()
+            >>> _ = relu(torch.tensor([[-1.0, 2.0]]))
+            >>> earlier = relu.stats
+            >>> _ = relu(torch.tensor([[-3.0, -4.0]]))
+            >>> (relu.stats - earlier).unit_zeros.tolist()
+            [1, 1]
+        """
+        if not isinstance(other, ReLUStats):
+            return NotImplemented
+        if self.bins != other.bins:
+            raise ValueError(
+                "ReLUStats: only statistics of equal bins subtract, "
+                f"got {self.bins} and {other.bins}"
+            )
+        left = dict(self.by_width)
+        for width, counts in other.by_width.items():
+            try:
+                left[width] = left[width] - counts
+            except (KeyError, ValueError) as error:
+                raise ValueError(
+                    "ReLUStats: only an earlier snapshot can be subtracted: no count may become "
+                    f"negative, got {self} minus {other}, at width {width}"
+                ) from error
+        return ReLUStats(
+            self.bins, {width: counts for width, counts in left.items() if counts.calls}
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ReLUStats):
+            return NotImplemented
+        return self.bins == other.bins and dict(self.by_width) == dict(other.by_width)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All counts as plain numbers and lists, for JSON."""
+        return {
+            "version": npz.VERSION,
+            "bins": self.bins.to_dict() if self.bins is not None else None,
+            "widths": {
+                str(width): {
+                    "calls": counts.calls,
+                    "elements": counts.elements,
+                    "zeros": counts.zeros.tolist(),
+                    "dead_calls": counts.dead_calls.tolist(),
+                    "slots": counts.slots.tolist(),
+                }
+                for width, counts in sorted(self.by_width.items())
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> ReLUStats:
+        """The statistics whose :meth:`to_dict` this is.
+
+        Raises:
+            ValueError: if it describes none, or a newer relustat wrote it.
+        """
+        npz.check_version("from_dict", state)
+        try:
+            by_width = {
+                int(width): WidthCounts(
+                    calls=as_integer("from_dict: calls", counts["calls"]),
+                    elements=as_integer("from_dict: elements", counts["elements"]),
+                    zeros=_integers(counts["zeros"]),
+                    dead_calls=_integers(counts["dead_calls"]),
+                    slots=_integers(counts["slots"]),
+                )
+                for width, counts in state["widths"].items()
+            }
+            if len(by_width) != len(state["widths"]):
+                raise ValueError(f"each width once, got {list(state['widths'])}")
+            return cls(bins_from_dict(state["bins"]), by_width)
+        except (KeyError, TypeError, AttributeError, LookupError, OverflowError) as error:
+            raise ValueError(f"from_dict: must be what to_dict() returns, got {error!r}") from error
+        except ValueError as error:
+            raise ValueError(f"from_dict: must be what to_dict() returns ({error})") from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the counts to an ``.npz`` file, whole or not at all."""
+        npz.save(path, {"": self.to_dict()})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ReLUStats:
+        """Reads a file that :meth:`save` wrote.
+
+        Raises:
+            ValueError: if it is none, or a newer relustat wrote it.
+        """
+        states = npz.load(path)
+        if list(states) != [""]:
+            raise ValueError(
+                f"load: {path} must hold the statistics of one ReLU, got a report of "
+                f"{len(states)} call sites; Report.load reads it"
+            )
+        return cls.from_dict(states[""])
+
+    def __repr__(self) -> str:
+        if not self.elements:
+            return "ReLUStats(nothing counted)"
+        return (
+            f"ReLUStats(calls={self.calls}, elements={self.elements}, zeros={self.zeros} "
+            f"({self.zero_fraction:.1%}), nans={self.nans}, widths={self.widths})"
+        )
+
+
+def _integers(values: object) -> Counts:
+    array = np.asarray(values)
+    if array.size and array.dtype.kind != "i":
+        raise ValueError(f"counts must be integers below 2**63, got {array.dtype}")
+    return array.astype(np.int64)
+
+
+def _no_units() -> Counts:
+    return np.zeros(0, dtype=np.int64)

@@ -1,0 +1,173 @@
+"""The places of a model at which ReLUs are computed: their names, order and counters."""
+
+from __future__ import annotations
+
+import dataclasses
+import operator
+import threading
+from collections.abc import Callable, Collection
+from typing import NamedTuple, Protocol
+
+import torch
+
+from relustat._dynamo import (
+    ComptimeContext,
+    MadeOnDemand,
+    comptime,
+    no_graph_of_its_own,
+    traced_constant,
+    traced_object,
+)
+from relustat.ops.counters import Counters
+from relustat.stats.relu_stats import ReLUStats
+
+
+class SiteKey(NamedTuple):
+    """A call site: the ``call``-th call, within one forward, of or in the module at ``path``."""
+
+    path: str
+    is_module: bool
+    call: int
+
+
+def site_name(key: SiteKey, taken: Collection[str]) -> str:
+    """The site's name: no other site and no module of the model has it.
+
+    The module's path, or ``<path>.relu`` for a functional call; ``_<call>`` from the second call
+    on. Where a module bears that name already, an underscore is put before the number, or
+    ``functional_`` before ``relu``.
+
+    Args:
+        key: the site.
+        taken: paths of the model's modules.
+    """
+    if key.is_module:
+        base = key.path or "relu"
+    else:
+        prefix = f"{key.path}." if key.path else ""
+        base = f"{prefix}relu"
+        if base in taken:
+            base = f"{prefix}functional_relu"
+    if not key.call:
+        return base
+    separator = "_"
+    while f"{base}{separator}{key.call}" in taken:
+        separator += "_"
+    return f"{base}{separator}{key.call}"
+
+
+@dataclasses.dataclass(eq=False)
+class Site:
+    """A call site, and what it counts."""
+
+    name: str
+    counters: Counters
+
+
+class Forward(Protocol):
+    """What is known of the forward in which a site is met."""
+
+    last_site: str | None
+
+
+@no_graph_of_its_own
+class CallSites:
+    """The call sites of one model, found as they are met.
+
+    Args:
+        paths: of the model's modules.
+        make_counters: called once for each site.
+        order: names of sites in the order of execution, as far as it is known; what becomes known
+            is added. (A graph that was traced for another watch does not tell it again.)
+    """
+
+    def __init__(
+        self, paths: Collection[str], make_counters: Callable[[], Counters], order: list[str]
+    ) -> None:
+        self._taken = frozenset(paths)
+        self._make_counters = make_counters
+        self._sites: dict[SiteKey, Site] = {}
+        self._order = order
+        self._counting = True
+        self._lock = threading.Lock()
+        self._traced = MadeOnDemand(self._show)
+
+    def at(self, key: SiteKey, forward: Forward) -> Site:
+        """The site. A new one takes its place behind the one met before it."""
+        before = forward.last_site
+        if torch.compiler.is_dynamo_compiling():
+            # The number of calls before is no variable of the graph.
+            attribute = _attribute_of(key.path, key.is_module, operator.index(key.call))
+            comptime(_meet_in_trace)
+            site: Site = getattr(self._traced, attribute)
+        else:
+            site = self._sites.get(key) or self._meet(key, before)
+        forward.last_site = site.name
+        return site
+
+    def _meet(self, key: SiteKey, before: str | None) -> Site:
+        with self._lock:
+            site = self._sites.get(key)
+            if site is None:
+                site = Site(site_name(key, self._taken), self._make_counters())
+                site.counters.enabled = self._counting
+                if site.name not in self._order:
+                    place = self._order.index(before) + 1 if before else len(self._order)
+                    self._order.insert(place, site.name)
+                self._sites[key] = site
+            return site
+
+    def _show(self, attribute: str) -> Site:
+        return self._meet(_key_of(attribute), None)
+
+    @property
+    def stats(self) -> dict[str, ReLUStats]:
+        """Statistics of the sites that counted something, in the order of execution."""
+        sites = {site.name: site for site in list(self._sites.values())}
+        found = {name: sites[name].counters.stats for name in list(self._order) if name in sites}
+        return {name: stats for name, stats in found.items() if stats.calls}
+
+    def modules_called(self) -> set[str]:
+        """Paths of the ReLU modules that counted something, or are in a graph."""
+        traced = vars(self._traced)
+        return {
+            key.path
+            for key, site in list(self._sites.items())
+            if key.is_module and (site.counters.stats.calls or _attribute_of(*key) in traced)
+        }
+
+    @property
+    def counting(self) -> bool:
+        """Whether calls are counted. Words on the device: no compiled graph changes with it."""
+        return self._counting
+
+    @counting.setter
+    def counting(self, counting: bool) -> None:
+        with self._lock:
+            self._counting = counting
+            for site in list(self._sites.values()):
+                site.counters.enabled = counting
+
+    def reset(self) -> None:
+        for site in list(self._sites.values()):
+            site.counters.reset()
+
+
+# Names of attributes, which hold no dots, and in which any path can be told from any other.
+
+
+@torch.compiler.assume_constant_result
+def _attribute_of(path: str, is_module: bool, call: int) -> str:
+    return f"{'module' if is_module else 'functional'}_{call}_{path.encode().hex()}"
+
+
+def _key_of(attribute: str) -> SiteKey:
+    kind, call, path = attribute.split("_")
+    return SiteKey(bytes.fromhex(path).decode(), kind == "module", int(call))
+
+
+def _meet_in_trace(context: ComptimeContext) -> None:
+    sites: CallSites = traced_object(context, "self")
+    attribute = traced_constant(context, "attribute")
+    sites._meet(_key_of(attribute), traced_constant(context, "before"))
+    getattr(sites._traced, attribute)

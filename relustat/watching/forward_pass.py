@@ -1,0 +1,212 @@
+"""The forward pass that a thread is in: its modules, and the mode that sees its torch calls.
+
+Everything here runs in eager code and in code that ``torch.compile`` traces, and either may find
+what the other left: a compiled part of a model in an eager one, or eager code between two graphs.
+"""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import sys
+import threading
+from collections.abc import Callable, Iterable, MutableSet
+from types import FrameType
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from relustat._dynamo import keeping_count, no_graph_of_its_own
+from relustat._torch_internals import function_modes, pop_function_mode, push_function_mode
+
+from .call_sites import SiteKey
+from .unit_dims import UnitTracker
+from .watched_modules import Place
+
+_PACKAGE = __name__.partition(".")[0]
+
+OnCall = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+
+
+@no_graph_of_its_own
+class Forward:
+    """One call of a watched module from outside, in one thread.
+
+    Attributes:
+        is_time: whether it is to be counted.
+        calls: how often ReLUs were computed so far, by path of the module, and whether it is one.
+        last_site: name of the call site met last.
+    """
+
+    def __init__(self, mode: CallMode, is_time: bool) -> None:
+        self.mode = mode
+        self.is_time = is_time
+        self.calls: dict[tuple[str, bool], int] = {}
+        self.units = UnitTracker()
+        self.last_site: str | None = None
+        # Each with the frame that called it; None in compiled code, which has none.
+        self._entered: list[tuple[Place, FrameType | None]] = []
+
+    @property
+    def place(self) -> Place:
+        """The innermost module that is being called."""
+        return self._entered[-1][0]
+
+    def next_site(self) -> SiteKey:
+        """The site of a ReLU that is computed now."""
+        path, is_module = self.place.path, self.place.is_relu_module
+        call = self.calls.get((path, is_module), 0)
+        self.calls[path, is_module] = call + 1
+        return SiteKey(path, is_module, call)
+
+    def push(self, place: Place) -> None:
+        frame = None if torch.compiler.is_dynamo_compiling() else _outside_frame()
+        self._entered.append((place, frame))
+
+    def pop(self, place: Place) -> None:
+        """Leaves ``place``, and what was called in it. Does nothing if it was not entered."""
+        if self._entered and self._entered[-1][0] is place:
+            self._entered.pop()
+        elif any(entered is place for entered, _ in self._entered):
+            while self._entered.pop()[0] is not place:
+                pass
+
+    def settle(self) -> bool:
+        """Leaves the modules whose calls an interrupt ended: torch calls no hooks for those.
+
+        Returns:
+            Whether any is left.
+        """
+        if torch.compiler.is_dynamo_compiling():
+            return True
+        running: set[FrameType | None] = {None}
+        # Not this frame: it would hold itself, and with it all tensors of the frames that called
+        # it, until the garbage collector comes.
+        frame = sys._getframe().f_back
+        while frame is not None:
+            running.add(frame)
+            frame = frame.f_back
+        while self._entered and self._entered[-1][1] not in running:
+            self._entered.pop()
+        return bool(self._entered)
+
+    def is_over(self) -> bool:
+        return not self._entered
+
+
+@no_graph_of_its_own
+class Forwards(threading.local):
+    """The forward that this thread is in. A mode is active from its start to its end.
+
+    Wherever an interrupt ends a forward, the next one, or :meth:`abandon`, finds what is left: a
+    forward is noted before its mode is active, and forgotten after.
+
+    Args:
+        on_call: called for each torch call in a forward, in place of it.
+        underway: holds the forwards of all threads, but for those that are compiled whole.
+    """
+
+    def __init__(self, on_call: OnCall, underway: MutableSet[Forward]) -> None:
+        self._on_call = on_call
+        self._underway = underway
+        self._forward: Forward | None = None
+
+    def current(self) -> Forward | None:
+        return self._forward
+
+    def enter(self, place: Place, is_time: bool) -> None:
+        if self._forward is not None and not self._forward.settle():
+            self.abandon()
+        if self._forward is None:
+            forward = Forward(CallMode(self._on_call), is_time)
+            self._forward = forward
+            if not torch.compiler.is_dynamo_compiling():
+                self._underway.add(forward)
+            forward.mode.activate()
+        self._forward.push(place)
+
+    def leave(self, place: Place) -> None:
+        if self._forward is not None:
+            self._forward.pop(place)
+            if self._forward.is_over():
+                self.abandon()
+
+    def abandon(self) -> None:
+        """Ends the forward; also one that was interrupted, whose hooks never came."""
+        forward = self._forward
+        if forward is not None:
+            forward.mode.deactivate()
+            if not torch.compiler.is_dynamo_compiling():
+                self._underway.discard(forward)
+            self._forward = None
+
+
+@no_graph_of_its_own
+class CallMode(TorchFunctionMode):
+    """Hands on each torch call that is made while it is active."""
+
+    def __init__(self, on_call: OnCall) -> None:
+        super().__init__()
+        self._on_call = on_call
+        # Those below it while it is active.
+        self._below: list[TorchFunctionMode] = []
+
+    def activate(self) -> None:
+        if torch.compiler.is_dynamo_compiling():
+            push_function_mode(self)
+            return
+        below = function_modes()
+        _in_one_step(map(self._below.extend, [below]), _pushing([self]))
+
+    def deactivate(self) -> None:
+        """Takes this mode off the stack, on which others may lie above it after an interrupt.
+
+        If another mode's end has taken it off already, in its own place, that one is taken off.
+        """
+        if torch.compiler.is_dynamo_compiling():
+            pop_function_mode()
+            return
+        modes = function_modes()
+        if self in modes:
+            gone: TorchFunctionMode = self
+        else:
+            left = [mode for mode in modes if mode in self._below]
+            gone = left[-1] if left else self
+        kept = [mode for mode in modes if mode is not gone]
+        pops = itertools.starmap(pop_function_mode, [()] * len(modes))
+        _in_one_step(pops, _pushing(kept), map(self._below.__delitem__, [slice(None)]))
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        return keeping_count(self._on_call, func, args, kwargs or {})
+
+
+@no_graph_of_its_own
+def _outside_frame() -> FrameType:
+    """The frame that called into this package."""
+    frame = sys._getframe()
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__package__")):
+        frame = frame.f_back
+    return frame
+
+
+@no_graph_of_its_own
+def _is_ours(package: str | None) -> bool:
+    return package is not None and package.partition(".")[0] == _PACKAGE
+
+
+@no_graph_of_its_own
+def _pushing(modes: list[TorchFunctionMode]) -> Iterable[None]:
+    return map(push_function_mode, modes)
+
+
+@no_graph_of_its_own
+def _in_one_step(*calls: Iterable[object]) -> None:
+    """Makes calls of functions in C: Python looks for interrupts before them and after."""
+    collections.deque(itertools.chain(*calls), maxlen=0)

@@ -1,0 +1,183 @@
+"""What becomes of each torch call of a watched model: ReLUs are counted, all others go on."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from relustat._dynamo import (
+    is_recomputation,
+    keeping_count,
+    no_graph_of_its_own,
+    tag_activation_checkpoint,
+)
+from relustat._torch_internals import (
+    dispatch_mode_depth,
+    pop_function_mode,
+    push_function_mode,
+    unseen_by_dispatch_modes,
+    unseen_by_function_modes,
+)
+from relustat.ops.counting_relu import (
+    counting_relu,
+    describe,
+    is_countable,
+    is_symbolic,
+    keeps_numbers,
+)
+
+from .call_sites import CallSites
+from .forward_pass import Forward, Forwards
+from .relu_calls import ReLUCall, find_relu_call
+from .watched_modules import Place
+
+During = Literal["train", "eval", "all"]
+
+
+@no_graph_of_its_own
+class CallCounter:
+    """Follows a model from hook to hook, and counts the ReLUs among its torch calls.
+
+    Args:
+        sites: where counts go.
+        functional, modules, during: what is counted; see :func:`relustat.watch`.
+        on_last_left: called when nothing is counted any more and no thread is in the model.
+
+    Attributes:
+        uncounted: call sites that could not be counted, and why.
+        seen: paths of the modules in which a ReLU was computed, counted or not.
+        closed: nothing is counted any more.
+    """
+
+    def __init__(
+        self,
+        sites: CallSites,
+        *,
+        functional: bool,
+        modules: bool,
+        during: During,
+        on_last_left: Callable[[], None],
+    ) -> None:
+        if during not in get_args(During):
+            raise ValueError(f"watch: during must be 'train', 'eval' or 'all', got {during!r}")
+        self._sites = sites
+        self._functional = functional
+        self._modules = modules
+        self._during = during
+        # One whose thread has ended in its midst is gone.
+        self._underway: weakref.WeakSet[Forward] = weakref.WeakSet()
+        self._forwards = Forwards(self._call, self._underway)
+        self.uncounted: dict[str, str] = {}
+        self.seen: set[str] = set()
+        self.closed = False
+        self._on_last_left = on_last_left
+
+    def enter(self, place: Place, module: nn.Module) -> None:
+        if not self.closed and not is_recomputation():
+            is_time = self._during == "all" or module.training == (self._during == "train")
+            self._forwards.enter(place, is_time)
+
+    def leave(self, place: Place) -> None:
+        self._forwards.leave(place)
+        if self.closed and not self._underway:
+            self._on_last_left()
+
+    def close(self) -> None:
+        """Counts nothing from now on; forwards of other threads go on to their end.
+
+        Calls ``on_last_left`` when there are none.
+        """
+        self.closed = True
+        self._forwards.abandon()
+        if not self._underway:
+            self._on_last_left()
+
+    def reset(self) -> None:
+        self.uncounted.clear()
+        self.seen.clear()
+
+    def _call(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        forward = self._forwards.current()
+        if forward is None or self.closed or is_recomputation():
+            return function(*args, **kwargs)
+        if function is tag_activation_checkpoint:
+            return _checkpoint_seen_by(forward.mode, *args, **kwargs)
+        call = find_relu_call(function, args, kwargs)
+        if call is not None and forward.settle():
+            output = self._count(forward, call, lambda: _compute(call, function, args, kwargs))
+        else:
+            output = function(*args, **kwargs)
+        forward.units.follow(function, args, kwargs, output)
+        return output
+
+    def _count(self, forward: Forward, call: ReLUCall, compute: Callable[[], Any]) -> Any:
+        key = forward.next_site()
+        is_compiling = torch.compiler.is_dynamo_compiling()
+        if not is_compiling:
+            self.seen.add(key.path)
+        if not (self._modules if key.is_module else self._functional):
+            return compute()
+        site = self._sites.at(key, forward)
+        if not forward.is_time:
+            return compute()
+        x = call.x
+        if not is_countable(x) or not (is_compiling or keeps_numbers(x)):
+            self.uncounted[site.name] = f"its input was {describe(x)}"
+            return compute()
+        counters = site.counters
+        known = forward.units.unit_dim_of(x) if counters.unit_dim == "auto" else None
+        try:
+            counters.units_of(x, known)
+        except IndexError as error:
+            self.uncounted[site.name] = str(error)
+            return compute()
+        # Of no subclass that has its own way with ReLUs; the compiler has taken those apart.
+        is_plain = is_compiling or type(x) in (Tensor, nn.Parameter)
+        # A mode that replays ops, as that of selective checkpointing does, must see those that come
+        # again: in a recomputation nothing is counted.
+        is_recorded = not is_compiling and dispatch_mode_depth() > 0
+        if call.replaceable and is_plain and not is_recorded:
+            return counting_relu(x, counters, inplace=call.inplace, unit_dim=known)
+        if is_compiling or not is_symbolic(x):
+            # Not for other watches and modes to see: they see the call itself.
+            with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
+                counting_relu(x if is_plain else x.as_subclass(Tensor), counters, unit_dim=known)
+        return compute()
+
+
+def _checkpoint_seen_by(
+    mode: TorchFunctionMode, part: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    """Calls a part of the model as the compiler calls it for checkpointing, seen by ``mode``."""
+
+    def seen(*args: Any, **kwargs: Any) -> Any:
+        keeping_count(push_function_mode, mode)
+        result = part(*args, **kwargs)
+        keeping_count(pop_function_mode)
+        return result
+
+    return tag_activation_checkpoint(seen, *args, **kwargs)
+
+
+def _unseen_by_modes() -> contextlib.AbstractContextManager[Any]:
+    if torch.compiler.is_dynamo_compiling():
+        return contextlib.nullcontext()
+    unseen: contextlib.AbstractContextManager[Any] = unseen_by_dispatch_modes()
+    return unseen
+
+
+def _compute(
+    call: ReLUCall, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    if torch.compiler.is_dynamo_compiling():
+        # A graph that holds the function could be counted again when it runs.
+        return call.op(call.x, *call.arguments)
+    return function(*args, **kwargs)

@@ -1,0 +1,293 @@
+"""Counting every ReLU of a model for a while, without changing the model."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from relustat import distributed
+from relustat.history.history import History
+from relustat.ops.counters import Counters, UnitDim
+from relustat.report.report import Report
+from relustat.stats.bins import Bins, LogBins
+from relustat.stats.relu_stats import ReLUStats
+
+from .call_sites import CallSites
+from .relu_counter import CallCounter, During
+from .watched_modules import Places, plain_path, uncompiled
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+    from typing_extensions import Self
+
+# Values are weak too: a model keeps its watch, by its hooks.
+_watches: weakref.WeakKeyDictionary[nn.Module, weakref.ref[Watch]] = weakref.WeakKeyDictionary()
+_watches_lock = threading.Lock()
+
+# The call sites of models that were watched, as they follow upon each other.
+_orders: weakref.WeakKeyDictionary[nn.Module, list[str]] = weakref.WeakKeyDictionary()
+
+
+def watch(
+    model: nn.Module,
+    bins: Bins | None = LogBins(),
+    *,
+    functional: bool = True,
+    modules: bool = True,
+    unit_dim: UnitDim = "auto",
+    unit_histograms: bool = False,
+    every: int = 1,
+    during: During = "all",
+) -> Watch:
+    """Counts every ReLU that ``model`` computes, however it is written, until closed.
+
+    Finds ``nn.ReLU`` modules (in-place ones stay in-place; a module called twice has two call
+    sites), ``F.relu``, ``torch.relu``, ``Tensor.relu`` and their in-place forms, ``clamp(min=0)``,
+    ``clamp_min(0)`` and ``threshold(0, 0)``. Outputs and gradients stay what they were, bit for
+    bit; but PyTorch's transformer layers leave their fused fast path, which hides its ReLUs, for
+    the plain one. Closing removes the hooks, and the model is what it was before.
+
+    Compiled code is counted as well, whether the model was compiled before or is while it is
+    watched. PyTorch's own modules, such as ``nn.Sequential``, are of a subclass meanwhile.
+
+    Args:
+        model: called as usual while it is watched. Calls of its submodules count too, calls of
+            ``model.forward`` do not.
+        bins: where the histograms' bins lie; None: count zeros only.
+        functional: count functional calls.
+        modules: count ``nn.ReLU`` modules.
+        unit_dim: as in :class:`relustat.Counters`; "auto" also knows which layer an input came
+            from: channels for convolutions, pools and norms, the last dimension for linear layers.
+        unit_histograms: one histogram for each unit, instead of one for each call site.
+        every: count each ``every``-th call of a call site, the first included.
+        during: count only calls of a model whose ``training`` is True ("train") or False ("eval").
+
+    Returns:
+        A :class:`Watch`: a context manager, or to be closed with ``close()``.
+
+    Raises:
+        TypeError: if ``model`` is no ``nn.Module``.
+        ValueError: if it is watched already, or an argument is wrong.
+
+    Example:
+        >>> import torch, relustat
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU())
+        >>> with relustat.watch(model) as watch:
+        ...     _ = model(torch.randn(16, 4))
+        >>> {name: stats.elements for name, stats in watch.stats.items()}
+        {'1': 128}
+    """
+    return Watch(
+        model,
+        lambda: Counters(bins, unit_dim=unit_dim, unit_histograms=unit_histograms, every=every),
+        functional=functional,
+        modules=modules,
+        during=during,
+    )
+
+
+def unwatch(model: nn.Module) -> None:
+    """Closes the watch of ``model``, if it has one.
+
+    Example:
+        >>> import torch, relustat
+        >>> model = torch.nn.ReLU()
+        >>> _ = relustat.watch(model)
+        >>> relustat.unwatch(model)
+    """
+    watching = _watch_of(model)
+    if watching is not None:
+        watching.close()
+
+
+def _watch_of(model: nn.Module) -> Watch | None:
+    return _watches.get(uncompiled(model), lambda: None)()
+
+
+class Watch:
+    """What :func:`watch` returns.
+
+    Attributes:
+        history: the epochs noted by :meth:`snapshot`. ``watch.history = History(limit=20)`` begins
+            another one.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        make_counters: Callable[[], Counters],
+        *,
+        functional: bool,
+        modules: bool,
+        during: During,
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"watch: model must be an nn.Module, got {type(model).__name__}")
+        make_counters()  # raises if an argument is wrong
+        paths = {plain_path(path) for path, _ in model.named_modules(remove_duplicate=False)}
+        self.history = History()
+        self._model = model
+        self._modules = modules
+        self._elsewhere: dict[str, ReLUStats] = {}
+        self._at_snapshot: dict[str, ReLUStats] = {}
+        order = _orders.setdefault(uncompiled(model), [])
+        self._sites = CallSites(paths, make_counters, order)
+        self._counter = CallCounter(
+            self._sites,
+            functional=functional,
+            modules=modules,
+            during=during,
+            # By this the model keeps its watch.
+            on_last_left=self._take_hooks_off,
+        )
+        self._places = Places(model, self._counter)
+        self._begin()
+
+    def _begin(self) -> None:
+        model = uncompiled(self._model)
+        before = _watch_of(model)
+        if before is not None and before._counter.closed:
+            before.close()  # an interrupt has kept it from its end
+        with _watches_lock:
+            if _watch_of(model) is not None:
+                raise ValueError(
+                    "watch: a model can be watched once at a time, got a "
+                    f"{type(self._model).__name__} that is watched already; close() that watch, or "
+                    "unwatch(model), first"
+                )
+            _watches[model] = weakref.ref(self)
+        try:
+            self._places.install()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        if self._counter.closed:
+            raise ValueError("watch: a closed watch cannot be entered again; call watch(model)")
+        return self
+
+    def __repr__(self) -> str:
+        state = "closed" if self._counter.closed else "open"
+        return f"<Watch of a {type(uncompiled(self._model)).__name__}, {state}>"
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Takes the hooks off; what was counted stays readable. Closing twice does nothing.
+
+        Where other threads are inside the model, their hooks go when they leave it.
+        """
+        self._counter.close()
+        with _watches_lock:
+            if _watch_of(self._model) is self:
+                del _watches[uncompiled(self._model)]
+
+    def _take_hooks_off(self) -> None:
+        self._places.remove()
+
+    @property
+    def stats(self) -> dict[str, ReLUStats]:
+        """Statistics by call-site name, in the order of execution; a snapshot on the host.
+
+        A module's site is named by its path; its second call within one forward adds ``_1``, its
+        third ``_2``. A functional call in module ``block`` is ``block.relu``, then
+        ``block.relu_1``.
+        """
+        stats = self._sites.stats
+        for name, theirs in self._elsewhere.items():
+            stats[name] = stats[name] + theirs if name in stats else theirs
+        return stats
+
+    def report(self) -> Report:
+        """A table of all call sites, with warnings: ``print(watch.report())``."""
+        uncounted = self._counter.uncounted.items()
+        warnings = [f"{name}: not counted, {reason}" for name, reason in uncounted]
+        warnings += [
+            f"{path}: a TorchScript module; ReLUs inside it are not seen"
+            for path in self._places.opaque_paths()
+        ]
+        called = self._counter.seen | self._sites.modules_called() | self._elsewhere.keys()
+        never = [path for path in self._places.relu_paths() if path not in called]
+        warnings += [f"{path}: never called" for path in never if self._modules]
+        return Report(self.stats, warnings)
+
+    def all_reduce(self, group: ProcessGroup | None = None) -> None:
+        """Adds up the counts of all ranks: :attr:`stats` and :meth:`report` are then of them all.
+
+        All ranks call it together, as often as they like: counts of other ranks are those at the
+        last time, this rank's go on. One exchange of all counts, exact. (The sums are not to be
+        summed again.) See :func:`relustat.distributed.all_reduce` for ``group`` and errors.
+        """
+        own = self._sites.stats
+        total = distributed.all_reduce(own, group)
+        self._elsewhere = {
+            name: stats - own[name] if name in own else stats for name, stats in total.items()
+        }
+
+    def snapshot(self, epoch: int) -> None:
+        """Adds what was counted since the last snapshot to :attr:`history`, as that of an epoch.
+
+        Where several ranks train, call :meth:`all_reduce` before each snapshot, or never.
+
+        Raises:
+            ValueError: if ``epoch`` is no integer above that of the last snapshot.
+
+        Example:
+            >>> import torch, relustat
+            >>> model = torch.nn.ReLU()
+            >>> with relustat.watch(model) as watch:
+            ...     for epoch, shift in enumerate([0.0, -5.0]):
+            ...         _ = model(torch.ones(3, 2) + shift)
+            ...         watch.snapshot(epoch)
+            >>> watch.history.deaths("relu")
+            {1: array([0, 1])}
+        """
+        now, before = self.stats, self._at_snapshot
+        since = {
+            name: stats - before[name] if name in before else stats for name, stats in now.items()
+        }
+        noted = self.history.windows
+        try:
+            self._at_snapshot = now
+            self.history.add(epoch, since)
+        finally:
+            if self.history.windows is noted:
+                self._at_snapshot = before
+
+    def reset(self) -> None:
+        """Sets all counts to 0. The history stays."""
+        self._elsewhere = {}
+        self._at_snapshot = {}
+        self._sites.reset()
+        self._counter.reset()
+
+    def stop(self) -> None:
+        """Counts nothing until :meth:`start`; no compiled code changes with it."""
+        self._sites.counting = False
+
+    def start(self) -> None:
+        """Counts again after :meth:`stop`."""
+        self._sites.counting = True
+
+    @contextlib.contextmanager
+    def pause(self) -> Iterator[None]:
+        """Nothing is counted within ``with watch.pause():``."""
+        before = self._sites.counting
+        try:
+            self.stop()
+            yield
+        finally:
+            self._sites.counting = before
