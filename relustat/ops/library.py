@@ -14,13 +14,8 @@ from relustat import _extension
 
 from . import reference
 from .pool_geometry import Pooling
-from .reference.counting_relu import check, check_activation_hash
-from .reference.max_pool import (
-    check_pooled,
-    check_unpooled,
-    check_unpooled_backward,
-    empty_like,
-)
+from .reference import checks
+from .reference.tensors import empty_like
 
 # The same ops for plain inputs, see csrc/bindings.cpp.
 direct: Any = _extension.load()
@@ -39,25 +34,25 @@ max_unpool_backward: Any = torch.ops.relustat.max_unpool_backward.default
 
 @torch.library.register_fake("relustat::counting_relu")
 def _(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int) -> Tensor:
-    check(x, counters, edges, unit_dim, binning)
+    checks.check_counting_relu(x, counters, edges, unit_dim, binning)
     return torch.relu(x)
 
 
 @torch.library.register_fake("relustat::counting_relu_")
 def _(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int) -> None:
-    check(x, counters, edges, unit_dim, binning)
+    checks.check_counting_relu(x, counters, edges, unit_dim, binning)
 
 
 @torch.library.register_fake("relustat::activation_hash")
 def _(x: Tensor, salt: int) -> Tensor:  # noqa: ARG001
-    check_activation_hash(x)
+    checks.check_activation_hash(x)
     return x.new_empty(x.shape[0], dtype=torch.int64)
 
 
 @torch.library.register_fake("relustat::max_pool")
 def _(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
     pooling = Pooling(*arguments)
-    windows = check_pooled(f"max_pool{pooling.axes}d", x, pooling)
+    windows = checks.check_pooled(f"max_pool{pooling.axes}d", x, pooling)
     y = empty_like(x, (*x.shape[: -pooling.axes], *windows), pooling.axes)
     return y, torch.empty_like(y, dtype=pooling.offsets_dtype)
 
@@ -66,7 +61,7 @@ def _(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
 def _(y: Tensor, offsets: Tensor, input_size: Sequence[int], *arguments: Any) -> Tensor:
     pooling, overlap = Pooling(*arguments[:5]), arguments[5]
     op = f"max_unpool{pooling.axes}d"
-    check_unpooled(op, y, offsets, pooling, input_size, overlap)
+    checks.check_unpooled(op, y, offsets, pooling, input_size, overlap)
     return empty_like(y, (*y.shape[: -pooling.axes], *input_size), pooling.axes)
 
 
@@ -74,7 +69,7 @@ def _(y: Tensor, offsets: Tensor, input_size: Sequence[int], *arguments: Any) ->
 def _(gradient: Tensor, y: Tensor | None, offsets: Tensor, *arguments: Any) -> Tensor:
     pooling, overlap = Pooling(*arguments[:5]), arguments[5]
     op = f"max_unpool{pooling.axes}d's backward"
-    check_unpooled_backward(op, gradient, y, offsets, pooling, overlap)
+    checks.check_unpooled_backward(op, gradient, y, offsets, pooling, overlap)
     return empty_like(gradient, offsets.shape, pooling.axes)
 
 

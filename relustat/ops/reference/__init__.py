@@ -1,6 +1,7 @@
 """The ops in plain torch and NumPy. :mod:`relustat.reference` is the public name."""
 
-from .counting_relu import activation_hash, counting_relu, counting_relu_
+from .activation_hash import activation_hash
+from .counting_relu import counting_relu, counting_relu_
 from .max_pool import max_pool, max_unpool, max_unpool_backward
 
 __all__ = [

@@ -14,10 +14,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from relustat._torch_internals import suggest_memory_format
 from relustat.ops.pool_geometry import Pooling
 
-OVERLAP_LAST, OVERLAP_SUM, OVERLAP_MAX = range(3)
+from .checks import (
+    OVERLAP_LAST,
+    OVERLAP_MAX,
+    OVERLAP_SUM,
+    check_pooled,
+    check_unpooled,
+    check_unpooled_backward,
+)
+from .tensors import empty_like, numpy_of
 
 
 def max_pool(
@@ -136,77 +143,6 @@ def _winners(index: npt.NDArray[np.int64], value: npt.NDArray[Any]) -> list[int]
     return list(winners.values())
 
 
-def check_pooled(op: str, x: Tensor, pooling: Pooling) -> tuple[int, ...]:
-    """Returns the windows along each axis; raises what csrc/pooling_checks.h raises."""
-    _check_dims(op, x, pooling.axes)
-    return pooling.output_size(op, x.shape[-pooling.axes :])
-
-
-def _check_dims(op: str, x: Tensor, axes: int) -> None:
-    if x.dim() not in (axes + 1, axes + 2):
-        raise ValueError(
-            f"{op}: input must be {axes + 1}-D or {axes + 2}-D, "
-            f"got {x.dim()}-D of size {list(x.shape)}"
-        )
-
-
-def check_unpooled(
-    op: str,
-    y: Tensor,
-    offsets: Tensor,
-    pooling: Pooling,
-    input_size: Sequence[int],
-    overlap: int,
-) -> None:
-    """Raises what csrc/pooling_checks.h raises."""
-    axes = pooling.axes
-    windows = pooling.output_size(op, input_size)
-    _check_dims(op, y, axes)
-    if offsets.dtype != pooling.offsets_dtype:
-        raise ValueError(
-            f"{op}: switches of windows of {pooling.taps} cells must be {pooling.offsets_dtype}, "
-            f"got {offsets.dtype}"
-        )
-    if offsets.device != y.device:
-        raise ValueError(
-            f"{op}: switches must be on the input's device, got input={y.device}, "
-            f"switches={offsets.device}"
-        )
-    if offsets.shape != y.shape:
-        raise ValueError(
-            f"{op}: switches must have the input's size, got input={list(y.shape)}, "
-            f"switches={list(offsets.shape)}"
-        )
-    if tuple(y.shape[-axes:]) != windows:
-        raise ValueError(
-            f"{op}: this pooling gives an output of {list(windows)}, "
-            f"got an input of {list(y.shape)}"
-        )
-    if not OVERLAP_LAST <= overlap <= OVERLAP_MAX:
-        raise ValueError(f"{op}: overlap must be 0 (last), 1 (sum) or 2 (max), got {overlap}")
-
-
-def check_unpooled_backward(
-    op: str,
-    gradient: Tensor,
-    y: Tensor | None,
-    offsets: Tensor,
-    pooling: Pooling,
-    overlap: int,
-) -> None:
-    """Raises what csrc/pooling_tensors.h raises."""
-    windows = check_pooled(op, gradient, pooling)
-    like_y = gradient.new_empty((*gradient.shape[: -pooling.axes], *windows))
-    check_unpooled(op, like_y, offsets, pooling, gradient.shape[-pooling.axes :], overlap)
-    if overlap == OVERLAP_MAX and (
-        y is None
-        or y.shape != offsets.shape
-        or y.dtype != gradient.dtype
-        or y.device != gradient.device
-    ):
-        raise ValueError(f"{op}: overlap=2 (max) needs y, of the gradient's dtype and device")
-
-
 def _pooling(
     kernel_size: Sequence[int],
     stride: Sequence[int],
@@ -241,19 +177,6 @@ def _indices(
     planes = int(np.prod(offsets.shape[: -pooling.axes]))
     shape = (planes, int(np.prod(offsets.shape[-pooling.axes :])))
     return indices.reshape(shape).numpy(), points.reshape(shape).numpy()
-
-
-def numpy_of(x: Tensor) -> npt.NDArray[Any]:
-    """The values, on the host; 16-bit ones in float32, which holds them exactly."""
-    x = x.detach().cpu().resolve_neg()
-    return (x.float() if x.dtype in (torch.bfloat16, torch.float16) else x).contiguous().numpy()
-
-
-def empty_like(x: Tensor, sizes: Sequence[int], axes: int) -> Tensor:
-    """Of other sizes, in the memory format that the output of ``nn.MaxPool*d`` has."""
-    is_batched_image = axes > 1 and x.dim() == axes + 2
-    memory_format = suggest_memory_format(x) if is_batched_image else torch.contiguous_format
-    return torch.empty(tuple(sizes), dtype=x.dtype, device=x.device, memory_format=memory_format)
 
 
 def _fill(tensor: Tensor, values: npt.NDArray[Any]) -> Tensor:

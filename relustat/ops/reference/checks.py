@@ -1,0 +1,146 @@
+"""What the ops refuse. Each check raises what its counterpart in csrc raises, in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from relustat.ops.pool_geometry import Pooling
+from relustat.stats.bins import BINNING_LOG, BINNING_NONE, MAX_BINS
+from relustat.stats.counter_layout import CounterLayout
+
+OVERLAP_LAST, OVERLAP_SUM, OVERLAP_MAX = range(3)
+
+
+def check_counting_relu(
+    x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int
+) -> None:
+    """Raises what csrc/checks.h raises."""
+    if not -x.dim() <= unit_dim <= x.dim():
+        raise IndexError(
+            f"counting_relu: unit_dim must be in [{-x.dim()}, {x.dim()}] "
+            f"for a {x.dim()}-D input, got {unit_dim}"
+        )
+    if counters.dtype != torch.int64 or counters.dim() != 1 or not counters.is_contiguous():
+        raise ValueError(
+            "counting_relu: counters must be a contiguous 1-D int64 tensor, "
+            f"got {counters.dim()}-D {counters.dtype}"
+        )
+    if edges.dtype != torch.float32 or edges.dim() != 1 or not edges.is_contiguous():
+        raise ValueError(
+            "counting_relu: edges must be a contiguous 1-D float32 tensor, "
+            f"got {edges.dim()}-D {edges.dtype}"
+        )
+    if counters.device != x.device or edges.device != x.device:
+        raise ValueError(
+            "counting_relu: counters and edges must be on the input's device, "
+            f"got input={x.device}, counters={counters.device}, edges={edges.device}"
+        )
+    if not BINNING_NONE <= binning <= BINNING_LOG:
+        raise ValueError(
+            "counting_relu: binning must be 0 (none), 1 (search), 2 (linear) or 3 (log), "
+            f"got {binning}"
+        )
+    has_bins = binning != BINNING_NONE
+    if (edges.numel() < 2) if has_bins else (edges.numel() > 0):
+        raise ValueError(
+            "counting_relu: edges must hold at least 2 values, or none without binning, "
+            f"got {edges.numel()} with binning={binning}"
+        )
+    bins = edges.numel() - 1 if has_bins else 0
+    if bins > MAX_BINS:
+        raise ValueError(f"counting_relu: there can be at most {MAX_BINS} bins, got {bins}")
+    if binning == BINNING_LOG and (bins < 4 or bins % 2):
+        raise ValueError(
+            f"counting_relu: log bins must be even in number and at least 4, got {bins}"
+        )
+    units = 1 if unit_dim == x.dim() else x.size(unit_dim)
+    shared, apart = (CounterLayout(units, rows, bins).size for rows in (1, units))
+    if counters.numel() != shared and counters.numel() != apart:
+        raise ValueError(
+            f"counting_relu: counters of {units} units and {bins} bins must hold {shared} words, "
+            f"or with a histogram per unit {apart}, got {counters.numel()}"
+        )
+
+
+def check_activation_hash(x: Tensor) -> None:
+    """Raises what csrc/activation_checks.h raises."""
+    if x.dim() == 0:
+        raise ValueError("activation_hash: x must be [samples, ...], got a 0-D tensor")
+    if x.dtype not in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
+        raise TypeError(
+            f"activation_hash: x must be float32, float64, bfloat16 or float16, got {x.dtype}"
+        )
+
+
+def check_pooled(op: str, x: Tensor, pooling: Pooling) -> tuple[int, ...]:
+    """Returns the windows along each axis; raises what csrc/pooling_checks.h raises."""
+    _check_dims(op, x, pooling.axes)
+    return pooling.output_size(op, x.shape[-pooling.axes :])
+
+
+def _check_dims(op: str, x: Tensor, axes: int) -> None:
+    if x.dim() not in (axes + 1, axes + 2):
+        raise ValueError(
+            f"{op}: input must be {axes + 1}-D or {axes + 2}-D, "
+            f"got {x.dim()}-D of size {list(x.shape)}"
+        )
+
+
+def check_unpooled(
+    op: str,
+    y: Tensor,
+    offsets: Tensor,
+    pooling: Pooling,
+    input_size: Sequence[int],
+    overlap: int,
+) -> None:
+    """Raises what csrc/pooling_checks.h raises."""
+    axes = pooling.axes
+    windows = pooling.output_size(op, input_size)
+    _check_dims(op, y, axes)
+    if offsets.dtype != pooling.offsets_dtype:
+        raise ValueError(
+            f"{op}: switches of windows of {pooling.taps} cells must be {pooling.offsets_dtype}, "
+            f"got {offsets.dtype}"
+        )
+    if offsets.device != y.device:
+        raise ValueError(
+            f"{op}: switches must be on the input's device, got input={y.device}, "
+            f"switches={offsets.device}"
+        )
+    if offsets.shape != y.shape:
+        raise ValueError(
+            f"{op}: switches must have the input's size, got input={list(y.shape)}, "
+            f"switches={list(offsets.shape)}"
+        )
+    if tuple(y.shape[-axes:]) != windows:
+        raise ValueError(
+            f"{op}: this pooling gives an output of {list(windows)}, "
+            f"got an input of {list(y.shape)}"
+        )
+    if not OVERLAP_LAST <= overlap <= OVERLAP_MAX:
+        raise ValueError(f"{op}: overlap must be 0 (last), 1 (sum) or 2 (max), got {overlap}")
+
+
+def check_unpooled_backward(
+    op: str,
+    gradient: Tensor,
+    y: Tensor | None,
+    offsets: Tensor,
+    pooling: Pooling,
+    overlap: int,
+) -> None:
+    """Raises what csrc/pooling_tensors.h raises."""
+    windows = check_pooled(op, gradient, pooling)
+    like_y = gradient.new_empty((*gradient.shape[: -pooling.axes], *windows))
+    check_unpooled(op, like_y, offsets, pooling, gradient.shape[-pooling.axes :], overlap)
+    if overlap == OVERLAP_MAX and (
+        y is None
+        or y.shape != offsets.shape
+        or y.dtype != gradient.dtype
+        or y.device != gradient.device
+    ):
+        raise ValueError(f"{op}: overlap=2 (max) needs y, of the gradient's dtype and device")
