@@ -1,6 +1,7 @@
 """The ops as functions: thin, checked, differentiable."""
 
-from .ops.counting_relu import counting_relu, is_countable, relu_stats
+from .ops.counting_relu import counting_relu, relu_stats
+from .ops.inputs import is_countable
 from .ops.max_pool import (
     max_pool1d,
     max_pool2d,

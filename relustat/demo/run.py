@@ -21,7 +21,8 @@ from torch import nn
 from relustat._files import replacing
 from relustat._optional import import_optional
 from relustat.report.plots import histogram_grid
-from relustat.report.report import Report, Row
+from relustat.report.report import Report
+from relustat.report.row import Row
 from relustat.watching.watches import watch
 
 from . import labelled_images

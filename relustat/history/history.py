@@ -13,12 +13,11 @@ import numpy.typing as npt
 
 from relustat._checks import as_integer
 from relustat._messages import many
-from relustat.report import plots
 from relustat.stats import npz
 from relustat.stats.histogram import Counts
 from relustat.stats.relu_stats import ReLUStats
 
-from . import series, table
+from . import plots, series, table
 from .epoch_span import Window, appended
 from .unit_lifetimes import Lives
 

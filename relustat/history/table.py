@@ -10,7 +10,7 @@ import numpy as np
 
 from relustat._messages import align
 from relustat._optional import import_optional
-from relustat.report.report import Row
+from relustat.report.row import Row
 from relustat.report.sparkline import share_line
 
 from .series import CountsByEpoch

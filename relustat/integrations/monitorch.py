@@ -12,7 +12,7 @@ from torch import nn
 
 from relustat._hooks import take_off
 from relustat.analysis.rates.activation_counts import OutputCounts
-from relustat.watching.watched_modules import computes_relu, plain_path
+from relustat.nn.module_paths import computes_relu, plain_path
 
 try:
     from monitorch.gatherer import FeedForwardGatherer  # type: ignore[import-untyped]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from relustat.ops.counting_relu import is_symbolic
+from relustat.ops.inputs import is_symbolic
 from relustat.ops.library import KERNEL_DTYPES
 from relustat.ops.max_pool import (
     OVERLAPS,

@@ -9,15 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from relustat._dynamo import is_exporting, is_transformed
-from relustat._torch_internals import is_traced
 from relustat.stats.bins import Bins, LogBins
 from relustat.stats.relu_stats import ReLUStats
 
 from . import library, reference
 from .counters import Counters, UnitDim
-
-_REFERENCE_DTYPES = frozenset({torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
+from .inputs import describe, is_countable, is_symbolic
 
 
 def counting_relu(
@@ -102,35 +99,3 @@ def relu_stats(
     """
     counters = Counters(bins, unit_dim=unit_dim, unit_histograms=unit_histograms)
     return counting_relu(x, counters), counters.stats
-
-
-def is_countable(x: object) -> bool:
-    """Whether :func:`counting_relu` counts ``x``."""
-    return (
-        isinstance(x, Tensor)
-        and (x.dtype in library.KERNEL_DTYPES or x.dtype in _REFERENCE_DTYPES)
-        and x.layout is torch.strided
-        and not x.is_nested
-    )
-
-
-def is_symbolic(x: Tensor) -> bool:
-    """Whether ``x`` stands for numbers, in a trace or a transform, rather than holding them."""
-    if torch.compiler.is_dynamo_compiling():
-        return bool(is_exporting() or is_transformed())
-    return x.is_meta or not keeps_numbers(x) or is_transformed() or is_traced()
-
-
-def keeps_numbers(x: Tensor) -> bool:
-    """Whether a subclass, if ``x`` is of one, keeps its numbers where a tensor does."""
-    kind = type(x)
-    return kind is Tensor or kind.__torch_dispatch__ is Tensor.__torch_dispatch__
-
-
-def describe(x: object) -> str:
-    """What kind of input this is, for messages."""
-    if not isinstance(x, Tensor):
-        return type(x).__name__
-    if x.is_nested:
-        return f"a nested tensor of {x.dtype}"
-    return f"a {type(x).__name__} of {x.dtype}, {x.layout}"

@@ -1,6 +1,7 @@
 """Counts as a table, a data frame, a picture and a file."""
 
 from .merge_files import merge_files
-from .report import Report, Row
+from .report import Report
+from .row import Row
 
 __all__ = ["Report", "Row", "merge_files"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import html
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,12 +14,12 @@ from torch import nn
 from relustat._messages import align, many
 from relustat._optional import import_optional
 from relustat.nn.counting_relu import CountingReLU
+from relustat.nn.module_paths import named_modules
 from relustat.stats import npz
 from relustat.stats.relu_stats import ReLUStats
-from relustat.watching.watched_modules import named_modules
 
 from . import plots
-from .sparkline import sparkline
+from .row import Row
 
 if TYPE_CHECKING:
     import pandas
@@ -28,70 +27,6 @@ if TYPE_CHECKING:
 
 # Beyond this share of values outside the bins, quantiles and pictures mislead.
 _MUCH_OUTSIDE = 0.01
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One call site: what the table shows of it, unformatted.
-
-    ``low``, ``high`` bound all inputs, ``median`` and ``p99`` are quantiles of them; all four are
-    NaN if only zeros were counted. ``death_rate`` is the mean over units of dead calls / calls.
-    """
-
-    call_site: str
-    calls: int
-    elements: int
-    zero_fraction: float
-    units: int
-    dead_units: int
-    always_on_units: int
-    death_rate: float
-    nans: int
-    low: float
-    median: float
-    p99: float
-    high: float
-    histogram: str
-
-    @classmethod
-    def of(cls, call_site: str, stats: ReLUStats) -> Row:
-        low = median = p99 = high = math.nan
-        picture = ""
-        if stats.bins is not None:
-            histogram = stats.histogram
-            low, high = histogram.range
-            median, p99 = histogram.quantile(0.5), histogram.quantile(0.99)
-            picture = sparkline(histogram)
-        by_width = [stats.of_width(width) for width in stats.widths]
-        return cls(
-            call_site=call_site,
-            calls=stats.calls,
-            elements=stats.elements,
-            zero_fraction=stats.zero_fraction,
-            units=sum(stats.widths),
-            dead_units=sum(len(part.dead_units) for part in by_width),
-            always_on_units=sum(len(part.always_on_units) for part in by_width),
-            death_rate=stats.death_rate,
-            nans=stats.nans,
-            low=low,
-            median=median,
-            p99=p99,
-            high=high,
-            histogram=picture,
-        )
-
-    def cells(self) -> list[str]:
-        """What the printed table shows."""
-        return [
-            self.call_site,
-            f"{self.elements:,}",
-            f"{self.zero_fraction:.1%}",
-            f"{self.dead_units}/{self.units}",
-            str(self.always_on_units),
-            f"{self.death_rate:.1%}",
-            *(_short(value) for value in (self.low, self.median, self.p99, self.high)),
-            self.histogram,
-        ]
 
 
 _HEADINGS = (
@@ -242,9 +177,3 @@ class Report:
         return cls(
             {name or Path(path).stem: ReLUStats.from_dict(state) for name, state in states.items()}
         )
-
-
-def _short(value: float) -> str:
-    if math.isnan(value):
-        return "-"
-    return f"{value:.0f}" if 10 <= abs(value) < 1e6 else f"{value:.2g}"

@@ -24,13 +24,8 @@ from relustat._torch_internals import (
     unseen_by_dispatch_modes,
     unseen_by_function_modes,
 )
-from relustat.ops.counting_relu import (
-    counting_relu,
-    describe,
-    is_countable,
-    is_symbolic,
-    keeps_numbers,
-)
+from relustat.ops.counting_relu import counting_relu
+from relustat.ops.inputs import describe, is_countable, is_symbolic, keeps_numbers
 
 from .call_sites import CallSites
 from .forward_pass import Forward, Forwards

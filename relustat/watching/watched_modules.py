@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import torch
@@ -17,6 +17,7 @@ from relustat._dynamo import (
     watched_class,
 )
 from relustat._hooks import renumber, take_off
+from relustat.nn.module_paths import computes_relu, named_modules, uncompiled
 
 _ATTRIBUTE = "_relustat_places"
 _RELU_MODULES = (nn.ReLU, nn.Threshold)
@@ -140,30 +141,7 @@ class ModuleHook:
             keeping_count(place.visitor.enter, place, module)
 
 
-def named_modules(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
-    """Each module once, with its path."""
-    for path, module in model.named_modules():
-        yield module, plain_path(path)
-
-
-def uncompiled(model: nn.Module) -> nn.Module:
-    """The model that ``torch.compile`` was given."""
-    original = model._modules.get("_orig_mod")
-    return model if original is None else original
-
-
-def plain_path(path: str) -> str:
-    """The path without what ``torch.compile`` puts in."""
-    return ".".join(name for name in path.split(".") if name != "_orig_mod")
-
-
 def _free_key(modules: Iterable[nn.Module]) -> int:
     """A number that no other watch of these modules has; of successive watches the same."""
     taken = {key for module in modules for key in module.__dict__.get(_ATTRIBUTE, {})}
     return next(key for key in itertools.count() if key not in taken)
-
-
-def computes_relu(module: nn.Module) -> bool:
-    if isinstance(module, nn.Threshold):
-        return bool(module.threshold == 0 == module.value)
-    return isinstance(module, nn.ReLU)

@@ -13,6 +13,7 @@ from torch import nn
 
 from relustat import distributed
 from relustat.history.history import History
+from relustat.nn.module_paths import plain_path, uncompiled
 from relustat.ops.counters import Counters, UnitDim
 from relustat.report.report import Report
 from relustat.stats.bins import Bins, LogBins
@@ -20,7 +21,7 @@ from relustat.stats.relu_stats import ReLUStats
 
 from .call_sites import CallSites
 from .relu_counter import CallCounter, During
-from .watched_modules import Places, plain_path, uncompiled
+from .watched_modules import Places
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from relustat._messages import many
 from relustat._torch_internals import foreach_norm
-from relustat.watching import watched_modules
+from relustat.nn.module_paths import named_modules
 
 from . import plot, sound
 
@@ -82,7 +82,7 @@ class GradientNorms:
         # An ordered set: tied parameters come once.
         parameters: dict[nn.Parameter, None] = {}
         starts: list[int] = []
-        for module, path in watched_modules.named_modules(model):
+        for module, path in named_modules(model):
             start = len(parameters)
             own = module.parameters(recurse=False)
             parameters.update({each: None for each in own if each.requires_grad})

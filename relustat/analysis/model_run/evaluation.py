@@ -8,7 +8,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import nn
 
-from relustat.watching.watched_modules import named_modules
+from relustat.nn.module_paths import named_modules
 
 # Whether they drop if they are not told.
 _DROPOUTS = dict.fromkeys((F.dropout, F.dropout1d, F.dropout2d, F.dropout3d), True)

@@ -16,10 +16,10 @@ from torch.overrides import TorchFunctionMode
 
 from relustat._dynamo import running_eagerly
 from relustat._hooks import forward_hooks
+from relustat.nn.module_paths import computes_relu, named_modules, plain_path, uncompiled
 from relustat.ops.counting_relu import counting_relu
 from relustat.watching.call_sites import SiteKey, site_name
 from relustat.watching.relu_calls import ReLUCall, find_relu_call
-from relustat.watching.watched_modules import computes_relu, named_modules, plain_path, uncompiled
 
 from .evaluation import check_drops_nothing, check_is_evaluated
 from .origins import Origin, Origins

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from relustat._dynamo import no_graph_of_its_own
 from relustat._hooks import take_off, take_off_gradient
 from relustat._torch_internals import unseen_by_dispatch_modes, unseen_by_function_modes
+from relustat.nn.module_paths import named_modules
 from relustat.ops.counters import Counters, UnitDim
-from relustat.ops.counting_relu import counting_relu, is_countable, is_symbolic, keeps_numbers
+from relustat.ops.counting_relu import counting_relu
+from relustat.ops.inputs import is_countable, is_symbolic, keeps_numbers
 from relustat.watching.relu_counter import During
-from relustat.watching.watched_modules import named_modules
 from relustat.watching.watches import Watch, watch
 
 Kind = Literal["outputs", "gradients"]

@@ -1,0 +1,81 @@
+"""Pictures of a history, with matplotlib."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from relustat._optional import import_optional
+
+from .series import CountsByEpoch
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+_ZEROS, _DIED, _REVIVED = "#1f77b4", "#d62728", "#2ca02c"
+
+
+def history_grid(history: CountsByEpoch, columns: int = 4) -> Figure:
+    """One panel for each call site: its zeros and its dead units by epoch, both as shares.
+
+    Above them, marks at the epochs in which units died or were revived, however few.
+
+    Args:
+        history: what was counted.
+        columns: panels in a row.
+
+    Raises:
+        ImportError: if matplotlib is missing.
+    """
+    figure_module = import_optional("matplotlib.figure", "plot", "plotting")
+    sites = history.call_sites
+    columns = max(1, min(columns, len(sites)))
+    rows = max(1, math.ceil(len(sites) / columns))
+    figure: Figure = figure_module.Figure(
+        figsize=(3.1 * columns, 1.5 * rows + 0.5), layout="constrained"
+    )
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for index, axes in enumerate(panels):
+        if index >= len(sites):
+            axes.remove()
+            continue
+        _draw_history(axes, history, sites[index])
+        # Also where the last row ends early.
+        axes.tick_params(labelbottom=index + columns >= len(sites))
+    figure.supxlabel("epoch", fontsize=8)
+    if sites:
+        handles, labels = panels[0].get_legend_handles_labels()
+        ncols = 4 if columns > 1 else 2
+        figure.legend(
+            handles, labels, loc="outside upper center", ncols=ncols, fontsize=8, frameon=False
+        )
+    return figure
+
+
+def _draw_history(axes: Axes, history: CountsByEpoch, site: str) -> None:
+    widths = history.total(site).widths
+    units = sum(widths)
+    now = sum(len(history.dead_units(site, width)) for width in widths)
+    axes.set_title(f"{site}: {now}/{units} dead", fontsize=8)
+    epochs, zeros = history.trend(site, "zero_fraction")
+    dead = history.trend(site, "dead_units")[1] / units
+    axes.fill_between(epochs, 100 * dead, color=_DIED, alpha=0.25, linewidth=0)
+    for shares, color, label in [
+        (zeros, _ZEROS, "zeros, of all outputs"),
+        (dead, _DIED, "dead units, of all units"),
+    ]:
+        axes.plot(epochs, 100 * shares, ".-", color=color, label=label, linewidth=1, markersize=2)
+    for name, marker, height, color in [("deaths", 7, 119, _DIED), ("revivals", 6, 109, _REVIVED)]:
+        at = epochs[history.trend(site, name)[1] > 0]
+        heights = np.full(len(at), height)
+        axes.plot(at, heights, color=color, label=name, marker=marker, markersize=4, linestyle="")
+    axes.set_ylim(-4, 125)
+    axes.set_yticks([0, 50, 100], ["0 %", "50 %", "100 %"])
+    axes.locator_params(axis="x", integer=True, nbins=5, min_n_ticks=1)
+    axes.tick_params(labelsize=7)
+    for side in ("right", "top"):
+        axes.spines[side].set_visible(False)

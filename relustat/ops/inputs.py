@@ -1,0 +1,45 @@
+"""What kind of tensor an op is given."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from relustat._dynamo import is_exporting, is_transformed
+from relustat._torch_internals import is_traced
+
+from . import library
+
+_REFERENCE_DTYPES = frozenset({torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
+
+
+def is_countable(x: object) -> bool:
+    """Whether :func:`counting_relu` counts ``x``."""
+    return (
+        isinstance(x, Tensor)
+        and (x.dtype in library.KERNEL_DTYPES or x.dtype in _REFERENCE_DTYPES)
+        and x.layout is torch.strided
+        and not x.is_nested
+    )
+
+
+def is_symbolic(x: Tensor) -> bool:
+    """Whether ``x`` stands for numbers, in a trace or a transform, rather than holding them."""
+    if torch.compiler.is_dynamo_compiling():
+        return bool(is_exporting() or is_transformed())
+    return x.is_meta or not keeps_numbers(x) or is_transformed() or is_traced()
+
+
+def keeps_numbers(x: Tensor) -> bool:
+    """Whether a subclass, if ``x`` is of one, keeps its numbers where a tensor does."""
+    kind = type(x)
+    return kind is Tensor or kind.__torch_dispatch__ is Tensor.__torch_dispatch__
+
+
+def describe(x: object) -> str:
+    """What kind of input this is, for messages."""
+    if not isinstance(x, Tensor):
+        return type(x).__name__
+    if x.is_nested:
+        return f"a nested tensor of {x.dtype}"
+    return f"a {type(x).__name__} of {x.dtype}, {x.layout}"
