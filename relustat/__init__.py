@@ -1,8 +1,7 @@
 """ReLUs that count their zeros and fill histograms of their inputs while they rectify."""
 
-from importlib.metadata import PackageNotFoundError, version
-
 from . import analysis, distributed, functional, reference
+from ._version import __version__ as __version__
 from .history import History
 from .nn import (
     CountingReLU,
@@ -18,12 +17,7 @@ from .nn import (
 from .ops import Counters, Switches
 from .report import Report
 from .stats import Bins, EdgeBins, Histogram, LinearBins, LogBins, ReLUStats
-from .watching.watches import Watch, unwatch, watch
-
-try:
-    __version__ = version("relustat")
-except PackageNotFoundError:
-    __version__ = "0+unknown"
+from .watching import Watch, unwatch, watch
 
 __all__ = [
     "Bins",

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import __version__
 from ._messages import many
+from ._version import __version__
 from .demo import run as demo
 from .ops import library
 from .report.merge_files import merge_files

@@ -1,4 +1,4 @@
-"""No file of the package imports, by whatever way, one that imports it."""
+"""Which files of the package may import which: from layers below only, and never in a circle."""
 
 import ast
 from pathlib import Path
@@ -15,7 +15,8 @@ def modules(package):
         ".".join((root, *path.relative_to(package).with_suffix("").parts)).removesuffix(
             ".__init__"
         ): path
-        for path in package.rglob("*.py")
+        for path in package.rglob("*.py*")
+        if path.suffix in {".py", ".pyi"}
     }
 
 
@@ -23,9 +24,11 @@ def imports(name, path, known):
     """Modules of the package that a file imports: at its top, within functions, for types."""
     here = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            base = here[: len(here) - node.level + 1] + (node.module or "").split(".")
-            source = ".".join(filter(None, base))
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level + 1] if node.level else []
+            source = ".".join([*base, *filter(None, [node.module])])
             for each in node.names:
                 whole = f"{source}.{each.name}"
                 yield whole if whole in known else source
@@ -33,15 +36,7 @@ def imports(name, path, known):
 
 def arrows(package):
     known = modules(package)
-    return {
-        # A sub-package's own files come with it.
-        name: {
-            each
-            for each in imports(name, path, known)
-            if each in known and not f"{name}.".startswith(f"{each}.")
-        }
-        for name, path in known.items()
-    }
+    return {name: set(imports(name, path, known)) & known.keys() for name, path in known.items()}
 
 
 def on_circles(graph):
@@ -59,7 +54,7 @@ def test_a_circle_is_found(tmp_path):
     (package / "__init__.py").write_text("from .cellar import wine\n")
     (package / "cellar.py").write_text("def wine():\n    from . import attic\n")
     (package / "attic.py").write_text("from .stairs import step\n")
-    (package / "stairs.py").write_text("if False:\n    from .cellar import wine\n")
+    (package / "stairs.py").write_text("if False:\n    from house.cellar import wine\n")
     (package / "garden.py").write_text("import os\n")
     circle = {"house.cellar", "house.attic", "house.stairs"}
     assert on_circles(arrows(package)) == {"house", *circle}
@@ -67,8 +62,52 @@ def test_a_circle_is_found(tmp_path):
 
 def test_there_is_no_circle():
     graph = arrows(PACKAGE)
-    assert graph["relustat.watching.watches"] >= {"relustat.distributed", "relustat.history"}
+    assert graph["relustat.watching.watches"] >= {
+        "relustat.distributed",
+        "relustat.history.history",
+    }
     assert on_circles(graph) == set()
+
+
+# From the ground up: a file imports from its own line and from those above it.
+LAYERS = [
+    {"_checks", "_dynamo", "_extension", "_files", "_hooks", "_messages", "_optional"}
+    | {"_torch_internals", "_version", "_C"},
+    {"stats"},
+    {"ops"},
+    {"functional", "reference", "distributed"},
+    {"nn"},
+    {"report"},
+    {"history"},
+    {"watching"},
+    {"analysis"},
+    {"integrations", "demo", "cli", "__main__"},
+]
+
+
+def layer_of(name):
+    """The number of the layer; the package's own file, which imports them all, is above them."""
+    _, *rooms = name.split(".")
+    if not rooms:
+        return len(LAYERS)
+    return next(number for number, layer in enumerate(LAYERS) if rooms[0] in layer)
+
+
+def upward(graph):
+    return [
+        (name, target)
+        for name, targets in graph.items()
+        for target in targets
+        if layer_of(target) > layer_of(name)
+    ]
+
+
+def test_no_import_goes_up():
+    graph = arrows(PACKAGE)
+    assert len(graph) > 80
+    assert upward(graph) == []
+    graph["relustat.stats.bins"].add("relustat.report.row")
+    assert upward(graph) == [("relustat.stats.bins", "relustat.report.row")]
 
 
 def reachable(graph, start):
@@ -91,8 +130,10 @@ def foreign_packages(path):
 
 def test_statistics_need_no_torch():
     files = modules(PACKAGE)
-    found = reachable(arrows(PACKAGE), "relustat.stats.relu_stats")
-    assert found >= {"relustat.stats.bins", "relustat.stats.histogram", "relustat.stats.npz"}
+    graph = arrows(PACKAGE)
+    room = {name for name in files if name.startswith("relustat.stats.")}
+    found = {name for start in room for name in reachable(graph, start)}
+    assert found >= {"relustat.stats.relu_stats", "relustat.stats.npz", "relustat._files"}
     needed = {package for name in found for package in foreign_packages(files[name])}
     assert {"numpy", "json"} <= needed
     assert "torch" not in needed
