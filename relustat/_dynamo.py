@@ -21,15 +21,15 @@ from ._torch_internals import is_in_backward
 
 __all__ = [
     "ComptimeContext",
-    "MadeOnDemand",
+    "TraceTimeAttributes",
     "comptime",
     "is_exporting",
     "is_recomputation",
     "is_transformed",
-    "keeping_count",
-    "made",
+    "with_side_effects_allowed",
+    "trace_time_attribute",
     "mark_static_address",
-    "no_graph_of_its_own",
+    "inline_in_graph",
     "running_eagerly",
     "show_in_place_functions_to_modes",
     "tag_activation_checkpoint",
@@ -41,7 +41,7 @@ __all__ = [
 ClassOrFunction = TypeVar("ClassOrFunction", bound=Callable[..., Any])
 
 
-class MadeOnDemand:
+class TraceTimeAttributes:
     """Attributes that are made when they are first asked for.
 
     Of a dict, the compiler would not see what is added in the midst of a trace. A guard asks like
@@ -66,7 +66,7 @@ class MadeOnDemand:
         return value
 
 
-def made(attributes: MadeOnDemand, name: str) -> Any:
+def trace_time_attribute(attributes: TraceTimeAttributes, name: str) -> Any:
     """``getattr`` in code that is being compiled: the attribute exists before the graph runs."""
     comptime(_make)
     return getattr(attributes, name)
@@ -90,7 +90,7 @@ def traced_constant(context: ComptimeContext, name: str) -> Any:
     return context.get_local(name).as_python_constant()
 
 
-def no_graph_of_its_own(kind: ClassOrFunction) -> ClassOrFunction:
+def inline_in_graph(kind: ClassOrFunction) -> ClassOrFunction:
     """Has a function, or methods, run as they are where a graph would begin with them.
 
     Within a graph they are traced. The compiler would make graphs of hooks and modes that are
@@ -109,7 +109,7 @@ def _skip(code: CodeType) -> None:
             _skip(constant)
 
 
-@no_graph_of_its_own
+@inline_in_graph
 def is_recomputation() -> bool:
     """Whether a backward pass runs: a forward inside one repeats a forward counted before.
 
@@ -118,8 +118,8 @@ def is_recomputation() -> bool:
     return not torch.compiler.is_dynamo_compiling() and is_in_backward()
 
 
-@no_graph_of_its_own
-def keeping_count(function: Callable[..., Any], *arguments: Any) -> Any:
+@inline_in_graph
+def with_side_effects_allowed(function: Callable[..., Any], *arguments: Any) -> Any:
     """Calls a function that keeps count of where we are, also in what is traced for checkpointing.
 
     The compiler forbids side effects there, since eager code has them again in its recomputation.

@@ -15,10 +15,10 @@ import torch.distributed as dist
 from ._messages import named, some
 from .stats.bins import Bins
 from .stats.counter_layout import CALLS, ELEMENTS, CounterLayout
-from .stats.histogram import Counts
+from .stats.histogram import Int64Array
 from .stats.relu_stats import ReLUStats
 from .stats.same_layout import check_alike
-from .stats.unit_counts import WidthCounts
+from .stats.unit_counts import UnitCounts
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -127,7 +127,7 @@ def _all_reduce(stats: Mapping[str, ReLUStats], group: ProcessGroup | None) -> d
     reduced = {}
     for name, site in merged.items():
         by_width = {
-            width: WidthCounts.from_counters(next(sums), width, site.bin_count)
+            width: UnitCounts.from_counters(next(sums), width, site.bin_count)
             for width in site.rows
         }
         reduced[name] = ReLUStats(site.bins, by_width, site.reduced or reduction)
@@ -206,12 +206,12 @@ def _merged(sites: list[_Site]) -> _Site:
     rows: dict[int, int] = {}
     for site in sites:
         for width, theirs in site.rows.items():
-            # As WidthCounts are added: histograms per unit only if all have them.
+            # As UnitCounts are added: histograms per unit only if all have them.
             rows[width] = theirs if rows.get(width, theirs) == theirs else 1
     return _Site(sites[0].bins, rows, sites[0].reduced)
 
 
-def _words(counts: WidthCounts | None, layout: CounterLayout) -> Counts:
+def _words(counts: UnitCounts | None, layout: CounterLayout) -> Int64Array:
     """The counts as counters hold them, int64; all 0 where there are none."""
     words = np.zeros(layout.size, dtype=np.int64)
     if counts is not None:
@@ -222,7 +222,7 @@ def _words(counts: WidthCounts | None, layout: CounterLayout) -> Counts:
     return words
 
 
-def _summed(parts: list[Counts], group: ProcessGroup | None) -> list[Counts]:
+def _summed(parts: list[Int64Array], group: ProcessGroup | None) -> list[Int64Array]:
     """Each part's sum over the ranks, in one exchange of int64 numbers."""
     if not parts:
         return []

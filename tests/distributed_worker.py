@@ -24,7 +24,7 @@ import relustat
 from relustat import Counters, LinearBins, LogBins, ReLUStats
 from relustat.distributed import all_reduce
 from relustat.functional import counting_relu
-from relustat.stats.unit_counts import WidthCounts
+from relustat.stats.unit_counts import UnitCounts
 
 BINS = LinearBins(-2, 2, 8)
 STEPS = 3
@@ -327,7 +327,7 @@ def many_counts():
     rank, stats = dist.get_rank(), {}
     for name, elements in (("int32", 2**30 + rank), ("float32", 2**24 + 1), ("float64", 2**60 + 1)):
         zeros = np.array([elements])
-        counts = WidthCounts(2**31 + 1, elements, zeros, np.array([0]), np.array([[0]]))
+        counts = UnitCounts(2**31 + 1, elements, zeros, np.array([0]), np.array([[0]]))
         stats[name] = ReLUStats(None, {1: counts})
     return numbers(all_reduce(stats))
 

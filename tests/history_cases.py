@@ -62,17 +62,17 @@ class Training:
         return np.array([(x <= 0).all(axis=0) for x in self.inputs[site]])
 
     def assert_counted(self, history, site):
-        """All numbers of all windows, by NumPy alone."""
+        """All numbers of all spans, by NumPy alone."""
         dead = self.dead(site)
         died, revived = dead[1:] & ~dead[:-1], ~dead[1:] & dead[:-1]
         nothing = np.zeros((1, dead.shape[1]), dtype=bool)
         died, revived = np.concatenate([nothing, died]), np.concatenate([nothing, revived])
         deaths, revivals = {}, {}
-        for index, window in enumerate(history.windows):
-            epochs = slice(window.first, window.last + 1)
+        for index, span in enumerate(history.spans):
+            epochs = slice(span.first, span.last + 1)
             x = np.concatenate(self.inputs[site][epochs])
-            stats = window.stats[site]
-            assert stats.calls == window.last - window.first + 1
+            stats = span.stats[site]
+            assert stats.calls == span.last - span.first + 1
             assert stats.unit_zeros.tolist() == (x <= 0).sum(axis=0).tolist()
             assert stats.histogram.counts().tolist() == np.histogram(x, BINS.edges)[0].tolist()
             expected = {
@@ -88,7 +88,7 @@ class Training:
             for changes, changed in ((deaths, died), (revivals, revived)):
                 units = np.flatnonzero(changed[epochs].any(axis=0)).tolist()
                 if units:
-                    changes[window.first] = units
+                    changes[span.first] = units
         assert as_lists(history.deaths(site)) == deaths
         assert as_lists(history.revivals(site)) == revivals
         assert history.dead_units(site).tolist() == np.flatnonzero(dead[-1]).tolist()

@@ -12,7 +12,7 @@ from test_max_pool import nasty
 from relustat import reference
 from relustat.ops import library
 from relustat.ops.max_pool import OVERLAPS
-from relustat.ops.pool_geometry import Pooling
+from relustat.ops.pool_geometry import PoolGeometry
 
 # Sizes and [kernel, stride, padding, dilation, ceil_mode]: the windows that have kernels of their
 # own, in widths that vectors fit and do not; others; more than 256 taps; in one to three axes.
@@ -54,7 +54,7 @@ def each_pooling(dtype):
     """Yields (x, pooling, whether indices are wide) for every size, layout and kind of index."""
     for (size, geometry), channels in itertools.product(POOLINGS, channels_of(dtype)):
         axes = len(size)
-        pooling = Pooling.of("max_pool", axes, *geometry)
+        pooling = PoolGeometry.of("max_pool", axes, *geometry)
         x = nasty((BATCH, channels, *size), dtype)
         for wide in (False, True):
             yield x, pooling, wide
@@ -131,7 +131,7 @@ def test_halves_compare_as_on_the_cpu(dtype):
     pairs = torch.cartesian_prod(special, special).flatten()
     bits = torch.cat([pairs, torch.randint(-0x8000, 0x8000, (200_000,))]).to(torch.int16)
     x = bits.view(dtype).reshape(1, 1, -1)
-    pooling = Pooling.of("max_pool", 1, 2, 2, 0, 1, False)
+    pooling = PoolGeometry.of("max_pool", 1, 2, 2, 0, 1, False)
     y, offsets = library.max_pool(x, *pooling.arguments)
     numbers = [DTYPES.index(dtype), is_wide(offsets), *geometry_numbers(x, pooling, False)]
     buffers = [x, torch.zeros_like(y), torch.full_like(offsets, 77)]

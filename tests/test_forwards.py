@@ -282,7 +282,7 @@ def defined_in(package, source, **names):
 def test_hooks_may_be_called_by_way_of_a_sub_package(monkeypatch):
     source = "def call(function, *arguments): return function(*arguments)"
     call = defined_in("relustat.sub.package", source)["call"]
-    monkeypatch.setattr(watched_modules, "keeping_count", call)
+    monkeypatch.setattr(watched_modules, "with_side_effects_allowed", call)
     model = nn.Sequential(FunctionalReLU(), nn.ReLU())
     with relustat.watch(model) as watch:
         model(torch.randn(2, 3))

@@ -1,4 +1,4 @@
-"""What is read from a history: windows, trends, deaths and revivals."""
+"""What is read from a history: spans, trends, deaths and revivals."""
 
 import copy
 import itertools
@@ -47,8 +47,8 @@ def test_deaths_within_a_window_are_counted_though_its_units_were_not_dead_in_al
     assert history.trend("relu", "revivals")[1].sum() == 20
     assert history.total("relu").dead_units.tolist() == []
     assert {unit for units in history.deaths("relu").values() for unit in units} == {0}
-    dead, windows = history.trend("relu", "dead_units")[1], history.windows
-    lengths = np.array([window.last - window.first + 1 for window in windows])
+    dead, spans = history.trend("relu", "dead_units")[1], history.spans
+    lengths = np.array([span.last - span.first + 1 for span in spans])
     assert dead @ lengths == pytest.approx(20)
 
 
@@ -65,7 +65,7 @@ def test_an_epoch_without_calls_says_nothing():
     history.add(8, {"other": units_of(on), "relu": ReLUStats(BINS, {})})
     assert history.call_sites == ("relu", "other")
     assert history.dead_units("relu").tolist() == [1]
-    assert list(history.windows[-1].stats) == ["other"]
+    assert list(history.spans[-1].stats) == ["other"]
     assert np.isnan(history.trend("other", "mean")[1]).tolist() == [True] * 8 + [False]
 
 
@@ -85,20 +85,20 @@ def test_ten_thousand_epochs(limit):
     assert history.total("a").calls == 10_000
     assert history.trend("a", "deaths")[1].sum() == 3333
     assert history.trend("a", "revivals")[1].sum() == 3333
-    windows = history.windows
-    assert (windows[0].first, windows[-1].last) == (0, 9_999)
-    for before, after in itertools.pairwise(windows):
+    spans = history.spans
+    assert (spans[0].first, spans[-1].last) == (0, 9_999)
+    for before, after in itertools.pairwise(spans):
         assert after.first == before.last + 1
     # The newest stay as they are, and no window is long.
-    assert all(window.first == window.last for window in windows[limit - limit // 2 :])
-    assert max(window.last - window.first for window in windows) <= 4 / limit * 9_999
+    assert all(span.first == span.last for span in spans[limit - limit // 2 :])
+    assert max(span.last - span.first for span in spans) <= 4 / limit * 9_999
 
 
 def test_the_older_pair_that_spans_the_fewest_epochs_is_added_up():
     history, seen = History(limit=4), []
     for epoch in (0, 1, 2, 3, 4, 10, 11, 12):
         history.add(epoch, {"a": units_of([True])})
-        seen.append([(window.first, window.last) for window in history.windows])
+        seen.append([(span.first, span.last) for span in history.spans])
     assert seen[3:] == [
         [(0, 0), (1, 1), (2, 2), (3, 3)],
         [(0, 1), (2, 2), (3, 3), (4, 4)],
@@ -115,7 +115,7 @@ def test_no_window_ever_spans_more_than_its_share():
         history, epoch = History(limit), -50
         for _ in range(400):
             history.add(epoch, one)
-            longest = max(window.last - window.first for window in history.windows)
+            longest = max(span.last - span.first for span in history.spans)
             assert longest <= 4 / limit * (epoch + 50)
             epoch += int(random.integers(1, 5))
 
@@ -142,8 +142,8 @@ def test_a_real_training_is_counted_by_differences():
         history.add(epoch, {"relu": relu.stats - earlier})
         earlier = relu.stats
     assert history.total("relu") == relu.stats
-    for window, stats in zip(history.windows, by_hand, strict=True):
-        counted = window.stats["relu"]
+    for span, stats in zip(history.spans, by_hand, strict=True):
+        counted = span.stats["relu"]
         assert counted.unit_histograms.sum(axis=0).tolist() == stats.histogram.counts().tolist()
         assert counted.unit_zeros.tolist() == stats.unit_zeros.tolist()
         assert counted.histogram == stats.histogram
@@ -206,7 +206,7 @@ def test_bad_limits(limit):
 
 def test_what_is_wrong_is_refused_and_changes_nothing():
     history = history_of([[True, False]] * 8, limit=4)
-    before, windows = copy.deepcopy(history), history.windows
+    before, spans = copy.deepcopy(history), history.spans
     one = units_of([True, False])
     for epoch, stats, message in (
         (7, {"relu": one}, r"History\.add: epochs must increase, got 7 after 7"),
@@ -227,20 +227,20 @@ def test_what_is_wrong_is_refused_and_changes_nothing():
     ):
         with pytest.raises(ValueError, match=message):
             history.add(epoch, stats)
-        assert history.windows is windows
+        assert history.spans is spans
         assert history == before
 
 
 def test_windows_are_immutable():
-    window = history_of([[True]]).windows[0]
+    span = history_of([[True]]).spans[0]
     with pytest.raises(AttributeError):
-        window.first = 3
+        span.first = 3
     with pytest.raises(TypeError):
-        window.stats["x"] = None
+        span.stats["x"] = None
     with pytest.raises(TypeError):
-        window.lives["relu", 1] = None
+        span.lifetimes["relu", 1] = None
     with pytest.raises(ValueError, match="read-only"):
-        window.lives["relu", 1].deaths[0] = 3
+        span.lifetimes["relu", 1].deaths[0] = 3
     given = {"relu": units_of([True])}
     history = History()
     history.add(0, given)

@@ -73,7 +73,7 @@ def test_files_of_another_kind(tmp_path):
     history.save(tmp_path / "history.npz")
     for read in (Report.load, ReLUStats.load):
         with pytest.raises(
-            ValueError, match=r"history\.npz must .*got a history of 3 windows; History\.load reads"
+            ValueError, match=r"history\.npz must .*got a history of 3 spans; History\.load reads"
         ):
             read(tmp_path / "history.npz")
     Report({"a": stats, "b": stats}).save(tmp_path / "report.npz")

@@ -20,9 +20,9 @@ def test_printed_text():
     assert lines[2].split() == ["later", "50.0%", "50.0%", "1/2", "0", "0", "▁"]
     assert lines[2].endswith("   ▁")
     assert len(lines) == 3
-    assert repr(history) == "<History of 4 windows of 2 call sites; print() shows it>"
+    assert repr(history) == "<History of 4 spans of 2 call sites; print() shows it>"
     assert str(History()) == "! no ReLU was called"
-    assert repr(history.windows[0]) == "<Window of epochs 0 to 0, 1 call sites>"
+    assert repr(history.spans[0]) == "<EpochSpan of epochs 0 to 0, 1 call sites>"
 
 
 def test_the_line_has_twelve_points_from_first_to_last():
@@ -41,8 +41,8 @@ def test_pandas():
     assert list(frame.index.names) == ["call_site", "first"]
     assert len(frame) == 2 * len(history)
     linear = frame.loc["linear"]
-    assert linear.index.tolist() == [window.first for window in history.windows]
-    assert linear["last"].tolist() == [window.last for window in history.windows]
+    assert linear.index.tolist() == [span.first for span in history.spans]
+    assert linear["last"].tolist() == [span.last for span in history.spans]
     for name in ("zero_fraction", "death_rate", "dead_units", "deaths", "revivals", "p99"):
         assert linear[name].tolist() == history.trend("linear", name)[1].tolist()
     assert linear["elements"].sum() == history.total("linear").elements

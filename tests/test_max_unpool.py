@@ -13,7 +13,7 @@ from relustat import Switches, reference
 from relustat.functional import max_pool1d, max_pool2d, max_unpool1d, max_unpool2d, max_unpool3d
 from relustat.ops import library
 from relustat.ops.max_pool import OVERLAPS
-from relustat.ops.pool_geometry import Pooling
+from relustat.ops.pool_geometry import PoolGeometry
 
 UNPOOL = {1: max_unpool1d, 2: max_unpool2d, 3: max_unpool3d}
 THEIRS = {1: F.max_unpool1d, 2: F.max_unpool2d, 3: F.max_unpool3d}
@@ -148,7 +148,7 @@ def test_every_16_bit_value_is_kept(device, dtype):
     values = torch.arange(-(2**15), 2**15, device=device).short().view(dtype).view(1, 1, -1)
     switches = Switches(
         torch.zeros(values.shape, dtype=torch.uint8, device=device),
-        Pooling((2,), (2,), (0,), (1,), False),
+        PoolGeometry((2,), (2,), (0,), (1,), False),
         (2 * values.numel(),),
     )
     for overlap in OVERLAPS:

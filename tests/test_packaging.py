@@ -1,20 +1,21 @@
 """What is installed is all that there is."""
 
 import ast
-import pkgutil
 import re
 from pathlib import Path
 
+from setuptools import find_packages
+
 import relustat
 
-PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
+ROOT = Path(__file__).parent.parent
+PACKAGE = Path(relustat.__file__).parent
 
 
-def test_every_package_is_installed():
-    found = ["relustat"]
-    modules = pkgutil.walk_packages(relustat.__path__, "relustat.")
-    found += [module.name for module in modules if module.ispkg]
-    listed = re.search(
-        r"^\[tool\.setuptools\]\npackages = (\[.*?\])", PYPROJECT.read_text(), re.MULTILINE
-    )
-    assert sorted(ast.literal_eval(listed[1])) == sorted(found)
+def test_every_folder_is_installed():
+    settings = (ROOT / "pyproject.toml").read_text()
+    include = re.search(r"packages\.find\]\ninclude = (.*)\nnamespaces = false", settings)[1]
+    found = find_packages(ROOT, include=ast.literal_eval(include))
+    folders = {path.parent.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py")}
+    assert len(folders) > 15
+    assert set(found) == {".".join(folder.parts) for folder in folders}

@@ -36,7 +36,7 @@ class Seeing(TorchFunctionMode):
     ],
 )
 def test_plain(make):
-    assert library.direct.is_plain(make())
+    assert library.without_dispatcher.is_plain(make())
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,14 @@ def test_plain(make):
     ],
 )
 def test_not_plain(make):
-    assert not library.direct.is_plain(make())
+    assert not library.without_dispatcher.is_plain(make())
 
 
 def test_not_plain_where_others_look_on():
     x, answers = torch.ones(2, 3), []
 
     def ask(x):
-        answers.append(library.direct.is_plain(x))
+        answers.append(library.without_dispatcher.is_plain(x))
         return x * 2
 
     with Seeing():
@@ -69,7 +69,7 @@ def test_not_plain_where_others_look_on():
     torch.func.grad(lambda x: ask(x).sum())(x)
     torch.jit.trace(ask, x, check_trace=False)
     assert answers == [False] * 4
-    assert library.direct.is_plain(x)
+    assert library.without_dispatcher.is_plain(x)
 
 
 @pytest.mark.parametrize("inplace", [False, True])

@@ -91,11 +91,11 @@ def test_snapshots_are_of_what_was_counted_in_between(device):
                 model(x)
             watch.snapshot(epoch)
         assert watch.stats == {site: watch.history.total(site) for site in ("1", "3")}
-    assert [window.first for window in watch.history.windows] == [0, 1, 2]
-    for window, xs in zip(watch.history.windows, epochs, strict=True):
+    assert [span.first for span in watch.history.spans] == [0, 1, 2]
+    for span, xs in zip(watch.history.spans, epochs, strict=True):
         inputs = model[0](xs.flatten(0, 1))
-        assert window.stats["1"].calls == len(xs)
-        assert window.stats["1"].unit_zeros.tolist() == (inputs <= 0).sum(0).tolist()
+        assert span.stats["1"].calls == len(xs)
+        assert span.stats["1"].unit_zeros.tolist() == (inputs <= 0).sum(0).tolist()
 
 
 def test_an_epoch_that_is_refused_is_not_lost(device):
@@ -109,7 +109,7 @@ def test_an_epoch_that_is_refused_is_not_lost(device):
             watch.snapshot(5)
         model(x)
         watch.snapshot(6)
-    assert [window.stats["relu"].calls for window in watch.history.windows] == [1, 2]
+    assert [span.stats["relu"].calls for span in watch.history.spans] == [1, 2]
 
 
 def test_reset_begins_anew_and_keeps_the_history(device):

@@ -1,4 +1,4 @@
-"""What ReLUs counted in the course of a training: trends, deaths and revivals."""
+"""The counts of a training, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import numpy.typing as npt
 from relustat._checks import as_integer
 from relustat._messages import many
 from relustat.stats import npz
-from relustat.stats.histogram import Counts
+from relustat.stats.histogram import Int64Array
 from relustat.stats.relu_stats import ReLUStats
 
 from . import plots, series, table
-from .epoch_span import Window, appended
-from .unit_lifetimes import Lives
+from .epoch_span import EpochSpan, appended
+from .unit_lifetimes import UnitLifetimes
 
 if TYPE_CHECKING:
     import pandas
@@ -27,29 +27,30 @@ if TYPE_CHECKING:
 
 
 class History:
-    """What was counted in each epoch of a training: trends, deaths and revivals are read from it.
+    """The counts of each epoch of a training, from which trends, deaths and revivals are read.
 
-    A unit is dead in an epoch if it gave only zeros in all of it. It *dies* in an epoch in which it
-    is dead, if it was not in the epoch before, and is *revived* where the reverse is true; one that
-    is dead from the first epoch on did not die. An epoch in which a call site was not called says
-    nothing of its units: what comes after is compared with what came before.
+    A unit is dead in an epoch if all its outputs in that epoch are 0. It *dies* in an epoch if it
+    is dead in that epoch and was alive in the one before. It is *revived* in an epoch if it is
+    alive and was dead in the one before. A unit that is dead in the first epoch has not died. If a
+    call site is not called in an epoch, that epoch is skipped: the next one is compared with the
+    last epoch that has counts.
 
-    A history is a row of windows. Each epoch that is added is a window of its own; when there would
-    be more than ``limit``, two neighbours are added up: the newest ``limit // 2`` windows stay as
-    they are, and of the older ones it is the pair that spans the fewest epochs. So memory is
-    bounded, and no window spans more than ``4 / limit`` of the epochs. All sums stay exact, those
-    of deaths and revivals too; when something was within its window is no longer known. A window
-    takes 48 bytes for each unit of a call site, and 8 for each bin of its histogram or histograms.
+    A history is a sequence of spans of epochs. Each epoch that is added is a span of its own. When
+    there would be more than ``limit`` spans, two neighbours are added up. The newest ``limit // 2``
+    spans stay as they are; of the older ones, the pair with the fewest epochs is taken. So memory
+    is bounded, and no span holds more than ``4 / limit`` of the epochs. All sums stay exact, also
+    those of deaths and revivals. Only the epoch of an event within its span is lost. A span takes
+    48 bytes for each unit of a call site, and 8 bytes for each bin of its histograms.
 
-    ``print(history)`` shows a line for each call site: its share of zeros in the first window and
-    in the last; its dead units in the last epoch; all deaths and revivals; and a picture of the
-    share of zeros at 12 epochs from the first to the last, all on one scale.
+    ``print(history)`` shows a line for each call site: the share of zeros in the first span and in
+    the last one, the dead units in the last epoch, all deaths and revivals, and the share of zeros
+    at 12 epochs as a picture. All pictures have one scale.
 
     Args:
-        limit: the most windows that are kept, at least 2.
+        limit: the largest number of spans that are kept, at least 2.
 
     Raises:
-        ValueError: if ``limit`` is no such integer.
+        ValueError: if ``limit`` is not an integer of at least 2.
 
     Example:
         >>> import torch
@@ -68,7 +69,7 @@ class History:
         self._limit = as_integer("History: limit", limit)
         if self._limit < 2:
             raise ValueError(f"History: limit must be at least 2, got {limit}")
-        self._windows: tuple[Window, ...] = ()
+        self._spans: tuple[EpochSpan, ...] = ()
 
     def add(self, epoch: int, stats: Mapping[str, ReLUStats]) -> None:
         """Appends what was counted in an epoch, and in no other one.
@@ -81,23 +82,23 @@ class History:
             ValueError: if ``epoch`` is no such integer, ``stats`` no such mapping, or the bins of a
                 call site are not what they were. The history is then as before.
         """
-        window = Window.of_epoch(epoch, stats, self._windows)
-        self._windows = appended(self._windows, window, self._limit)
+        span = EpochSpan.of_epoch(epoch, stats, self._spans)
+        self._spans = appended(self._spans, span, self._limit)
 
     @property
     def limit(self) -> int:
-        """The most windows that are kept."""
+        """The largest number of spans that are kept."""
         return self._limit
 
     @property
-    def windows(self) -> tuple[Window, ...]:
-        """All windows, the oldest first."""
-        return self._windows
+    def spans(self) -> tuple[EpochSpan, ...]:
+        """All spans, the oldest first."""
+        return self._spans
 
     @property
     def call_sites(self) -> tuple[str, ...]:
         """The call sites that were called, in the order in which they came."""
-        return tuple(dict.fromkeys(site for window in self._windows for site in window.stats))
+        return tuple(dict.fromkeys(site for span in self._spans for site in span.stats))
 
     def total(self, site: str) -> ReLUStats:
         """All that was counted at a call site, exact.
@@ -106,20 +107,20 @@ class History:
             KeyError: if it was never called.
         """
         self._check_site("total", site)
-        called = (window.stats[site] for window in self._windows if site in window.stats)
+        called = (span.stats[site] for span in self._spans if site in span.stats)
         return functools.reduce(operator.add, called)
 
-    def trend(self, site: str, name: str) -> tuple[Counts, npt.NDArray[np.float64]]:
-        """A number of a call site, window by window.
+    def trend(self, site: str, name: str) -> tuple[Int64Array, npt.NDArray[np.float64]]:
+        """A number of a call site, span by span.
 
         Args:
             site: name of the call site.
             name: "zero_fraction", "activation_rate", "death_rate"; "mean", "std", "median" or "p99"
-                of the inputs, by their histogram; "dead_units", how many in an epoch, on average;
-                "deaths" or "revivals", how many in the window.
+                of the inputs, by their histogram; "dead_units", the mean number in an epoch;
+                "deaths" or "revivals", the number in the span.
 
         Returns:
-            The windows' first epochs, int64 [windows], and the values, float64 [windows]; NaN where
+            The first epoch of each span, int64 [spans], and the values, float64 [spans]; NaN where
             the call site was not called.
 
         Raises:
@@ -127,10 +128,10 @@ class History:
             ValueError: if there is no such name, or only zeros were counted (``bins=None``).
         """
         self._check_site("trend", site)
-        return series.trend(self._windows, site, name)
+        return series.trend(self._spans, site, name)
 
-    def deaths(self, site: str, width: int | None = None) -> dict[int, Counts]:
-        """Which units died when: indices, int64 [died], by first epoch of the window.
+    def deaths(self, site: str, width: int | None = None) -> dict[int, Int64Array]:
+        """Which units died when: indices, int64 [died], by first epoch of the span.
 
         Args:
             site: name of the call site.
@@ -140,27 +141,31 @@ class History:
             KeyError: if the call site was never called, or no input had ``width`` units.
             ValueError: if ``width`` is None, and inputs had several numbers of units.
         """
-        lives = self._lives("deaths", site, width).items()
-        return {epoch: np.flatnonzero(units.deaths) for epoch, units in lives if units.deaths.any()}
-
-    def revivals(self, site: str, width: int | None = None) -> dict[int, Counts]:
-        """Which units were revived when; arguments and errors are those of :meth:`deaths`."""
-        lives = self._lives("revivals", site, width).items()
+        lifetimes = self._lifetimes("deaths", site, width).items()
         return {
-            epoch: np.flatnonzero(units.revivals) for epoch, units in lives if units.revivals.any()
+            epoch: np.flatnonzero(units.deaths) for epoch, units in lifetimes if units.deaths.any()
         }
 
-    def dead_units(self, site: str, width: int | None = None) -> Counts:
+    def revivals(self, site: str, width: int | None = None) -> dict[int, Int64Array]:
+        """Which units were revived when; arguments and errors are those of :meth:`deaths`."""
+        lifetimes = self._lifetimes("revivals", site, width).items()
+        return {
+            epoch: np.flatnonzero(units.revivals)
+            for epoch, units in lifetimes
+            if units.revivals.any()
+        }
+
+    def dead_units(self, site: str, width: int | None = None) -> Int64Array:
         """Indices of the units dead in the last epoch with such inputs, int64 [dead].
 
         Arguments and errors are those of :meth:`deaths`.
         """
-        *_, last = self._lives("dead_units", site, width).values()
+        *_, last = self._lifetimes("dead_units", site, width).values()
         return np.flatnonzero(last.dead)
 
-    def _lives(self, caller: str, site: str, width: int | None) -> dict[int, Lives]:
+    def _lifetimes(self, caller: str, site: str, width: int | None) -> dict[int, UnitLifetimes]:
         self._check_site(caller, site)
-        return series.lives_of(caller, self._windows, site, width)
+        return series.lifetimes_of(caller, self._spans, site, width)
 
     def _check_site(self, caller: str, site: str) -> None:
         if site not in self.call_sites:
@@ -169,32 +174,32 @@ class History:
     # Handing on
 
     def __len__(self) -> int:
-        return len(self._windows)
+        return len(self._spans)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, History):
             return NotImplemented
-        return (self._limit, self._windows) == (other._limit, other._windows)
+        return (self._limit, self._spans) == (other._limit, other._spans)
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        held = f"{many(len(self), 'window')} of {many(len(self.call_sites), 'call site')}"
+        held = f"{many(len(self), 'span')} of {many(len(self.call_sites), 'call site')}"
         return f"<History of {held}; print() shows it>"
 
     def __str__(self) -> str:
         return table.text(self)
 
     def to_pandas(self) -> pandas.DataFrame:
-        """One row for each call site and window in which it was called, indexed by both.
+        """One row for each call site and each span in which it was called, indexed by both.
 
-        ``frame.loc["relu1"]`` are those of one call site by first epoch: the last epoch, what a
-        report says of the window, deaths and revivals; ``dead_units`` is as in :meth:`trend`.
+        ``frame.loc["relu1"]`` holds the rows of one call site by first epoch. A row has the last
+        epoch, the columns of a report, deaths and revivals; ``dead_units`` is as in :meth:`trend`.
         """
         return table.frame(self)
 
     def plot(self) -> Figure:
-        """A panel for each call site; see :func:`relustat.report.plots.history_grid`.
+        """A panel for each call site; see :func:`relustat.history.plots.history_grid`.
 
         Raises:
             ImportError: if matplotlib is missing.
@@ -203,8 +208,8 @@ class History:
 
     def to_dict(self) -> dict[str, Any]:
         """All counts as plain numbers and lists, for JSON."""
-        windows = [window.to_dict() for window in self._windows]
-        return {"version": npz.VERSION, "limit": self._limit, "windows": windows}
+        spans = [span.to_dict() for span in self._spans]
+        return {"version": npz.VERSION, "limit": self._limit, "windows": spans}
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> History:
@@ -217,9 +222,9 @@ class History:
         try:
             history = cls(state["limit"])
             if len(state["windows"]) > history.limit:
-                raise ValueError(f"at most {history.limit} windows, got {len(state['windows'])}")
-            for window in map(Window.from_dict, state["windows"]):
-                history._windows = appended(history._windows, window, history.limit)
+                raise ValueError(f"at most {history.limit} spans, got {len(state['windows'])}")
+            for span in map(EpochSpan.from_dict, state["windows"]):
+                history._spans = appended(history._spans, span, history.limit)
         except (LookupError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"from_dict: must be what to_dict() returns, got {error!r}") from error
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""What is read from the windows of one call site: numbers by window, and what became of units."""
+"""What is read from the spans of one call site: a number for each span, and lifetimes of units."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from relustat.stats.histogram import Counts
+from relustat.stats.histogram import Int64Array
 from relustat.stats.relu_stats import ReLUStats
 
-from .epoch_span import Window
-from .unit_lifetimes import Lives
+from .epoch_span import EpochSpan
+from .unit_lifetimes import UnitLifetimes
 
 _RATES: dict[str, Callable[[ReLUStats], float]] = {
     "zero_fraction": lambda stats: stats.zero_fraction,
@@ -26,10 +26,10 @@ _RATES: dict[str, Callable[[ReLUStats], float]] = {
 }
 
 # Of the units of one width; those of several add up.
-_UNITS: dict[str, Callable[[Lives], float]] = {
-    "dead_units": lambda lives: int(lives.dead_epochs.sum()) / lives.epochs,
-    "deaths": lambda lives: int(lives.deaths.sum()),
-    "revivals": lambda lives: int(lives.revivals.sum()),
+_UNITS: dict[str, Callable[[UnitLifetimes], float]] = {
+    "dead_units": lambda lifetimes: int(lifetimes.dead_epochs.sum()) / lifetimes.epochs,
+    "deaths": lambda lifetimes: int(lifetimes.deaths.sum()),
+    "revivals": lambda lifetimes: int(lifetimes.revivals.sum()),
 }
 
 
@@ -37,22 +37,22 @@ class CountsByEpoch(Protocol):
     """What tables and pictures read of a :class:`relustat.history.History`."""
 
     @property
-    def windows(self) -> tuple[Window, ...]: ...
+    def spans(self) -> tuple[EpochSpan, ...]: ...
 
     @property
     def call_sites(self) -> tuple[str, ...]: ...
 
     def total(self, site: str) -> ReLUStats: ...
 
-    def trend(self, site: str, name: str) -> tuple[Counts, npt.NDArray[np.float64]]: ...
+    def trend(self, site: str, name: str) -> tuple[Int64Array, npt.NDArray[np.float64]]: ...
 
-    def dead_units(self, site: str, width: int | None = None) -> Counts: ...
+    def dead_units(self, site: str, width: int | None = None) -> Int64Array: ...
 
 
 def trend(
-    windows: Sequence[Window], site: str, name: str
-) -> tuple[Counts, npt.NDArray[np.float64]]:
-    """The windows' first epochs and the values of a name; NaN where the site was not called.
+    spans: Sequence[EpochSpan], site: str, name: str
+) -> tuple[Int64Array, npt.NDArray[np.float64]]:
+    """The first epoch of each span and its value; NaN where the site was not called.
 
     Raises:
         ValueError: if there is no such name, or only zeros were counted.
@@ -60,30 +60,30 @@ def trend(
     if name not in (*_RATES, *_UNITS):
         names = ", ".join((*_RATES, *_UNITS))
         raise ValueError(f"History.trend: name must be one of {names}, got {name!r}")
-    values = np.full(len(windows), math.nan)
-    for index, window in enumerate(windows):
-        if site in window.stats:
-            values[index] = _value(window, site, name)
-    return np.array([window.first for window in windows], dtype=np.int64), values
+    values = np.full(len(spans), math.nan)
+    for index, span in enumerate(spans):
+        if site in span.stats:
+            values[index] = _value(span, site, name)
+    return np.array([span.first for span in spans], dtype=np.int64), values
 
 
-def _value(window: Window, site: str, name: str) -> float:
-    stats = window.stats[site]
+def _value(span: EpochSpan, site: str, name: str) -> float:
+    stats = span.stats[site]
     if name in _RATES:
         return _RATES[name](stats)
-    return sum(_UNITS[name](window.lives[site, width]) for width in stats.widths)
+    return sum(_UNITS[name](span.lifetimes[site, width]) for width in stats.widths)
 
 
-def lives_of(
-    caller: str, windows: Sequence[Window], site: str, width: int | None
-) -> dict[int, Lives]:
-    """What became of the units of one width, by first epoch of the windows with such inputs.
+def lifetimes_of(
+    caller: str, spans: Sequence[EpochSpan], site: str, width: int | None
+) -> dict[int, UnitLifetimes]:
+    """The lifetimes of the units of one width, by first epoch of the spans with such inputs.
 
     Raises:
         KeyError: if no input had ``width`` units.
         ValueError: if ``width`` is None, and inputs had several numbers of units.
     """
-    found = [key for window in windows for key in window.lives if key[0] == site]
+    found = [key for span in spans for key in span.lifetimes if key[0] == site]
     widths = tuple(dict.fromkeys(width for _, width in found))
     if width is None and len(widths) > 1:
         raise ValueError(
@@ -93,4 +93,4 @@ def lives_of(
     if width is not None and width not in widths:
         raise KeyError(f"History.{caller}: width must be one of {widths}, got {width}")
     key = site, widths[0] if width is None else width
-    return {window.first: window.lives[key] for window in windows if key in window.lives}
+    return {span.first: span.lifetimes[key] for span in spans if key in span.lifetimes}

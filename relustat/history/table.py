@@ -30,7 +30,7 @@ def text(history: CountsByEpoch) -> str:
     """A line for each call site; :class:`relustat.history.History` says what is in it."""
     if not history.call_sites:
         return "! no ReLU was called"
-    epochs = np.array([window.first for window in history.windows])
+    epochs = np.array([span.first for span in history.spans])
     points = np.linspace(epochs[0], epochs[-1], min(_POINTS, len(epochs)))
     shown = np.searchsorted(epochs, points, side="right") - 1
     zeros = np.array([history.trend(site, "zero_fraction")[1] for site in history.call_sites])
@@ -65,11 +65,11 @@ def frame(history: CountsByEpoch) -> pandas.DataFrame:
     rows = []
     for site in history.call_sites:
         numbers = {name: history.trend(site, name)[1] for name in _OF_UNITS}
-        for index, window in enumerate(history.windows):
-            if site in window.stats:
-                row = dataclasses.asdict(Row.of(site, window.stats[site]))
+        for index, span in enumerate(history.spans):
+            if site in span.stats:
+                row = dataclasses.asdict(Row.of(site, span.stats[site]))
                 of_units = {name: values[index] for name, values in numbers.items()}
-                rows.append({"first": window.first, "last": window.last, **row, **of_units})
+                rows.append({"first": span.first, "last": span.last, **row, **of_units})
     names = [field.name for field in dataclasses.fields(Row)]
     made: pandas.DataFrame = frame_module.DataFrame(
         rows, columns=["first", "last", *names, "deaths", "revivals"]

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from relustat._checks import is_integer
-from relustat._dynamo import MadeOnDemand, made, mark_static_address
+from relustat._dynamo import TraceTimeAttributes, mark_static_address, trace_time_attribute
 from relustat._torch_internals import unseen_by_dispatch_modes
 from relustat.stats.bins import BINNING_NONE, Bins, LogBins
 from relustat.stats.counter_layout import EVERY, CounterLayout
 from relustat.stats.relu_stats import ReLUStats
-from relustat.stats.unit_counts import WidthCounts
+from relustat.stats.unit_counts import UnitCounts
 
 from . import library
 
@@ -84,7 +84,7 @@ class Counters:
         self._enabled = True
         self._words: dict[tuple[int, torch.device], Tensor] = {}
         self._edges: dict[torch.device, Tensor] = {}
-        self._traced = MadeOnDemand(self._show)
+        self._traced = TraceTimeAttributes(self._materialise)
 
     def units_of(self, x: Tensor, unit_dim: int | None = None) -> tuple[int, int]:
         """Unit dimension and number of units of this input; ``(x.dim(), 1)`` if it is one unit.
@@ -120,8 +120,8 @@ class Counters:
             units = operator.index(units)
             place = str(device).replace(":", "_")
             return (
-                made(self._traced, f"words_{place}_{units}"),
-                made(self._traced, f"edges_{place}"),
+                trace_time_attribute(self._traced, f"words_{place}_{units}"),
+                trace_time_attribute(self._traced, f"edges_{place}"),
             )
         return self.words_for(units, device), self.edges_on(device)
 
@@ -159,7 +159,7 @@ class Counters:
         with torch.inference_mode(False), unseen_by_dispatch_modes():
             return torch.from_numpy(edges.astype(np.float32)).to(device)
 
-    def _show(self, name: str) -> Tensor:
+    def _materialise(self, name: str) -> Tensor:
         """Words or edges; CUDA graphs are told that their address does not change."""
         kind, *place = name.split("_")
         units = place.pop() if kind == "words" else None
@@ -188,7 +188,7 @@ class Counters:
         """Sets all counts to 0, and the next call to be counted to the next."""
         for words in list(self._words.values()):
             if words.is_cpu:
-                library.direct.reset(words)
+                library.without_dispatcher.reset(words)
             else:
                 words[EVERY + 1 :].zero_()
 
@@ -196,9 +196,9 @@ class Counters:
     def stats(self) -> ReLUStats:
         """The counts so far; reading them is the only synchronisation with the device."""
         bins = len(self.bins) if self.bins is not None else 0
-        by_width: dict[int, WidthCounts] = {}
+        by_width: dict[int, UnitCounts] = {}
         for (units, _), words in list(self._words.items()):
-            counts = WidthCounts.from_counters(_snapshot(words).numpy(), units, bins)
+            counts = UnitCounts.from_counters(_snapshot(words).numpy(), units, bins)
             if counts.calls:
                 by_width[units] = by_width[units] + counts if units in by_width else counts
         return ReLUStats(self.bins, by_width)
@@ -231,7 +231,7 @@ class Counters:
             else:
                 replaced[key] = words
         # At once: graphs would go on counting into what an interrupt has left them.
-        self.__dict__.update(_words=replaced, _traced=MadeOnDemand(self._show))
+        self.__dict__.update(_words=replaced, _traced=TraceTimeAttributes(self._materialise))
 
     def __getstate__(self) -> dict[str, Any]:
         words = [(units, words) for (units, _), words in self._words.items()]
@@ -273,7 +273,7 @@ ForkingPickler.register(Counters, _sent)
 
 def _snapshot(words: Tensor) -> Tensor:
     """A copy on the host, of no half of a call."""
-    copy: Tensor = library.direct.snapshot(words) if words.is_cpu else words.cpu()
+    copy: Tensor = library.without_dispatcher.snapshot(words) if words.is_cpu else words.cpu()
     return copy
 
 

@@ -51,8 +51,8 @@ def counting_relu(
         1
     """
     ops: Any
-    if not torch.compiler.is_dynamo_compiling() and library.direct.is_plain(x):
-        ops = library.direct
+    if not torch.compiler.is_dynamo_compiling() and library.without_dispatcher.is_plain(x):
+        ops = library.without_dispatcher
     elif not isinstance(x, Tensor) or is_symbolic(x):
         return F.relu(x, inplace=inplace)
     elif has_torch_function_unary(x):
@@ -69,7 +69,7 @@ def counting_relu(
     else:
         ops = library if x.dtype in library.KERNEL_DTYPES else reference
     unit_dim, units = counters.units_of(x, unit_dim)
-    if ops is library.direct:
+    if ops is library.without_dispatcher:
         words, edges = counters.words_for(units, x.device), counters.edges_on(x.device)
     else:
         words, edges = counters.tensors_for(units, x.device)

@@ -13,14 +13,14 @@ from torch import Tensor
 from relustat import _extension
 
 from . import reference
-from .pool_geometry import Pooling
+from .pool_geometry import PoolGeometry
 from .reference import checks
 from .reference.tensors import empty_like
 
 # The same ops for plain inputs, see csrc/bindings.cpp.
-direct: Any = _extension.load()
-build_info = direct.build_info
-cpu_capability = direct.cpu_capability
+without_dispatcher: Any = _extension.load()
+build_info = without_dispatcher.build_info
+cpu_capability = without_dispatcher.cpu_capability
 
 KERNEL_DTYPES = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.float16})
 
@@ -51,7 +51,7 @@ def _(x: Tensor, salt: int) -> Tensor:  # noqa: ARG001
 
 @torch.library.register_fake("relustat::max_pool")
 def _(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
-    pooling = Pooling(*arguments)
+    pooling = PoolGeometry(*arguments)
     windows = checks.check_pooled(f"max_pool{pooling.axes}d", x, pooling)
     y = empty_like(x, (*x.shape[: -pooling.axes], *windows), pooling.axes)
     return y, torch.empty_like(y, dtype=pooling.offsets_dtype)
@@ -59,7 +59,7 @@ def _(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
 
 @torch.library.register_fake("relustat::max_unpool")
 def _(y: Tensor, offsets: Tensor, input_size: Sequence[int], *arguments: Any) -> Tensor:
-    pooling, overlap = Pooling(*arguments[:5]), arguments[5]
+    pooling, overlap = PoolGeometry(*arguments[:5]), arguments[5]
     op = f"max_unpool{pooling.axes}d"
     checks.check_unpooled(op, y, offsets, pooling, input_size, overlap)
     return empty_like(y, (*y.shape[: -pooling.axes], *input_size), pooling.axes)
@@ -67,7 +67,7 @@ def _(y: Tensor, offsets: Tensor, input_size: Sequence[int], *arguments: Any) ->
 
 @torch.library.register_fake("relustat::max_unpool_backward")
 def _(gradient: Tensor, y: Tensor | None, offsets: Tensor, *arguments: Any) -> Tensor:
-    pooling, overlap = Pooling(*arguments[:5]), arguments[5]
+    pooling, overlap = PoolGeometry(*arguments[:5]), arguments[5]
     op = f"max_unpool{pooling.axes}d's backward"
     checks.check_unpooled_backward(op, gradient, y, offsets, pooling, overlap)
     return empty_like(gradient, offsets.shape, pooling.axes)

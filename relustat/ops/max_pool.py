@@ -11,7 +11,7 @@ from torch import Tensor
 from relustat._torch_internals import is_jit_traced
 
 from . import library, reference
-from .pool_geometry import Pooling
+from .pool_geometry import PoolGeometry
 from .switches import Switches
 
 OVERLAPS = ("last", "sum", "max")
@@ -162,7 +162,7 @@ def _max_pool(
     ceil_mode: bool,
 ) -> tuple[Tensor, Switches]:
     op = f"max_pool{axes}d"
-    pooling = Pooling.of(op, axes, kernel_size, stride, padding, dilation, ceil_mode)
+    pooling = PoolGeometry.of(op, axes, kernel_size, stride, padding, dilation, ceil_mode)
     y, offsets = _ops_for(op, x).max_pool(x, *pooling.arguments)
     # In a TorchScript trace sizes are tensors, of which ops take no lists.
     size = [int(n) for n in x.shape[-axes:]] if is_jit_traced() else x.shape[-axes:]

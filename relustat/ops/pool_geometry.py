@@ -18,7 +18,7 @@ _HUGE = 1 << 40
 
 
 @dataclasses.dataclass(frozen=True)
-class Pooling:
+class PoolGeometry:
     """The arguments of a max-pooling over one to three axes, one number for each axis.
 
     Attributes:
@@ -41,7 +41,7 @@ class Pooling:
         padding: int | Sequence[int],
         dilation: int | Sequence[int],
         ceil_mode: bool,
-    ) -> Pooling:
+    ) -> PoolGeometry:
         """From numbers for all axes or for each; ``op`` is who takes them, for messages."""
         if not isinstance(ceil_mode, bool):
             raise TypeError(f"{op}: ceil_mode must be True or False, got {ceil_mode!r}")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from relustat._torch_internals import pytree
 
-from .pool_geometry import Pooling
+from .pool_geometry import PoolGeometry
 
 
 class Switches:
@@ -41,7 +41,7 @@ class Switches:
     # The offsets that a pooling made, and their version then.
     _pooled: tuple[Tensor, int | None] | None = None
 
-    def __init__(self, offsets: Tensor, pooling: Pooling, input_size: Sequence[int]) -> None:
+    def __init__(self, offsets: Tensor, pooling: PoolGeometry, input_size: Sequence[int]) -> None:
         self.offsets = offsets
         self.pooling = pooling
         self.input_size = tuple(input_size)
@@ -82,7 +82,7 @@ class Switches:
             raise ValueError(f"{op}: input_size must be 1 to 3 sizes, got {input_size}")
         input_size = tuple(input_size)
         axes = len(input_size)
-        pooling = Pooling.of(op, axes, kernel_size, stride, padding, dilation, ceil_mode)
+        pooling = PoolGeometry.of(op, axes, kernel_size, stride, padding, dilation, ceil_mode)
         if not isinstance(indices, Tensor) or indices.dtype != torch.int64:
             got = indices.dtype if isinstance(indices, Tensor) else type(indices).__name__
             raise TypeError(f"{op}: indices must be an int64 tensor, got {got}")
@@ -115,7 +115,9 @@ class Switches:
         return cls(offsets.to(pooling.offsets_dtype), pooling, input_size)
 
     @classmethod
-    def of_pooling(cls, offsets: Tensor, pooling: Pooling, input_size: Sequence[int]) -> Switches:
+    def of_pooling(
+        cls, offsets: Tensor, pooling: PoolGeometry, input_size: Sequence[int]
+    ) -> Switches:
         """Switches that a pooling has just made, and so known to be right until they change."""
         switches = cls(offsets, pooling, input_size)
         if not torch.compiler.is_dynamo_compiling():
@@ -187,12 +189,12 @@ def _version(tensor: Tensor) -> int | None:
     return None if tensor.is_inference() else tensor._version
 
 
-def _flatten(switches: Switches) -> tuple[list[Any], Pooling]:
+def _flatten(switches: Switches) -> tuple[list[Any], PoolGeometry]:
     # Sizes can be symbols: they are leaves, not part of the tree.
     return [switches.offsets, *switches.input_size], switches.pooling
 
 
-def _flatten_with_keys(switches: Switches) -> tuple[list[Any], Pooling]:
+def _flatten_with_keys(switches: Switches) -> tuple[list[Any], PoolGeometry]:
     leaves, pooling = _flatten(switches)
     names = ["offsets", *(f"input_size_{axis}" for axis in range(pooling.axes))]
     return [
@@ -200,14 +202,16 @@ def _flatten_with_keys(switches: Switches) -> tuple[list[Any], Pooling]:
     ], pooling
 
 
-def _unflatten(leaves: Any, pooling: Pooling) -> Switches:
+def _unflatten(leaves: Any, pooling: PoolGeometry) -> Switches:
     offsets, *input_size = leaves
     return Switches(offsets, pooling, input_size)
 
 
-def _from_json(arguments: Any) -> Pooling:
+def _from_json(arguments: Any) -> PoolGeometry:
     kernel_size, stride, padding, dilation, ceil_mode = arguments
-    return Pooling(tuple(kernel_size), tuple(stride), tuple(padding), tuple(dilation), ceil_mode)
+    return PoolGeometry(
+        tuple(kernel_size), tuple(stride), tuple(padding), tuple(dilation), ceil_mode
+    )
 
 
 # So that exported functions and torch.func take and return them, and torch.load reads them.
@@ -220,4 +224,4 @@ pytree.register_pytree_node(
     from_dumpable_context=_from_json,
     flatten_with_keys_fn=_flatten_with_keys,
 )
-torch.serialization.add_safe_globals([Switches, Pooling])
+torch.serialization.add_safe_globals([Switches, PoolGeometry])

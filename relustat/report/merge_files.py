@@ -34,7 +34,7 @@ def merge_files(paths: Sequence[str | os.PathLike[str]]) -> Report:
         ...     paths = [pathlib.Path(folder) / name for name in ("rank0.npz", "rank1.npz")]
         ...     for path in paths:
         ...         relustat.Report({"fc.relu": stats}).save(path)
-        ...     relustat.report.merge_files.merge_files(paths).stats["fc.relu"].zeros
+        ...     relustat.report.merge_files(paths).stats["fc.relu"].zeros
         2
     """
     files: dict[Path, dict[str, ReLUStats]] = {}

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .bins import Bins, EdgeBins
 
-Counts = npt.NDArray[np.int64]
+Int64Array = npt.NDArray[np.int64]
 
 
 class Axis:
@@ -67,7 +67,7 @@ class Histogram:
     """
 
     bins: Bins
-    _counts: Counts
+    _counts: Int64Array
     underflow: int = 0
     overflow: int = 0
     nan: int = 0
@@ -92,7 +92,7 @@ class Histogram:
     def axes(self) -> tuple[Axis]:
         return (Axis(self.edges),)
 
-    def counts(self, flow: bool = False) -> Counts:
+    def counts(self, flow: bool = False) -> Int64Array:
         """Values per bin, int64 [n]; with ``flow`` underflow before and overflow after them."""
         if not flow:
             return self._counts
@@ -110,7 +110,7 @@ class Histogram:
         """How many values were binned, out-of-range ones included; NaNs never are."""
         return int(self._counts.sum()) + (self.underflow + self.overflow if flow else 0)
 
-    def to_numpy(self) -> tuple[Counts, npt.NDArray[np.float64]]:
+    def to_numpy(self) -> tuple[Int64Array, npt.NDArray[np.float64]]:
         """``(counts, edges)``, as ``numpy.histogram`` returns them."""
         return self._counts, self.edges
 
@@ -211,19 +211,19 @@ class Histogram:
         bins = edges if isinstance(edges, Bins) else EdgeBins(edges)
         return self._with_counts_below(bins, self._estimated_below(bins.edges))
 
-    def counts_between(self, edges: npt.NDArray[np.float64]) -> Counts:
+    def counts_between(self, edges: npt.NDArray[np.float64]) -> Int64Array:
         """What :meth:`interpolate_to` estimates, int64 [n]; edges need not be float32 numbers."""
         return np.diff(self._estimated_below(edges))
 
-    def _estimated_below(self, edges: npt.NDArray[np.float64]) -> Counts:
+    def _estimated_below(self, edges: npt.NDArray[np.float64]) -> Int64Array:
         below = np.interp(edges, self.edges, self._counts_below())
         return np.rint(below).astype(np.int64)
 
-    def _counts_below(self) -> Counts:
+    def _counts_below(self) -> Int64Array:
         """How many values in range lie below each edge, int64 [n + 1]."""
         return np.concatenate([[0], np.cumsum(self._counts)])
 
-    def _with_counts_below(self, bins: Bins, below: Counts) -> Histogram:
+    def _with_counts_below(self, bins: Bins, below: Int64Array) -> Histogram:
         return Histogram(
             bins,
             np.diff(below),

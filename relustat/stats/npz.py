@@ -2,7 +2,7 @@
 
 An archive holds a JSON text ``relustat`` (version, call sites, bins) and one int64 array for each
 count, named ``<call site>/<width>/<count>`` by number. That of a history holds all counts of all
-windows in one array, ``counts``, and their shapes in the text.
+spans in one array, ``counts``, and their shapes in the text.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def save_history(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
 
 
 def _widths_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for window in state["windows"]:
-        for site in window["call_sites"].values():
+    for span in state["windows"]:
+        for site in span["call_sites"].values():
             yield from site["widths"].values()
 
 
@@ -81,8 +81,8 @@ def load(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     """
     with _reading(path, "stats") as (described, archive):
         if "windows" in described:
-            windows = len(described["windows"])
-            raise ValueError(f"got a history of {windows} windows; History.load reads it")
+            spans = len(described["windows"])
+            raise ValueError(f"got a history of {spans} spans; History.load reads it")
         states = {}
         for index, site in enumerate(described["sites"]):
             for width, counts in site["widths"].items():

@@ -15,8 +15,8 @@ from relustat._checks import as_integer
 from . import npz
 from .bins import Bins, bins_from_dict
 from .counter_layout import slot_count
-from .histogram import Counts, Histogram
-from .unit_counts import WidthCounts
+from .histogram import Histogram, Int64Array
+from .unit_counts import UnitCounts
 
 
 class ReLUStats:
@@ -46,11 +46,11 @@ class ReLUStats:
     __slots__ = ("bins", "by_width", "reduction")
 
     bins: Bins | None
-    by_width: Mapping[int, WidthCounts]
+    by_width: Mapping[int, UnitCounts]
     reduction: str
 
     def __init__(
-        self, bins: Bins | None, by_width: Mapping[int, WidthCounts], reduction: str = ""
+        self, bins: Bins | None, by_width: Mapping[int, UnitCounts], reduction: str = ""
     ) -> None:
         slots = slot_count(len(bins) if bins is not None else 0)
         for width, counts in by_width.items():
@@ -162,34 +162,34 @@ class ReLUStats:
         return ReLUStats(self.bins, {width: self.by_width[width]})
 
     @property
-    def unit_zeros(self) -> Counts:
+    def unit_zeros(self) -> Int64Array:
         """Zeros of each unit, int64 [units]."""
         return self._only_width("unit_zeros").zeros
 
     @property
-    def unit_elements(self) -> Counts:
+    def unit_elements(self) -> Int64Array:
         """Elements of each unit, int64 [units]."""
         counts = self._only_width("unit_elements")
         units = len(counts.zeros)
         return np.full(units, counts.elements // units if units else 0, dtype=np.int64)
 
     @property
-    def unit_dead_calls(self) -> Counts:
+    def unit_dead_calls(self) -> Int64Array:
         """Calls in which all outputs of the unit were 0, int64 [units]."""
         return self._only_width("unit_dead_calls").dead_calls
 
     @property
-    def dead_units(self) -> Counts:
+    def dead_units(self) -> Int64Array:
         """Indices of the units whose outputs were all 0 since the last reset, int64 [dead]."""
         return np.nonzero(self.unit_zeros == self.unit_elements)[0].astype(np.int64)
 
     @property
-    def always_on_units(self) -> Counts:
+    def always_on_units(self) -> Int64Array:
         """Indices of the units that gave no 0 since the last reset, int64 [always on]."""
         return np.nonzero(self.unit_zeros == 0)[0].astype(np.int64)
 
     @property
-    def unit_histograms(self) -> Counts | None:
+    def unit_histograms(self) -> Int64Array | None:
         """Counts of each unit's inputs per bin, int64 [units, n]; None if they were not asked for.
 
         Flow and NaN are in ``by_width[width].slots``.
@@ -199,9 +199,9 @@ class ReLUStats:
             return None
         return counts.slots[:, 1:-2]
 
-    def _only_width(self, name: str) -> WidthCounts:
+    def _only_width(self, name: str) -> UnitCounts:
         if not self.by_width:
-            return WidthCounts(0, 0, _no_units(), _no_units(), np.zeros((1, 1), dtype=np.int64))
+            return UnitCounts(0, 0, _no_units(), _no_units(), np.zeros((1, 1), dtype=np.int64))
         if len(self.by_width) > 1:
             raise ValueError(
                 f"{name}: units are told apart only within one width, got inputs of widths "
@@ -305,7 +305,7 @@ class ReLUStats:
         npz.check_version("from_dict", state)
         try:
             by_width = {
-                int(width): WidthCounts(
+                int(width): UnitCounts(
                     calls=as_integer("from_dict: calls", counts["calls"]),
                     elements=as_integer("from_dict: elements", counts["elements"]),
                     zeros=_integers(counts["zeros"]),
@@ -350,12 +350,12 @@ class ReLUStats:
         )
 
 
-def _integers(values: object) -> Counts:
+def _integers(values: object) -> Int64Array:
     array = np.asarray(values)
     if array.size and array.dtype.kind != "i":
         raise ValueError(f"counts must be integers below 2**63, got {array.dtype}")
     return array.astype(np.int64)
 
 
-def _no_units() -> Counts:
+def _no_units() -> Int64Array:
     return np.zeros(0, dtype=np.int64)

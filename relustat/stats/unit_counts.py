@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 
 from .counter_layout import CALLS, ELEMENTS, CounterLayout
-from .histogram import Counts
+from .histogram import Int64Array
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class WidthCounts:
+class UnitCounts:
     """The counts of all calls that had one number of units.
 
     Attributes:
@@ -24,9 +24,9 @@ class WidthCounts:
 
     calls: int
     elements: int
-    zeros: Counts
-    dead_calls: Counts
-    slots: Counts
+    zeros: Int64Array
+    dead_calls: Int64Array
+    slots: Int64Array
 
     def __post_init__(self) -> None:
         units = len(self.zeros)
@@ -58,7 +58,7 @@ class WidthCounts:
             )
 
     @classmethod
-    def from_counters(cls, words: Counts, units: int, bins: int) -> WidthCounts:
+    def from_counters(cls, words: Int64Array, units: int, bins: int) -> UnitCounts:
         """Reads counters as csrc/counters.h lays them out."""
         layout = CounterLayout(units, 1, bins)
         return cls(
@@ -70,7 +70,7 @@ class WidthCounts:
         )
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, WidthCounts):
+        if not isinstance(other, UnitCounts):
             return NotImplemented
         return (self.calls, self.elements) == (other.calls, other.elements) and all(
             np.array_equal(getattr(self, name), getattr(other, name))
@@ -79,9 +79,9 @@ class WidthCounts:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __add__(self, other: WidthCounts) -> WidthCounts:
+    def __add__(self, other: UnitCounts) -> UnitCounts:
         mine, theirs = self._like_slots(other)
-        return WidthCounts(
+        return UnitCounts(
             self.calls + other.calls,
             self.elements + other.elements,
             self.zeros + other.zeros,
@@ -89,9 +89,9 @@ class WidthCounts:
             mine + theirs,
         )
 
-    def __sub__(self, other: WidthCounts) -> WidthCounts:
+    def __sub__(self, other: UnitCounts) -> UnitCounts:
         mine, theirs = self._like_slots(other)
-        return WidthCounts(
+        return UnitCounts(
             self.calls - other.calls,
             self.elements - other.elements,
             self.zeros - other.zeros,
@@ -99,7 +99,7 @@ class WidthCounts:
             mine - theirs,
         )
 
-    def _like_slots(self, other: WidthCounts) -> tuple[Counts, Counts]:
+    def _like_slots(self, other: UnitCounts) -> tuple[Int64Array, Int64Array]:
         mine, theirs = self.slots, other.slots
         if mine.shape[0] != theirs.shape[0]:
             # One of the two has no histograms per unit, so neither has the sum.

@@ -12,9 +12,9 @@ import torch
 
 from relustat._dynamo import (
     ComptimeContext,
-    MadeOnDemand,
+    TraceTimeAttributes,
     comptime,
-    no_graph_of_its_own,
+    inline_in_graph,
     traced_constant,
     traced_object,
 )
@@ -64,13 +64,13 @@ class Site:
     counters: Counters
 
 
-class Forward(Protocol):
+class LastSite(Protocol):
     """What is known of the forward in which a site is met."""
 
     last_site: str | None
 
 
-@no_graph_of_its_own
+@inline_in_graph
 class CallSites:
     """The call sites of one model, found as they are met.
 
@@ -90,9 +90,9 @@ class CallSites:
         self._order = order
         self._counting = True
         self._lock = threading.Lock()
-        self._traced = MadeOnDemand(self._show)
+        self._traced = TraceTimeAttributes(self._materialise)
 
-    def at(self, key: SiteKey, forward: Forward) -> Site:
+    def at(self, key: SiteKey, forward: LastSite) -> Site:
         """The site. A new one takes its place behind the one met before it."""
         before = forward.last_site
         if torch.compiler.is_dynamo_compiling():
@@ -117,7 +117,7 @@ class CallSites:
                 self._sites[key] = site
             return site
 
-    def _show(self, attribute: str) -> Site:
+    def _materialise(self, attribute: str) -> Site:
         return self._meet(_key_of(attribute), None)
 
     @property

@@ -17,39 +17,39 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from relustat._dynamo import keeping_count, no_graph_of_its_own
+from relustat._dynamo import inline_in_graph, with_side_effects_allowed
 from relustat._torch_internals import function_modes, pop_function_mode, push_function_mode
 
 from .call_sites import SiteKey
-from .unit_dims import UnitTracker
-from .watched_modules import Place
+from .unit_dims import UnitDims
+from .watched_modules import WatchedModule
 
 _PACKAGE = __name__.partition(".")[0]
 
 OnCall = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
 
-@no_graph_of_its_own
-class Forward:
+@inline_in_graph
+class ForwardPass:
     """One call of a watched module from outside, in one thread.
 
     Attributes:
-        is_time: whether it is to be counted.
+        is_counted: whether it is to be counted.
         calls: how often ReLUs were computed so far, by path of the module, and whether it is one.
         last_site: name of the call site met last.
     """
 
-    def __init__(self, mode: CallMode, is_time: bool) -> None:
+    def __init__(self, mode: CallMode, is_counted: bool) -> None:
         self.mode = mode
-        self.is_time = is_time
+        self.is_counted = is_counted
         self.calls: dict[tuple[str, bool], int] = {}
-        self.units = UnitTracker()
+        self.units = UnitDims()
         self.last_site: str | None = None
         # Each with the frame that called it; None in compiled code, which has none.
-        self._entered: list[tuple[Place, FrameType | None]] = []
+        self._entered: list[tuple[WatchedModule, FrameType | None]] = []
 
     @property
-    def place(self) -> Place:
+    def place(self) -> WatchedModule:
         """The innermost module that is being called."""
         return self._entered[-1][0]
 
@@ -60,11 +60,11 @@ class Forward:
         self.calls[path, is_module] = call + 1
         return SiteKey(path, is_module, call)
 
-    def push(self, place: Place) -> None:
+    def push(self, place: WatchedModule) -> None:
         frame = None if torch.compiler.is_dynamo_compiling() else _outside_frame()
         self._entered.append((place, frame))
 
-    def pop(self, place: Place) -> None:
+    def pop(self, place: WatchedModule) -> None:
         """Leaves ``place``, and what was called in it. Does nothing if it was not entered."""
         if self._entered and self._entered[-1][0] is place:
             self._entered.pop()
@@ -72,7 +72,7 @@ class Forward:
             while self._entered.pop()[0] is not place:
                 pass
 
-    def settle(self) -> bool:
+    def drop_interrupted(self) -> bool:
         """Leaves the modules whose calls an interrupt ended: torch calls no hooks for those.
 
         Returns:
@@ -95,8 +95,8 @@ class Forward:
         return not self._entered
 
 
-@no_graph_of_its_own
-class Forwards(threading.local):
+@inline_in_graph
+class CurrentForward(threading.local):
     """The forward that this thread is in. A mode is active from its start to its end.
 
     Wherever an interrupt ends a forward, the next one, or :meth:`abandon`, finds what is left: a
@@ -107,26 +107,26 @@ class Forwards(threading.local):
         underway: holds the forwards of all threads, but for those that are compiled whole.
     """
 
-    def __init__(self, on_call: OnCall, underway: MutableSet[Forward]) -> None:
+    def __init__(self, on_call: OnCall, underway: MutableSet[ForwardPass]) -> None:
         self._on_call = on_call
         self._underway = underway
-        self._forward: Forward | None = None
+        self._forward: ForwardPass | None = None
 
-    def current(self) -> Forward | None:
+    def current(self) -> ForwardPass | None:
         return self._forward
 
-    def enter(self, place: Place, is_time: bool) -> None:
-        if self._forward is not None and not self._forward.settle():
+    def enter(self, place: WatchedModule, is_counted: bool) -> None:
+        if self._forward is not None and not self._forward.drop_interrupted():
             self.abandon()
         if self._forward is None:
-            forward = Forward(CallMode(self._on_call), is_time)
+            forward = ForwardPass(CallMode(self._on_call), is_counted)
             self._forward = forward
             if not torch.compiler.is_dynamo_compiling():
                 self._underway.add(forward)
             forward.mode.activate()
         self._forward.push(place)
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: WatchedModule) -> None:
         if self._forward is not None:
             self._forward.pop(place)
             if self._forward.is_over():
@@ -142,7 +142,7 @@ class Forwards(threading.local):
             self._forward = None
 
 
-@no_graph_of_its_own
+@inline_in_graph
 class CallMode(TorchFunctionMode):
     """Hands on each torch call that is made while it is active."""
 
@@ -184,10 +184,10 @@ class CallMode(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        return keeping_count(self._on_call, func, args, kwargs or {})
+        return with_side_effects_allowed(self._on_call, func, args, kwargs or {})
 
 
-@no_graph_of_its_own
+@inline_in_graph
 def _outside_frame() -> FrameType:
     """The frame that called into this package."""
     frame = sys._getframe()
@@ -196,17 +196,17 @@ def _outside_frame() -> FrameType:
     return frame
 
 
-@no_graph_of_its_own
+@inline_in_graph
 def _is_ours(package: str | None) -> bool:
     return package is not None and package.partition(".")[0] == _PACKAGE
 
 
-@no_graph_of_its_own
+@inline_in_graph
 def _pushing(modes: list[TorchFunctionMode]) -> Iterable[None]:
     return map(push_function_mode, modes)
 
 
-@no_graph_of_its_own
+@inline_in_graph
 def _in_one_step(*calls: Iterable[object]) -> None:
     """Makes calls of functions in C: Python looks for interrupts before them and after."""
     collections.deque(itertools.chain(*calls), maxlen=0)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from relustat._dynamo import no_graph_of_its_own
+from relustat._dynamo import inline_in_graph
 from relustat.ops import library
 from relustat.ops.counting_relu import counting_relu
 
@@ -38,7 +38,7 @@ class ReLUCall:
     arguments: tuple[Any, ...] = ()
 
 
-@no_graph_of_its_own
+@inline_in_graph
 def find_relu_call(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> ReLUCall | None:

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from relustat._dynamo import (
+    inline_in_graph,
     is_recomputation,
-    keeping_count,
-    no_graph_of_its_own,
     tag_activation_checkpoint,
+    with_side_effects_allowed,
 )
 from relustat._torch_internals import (
     dispatch_mode_depth,
@@ -28,15 +28,15 @@ from relustat.ops.counting_relu import counting_relu
 from relustat.ops.inputs import describe, is_countable, is_symbolic, keeps_numbers
 
 from .call_sites import CallSites
-from .forward_pass import Forward, Forwards
+from .forward_pass import CurrentForward, ForwardPass
 from .relu_calls import ReLUCall, find_relu_call
-from .watched_modules import Place
+from .watched_modules import WatchedModule
 
 During = Literal["train", "eval", "all"]
 
 
-@no_graph_of_its_own
-class CallCounter:
+@inline_in_graph
+class ReLUCounter:
     """Follows a model from hook to hook, and counts the ReLUs among its torch calls.
 
     Args:
@@ -66,19 +66,19 @@ class CallCounter:
         self._modules = modules
         self._during = during
         # One whose thread has ended in its midst is gone.
-        self._underway: weakref.WeakSet[Forward] = weakref.WeakSet()
-        self._forwards = Forwards(self._call, self._underway)
+        self._underway: weakref.WeakSet[ForwardPass] = weakref.WeakSet()
+        self._forwards = CurrentForward(self._call, self._underway)
         self.uncounted: dict[str, str] = {}
         self.seen: set[str] = set()
         self.closed = False
         self._on_last_left = on_last_left
 
-    def enter(self, place: Place, module: nn.Module) -> None:
+    def enter(self, place: WatchedModule, module: nn.Module) -> None:
         if not self.closed and not is_recomputation():
-            is_time = self._during == "all" or module.training == (self._during == "train")
-            self._forwards.enter(place, is_time)
+            is_counted = self._during == "all" or module.training == (self._during == "train")
+            self._forwards.enter(place, is_counted)
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: WatchedModule) -> None:
         self._forwards.leave(place)
         if self.closed and not self._underway:
             self._on_last_left()
@@ -106,14 +106,14 @@ class CallCounter:
         if function is tag_activation_checkpoint:
             return _checkpoint_seen_by(forward.mode, *args, **kwargs)
         call = find_relu_call(function, args, kwargs)
-        if call is not None and forward.settle():
+        if call is not None and forward.drop_interrupted():
             output = self._count(forward, call, lambda: _compute(call, function, args, kwargs))
         else:
             output = function(*args, **kwargs)
         forward.units.follow(function, args, kwargs, output)
         return output
 
-    def _count(self, forward: Forward, call: ReLUCall, compute: Callable[[], Any]) -> Any:
+    def _count(self, forward: ForwardPass, call: ReLUCall, compute: Callable[[], Any]) -> Any:
         key = forward.next_site()
         is_compiling = torch.compiler.is_dynamo_compiling()
         if not is_compiling:
@@ -121,7 +121,7 @@ class CallCounter:
         if not (self._modules if key.is_module else self._functional):
             return compute()
         site = self._sites.at(key, forward)
-        if not forward.is_time:
+        if not forward.is_counted:
             return compute()
         x = call.x
         if not is_countable(x) or not (is_compiling or keeps_numbers(x)):
@@ -154,9 +154,9 @@ def _checkpoint_seen_by(
     """Calls a part of the model as the compiler calls it for checkpointing, seen by ``mode``."""
 
     def seen(*args: Any, **kwargs: Any) -> Any:
-        keeping_count(push_function_mode, mode)
+        with_side_effects_allowed(push_function_mode, mode)
         result = part(*args, **kwargs)
-        keeping_count(pop_function_mode)
+        with_side_effects_allowed(pop_function_mode)
         return result
 
     return tag_activation_checkpoint(seen, *args, **kwargs)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from relustat._dynamo import no_graph_of_its_own
+from relustat._dynamo import inline_in_graph
 from relustat.ops import library
 
 # The spatial dimensions that follow the channels.
@@ -58,8 +58,8 @@ _REARRANGING = frozenset(
 _ATTRIBUTE = "_relustat_unit_dim"
 
 
-@no_graph_of_its_own
-class UnitTracker:
+@inline_in_graph
+class UnitDims:
     """Follows unit dimensions through one forward pass, one torch call after the other.
 
     A convolution's output has its channels before its spatial dimensions, batched or not; a linear

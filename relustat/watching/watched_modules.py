@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from relustat._dynamo import (
-    keeping_count,
-    no_graph_of_its_own,
+    inline_in_graph,
     show_in_place_functions_to_modes,
     watched_class,
+    with_side_effects_allowed,
 )
 from relustat._hooks import renumber, take_off
 from relustat.nn.module_paths import computes_relu, named_modules, uncompiled
@@ -29,12 +29,12 @@ _one_at_a_time = threading.Lock()
 class Visitor(Protocol):
     """Who wants to know when modules are called."""
 
-    def enter(self, place: Place, module: nn.Module) -> None: ...
+    def enter(self, place: WatchedModule, module: nn.Module) -> None: ...
 
-    def leave(self, place: Place) -> None: ...
+    def leave(self, place: WatchedModule) -> None: ...
 
 
-class Place:
+class WatchedModule:
     """A module of a watched model. A copy of the module is not watched: its place has no visitor.
 
     Attributes:
@@ -50,10 +50,10 @@ class Place:
         self.is_relu_module = is_relu_module
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Place, ()
+        return WatchedModule, ()
 
 
-class Places:
+class WatchedModules:
     """All modules of a model, with hooks on each from :meth:`install` to :meth:`remove`.
 
     An interrupt may come anywhere: :meth:`remove` takes off what is there.
@@ -80,7 +80,7 @@ class Places:
             for module, path in self._modules.items():
                 if isinstance(module, torch.jit.ScriptModule):
                     continue
-                place = Place(self._visitor, path, isinstance(module, _RELU_MODULES))
+                place = WatchedModule(self._visitor, path, isinstance(module, _RELU_MODULES))
                 module.__dict__.setdefault(_ATTRIBUTE, {})[self._key] = place
                 # The first to enter is the last to leave.
                 module.register_forward_pre_hook(self._enter, prepend=True)
@@ -123,7 +123,7 @@ class Places:
 # does, that its module has no place of that key, or another one.
 
 
-@no_graph_of_its_own
+@inline_in_graph
 class ModuleHook:
     """Called before a module's forward, or after it, also if it raises."""
 
@@ -136,9 +136,9 @@ class ModuleHook:
         if place is None or place.visitor is None:
             return
         if self._is_after:
-            keeping_count(place.visitor.leave, place)
+            with_side_effects_allowed(place.visitor.leave, place)
         else:
-            keeping_count(place.visitor.enter, place, module)
+            with_side_effects_allowed(place.visitor.enter, place, module)
 
 
 def _free_key(modules: Iterable[nn.Module]) -> int:

@@ -20,8 +20,8 @@ from relustat.stats.bins import Bins, LogBins
 from relustat.stats.relu_stats import ReLUStats
 
 from .call_sites import CallSites
-from .relu_counter import CallCounter, During
-from .watched_modules import Places
+from .relu_counter import During, ReLUCounter
+from .watched_modules import WatchedModules
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -135,11 +135,11 @@ class Watch:
         self.history = History()
         self._model = model
         self._modules = modules
-        self._elsewhere: dict[str, ReLUStats] = {}
+        self._other_ranks: dict[str, ReLUStats] = {}
         self._at_snapshot: dict[str, ReLUStats] = {}
         order = _orders.setdefault(uncompiled(model), [])
         self._sites = CallSites(paths, make_counters, order)
-        self._counter = CallCounter(
+        self._counter = ReLUCounter(
             self._sites,
             functional=functional,
             modules=modules,
@@ -147,7 +147,7 @@ class Watch:
             # By this the model keeps its watch.
             on_last_left=self._take_hooks_off,
         )
-        self._places = Places(model, self._counter)
+        self._places = WatchedModules(model, self._counter)
         self._begin()
 
     def _begin(self) -> None:
@@ -208,7 +208,7 @@ class Watch:
         ``block.relu_1``.
         """
         stats = self._sites.stats
-        for name, theirs in self._elsewhere.items():
+        for name, theirs in self._other_ranks.items():
             stats[name] = stats[name] + theirs if name in stats else theirs
         return stats
 
@@ -220,7 +220,7 @@ class Watch:
             f"{path}: a TorchScript module; ReLUs inside it are not seen"
             for path in self._places.opaque_paths()
         ]
-        called = self._counter.seen | self._sites.modules_called() | self._elsewhere.keys()
+        called = self._counter.seen | self._sites.modules_called() | self._other_ranks.keys()
         never = [path for path in self._places.relu_paths() if path not in called]
         warnings += [f"{path}: never called" for path in never if self._modules]
         return Report(self.stats, warnings)
@@ -234,7 +234,7 @@ class Watch:
         """
         own = self._sites.stats
         total = distributed.all_reduce(own, group)
-        self._elsewhere = {
+        self._other_ranks = {
             name: stats - own[name] if name in own else stats for name, stats in total.items()
         }
 
@@ -260,17 +260,17 @@ class Watch:
         since = {
             name: stats - before[name] if name in before else stats for name, stats in now.items()
         }
-        noted = self.history.windows
+        noted = self.history.spans
         try:
             self._at_snapshot = now
             self.history.add(epoch, since)
         finally:
-            if self.history.windows is noted:
+            if self.history.spans is noted:
                 self._at_snapshot = before
 
     def reset(self) -> None:
         """Sets all counts to 0. The history stays."""
-        self._elsewhere = {}
+        self._other_ranks = {}
         self._at_snapshot = {}
         self._sites.reset()
         self._counter.reset()

@@ -167,7 +167,7 @@ class GradientNorms:
         """Writes the training as sound: a tone for each layer, then a rest, step after step.
 
         The larger a norm, the higher the tone; a NaN or infinite one is a burst of noise. See
-        :func:`relustat.analysis.gradient_norms_sound.write` for pitches, arguments and errors.
+        :func:`relustat.analysis.gradients.sound.write` for pitches, arguments and errors.
         """
         sound.write(path, self.values, rate=rate, tone_seconds=tone_seconds)
 

@@ -51,9 +51,9 @@ def write(
 
     Example:
         >>> import numpy, tempfile, wave
-        >>> from relustat.analysis import gradient_norms_sound
+        >>> from relustat.analysis.gradients import sound
         >>> with tempfile.NamedTemporaryFile(suffix=".wav") as file:
-        ...     gradient_norms_sound.write(file.name, numpy.array([[1.0, 2.5], [0.5, numpy.nan]]))
+        ...     sound.write(file.name, numpy.array([[1.0, 2.5], [0.5, numpy.nan]]))
         ...     wave.open(file.name).getnframes()
         3528
     """

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from relustat.ops import library
 from relustat.ops.max_pool import OVERLAPS
-from relustat.ops.pool_geometry import Pooling
+from relustat.ops.pool_geometry import PoolGeometry
 from relustat.ops.switches import Switches
 
 
@@ -27,7 +27,7 @@ class PoolCall:
     """
 
     x: Tensor
-    pooling: Pooling
+    pooling: PoolGeometry
     gives: str
 
 
@@ -44,7 +44,7 @@ def find_pool_call(
         True
     """
     if function is library.max_pool:
-        return PoolCall(args[0], Pooling(*args[1:]), "offsets")
+        return PoolCall(args[0], PoolGeometry(*args[1:]), "offsets")
     if function not in _POOLS:
         return None
     axes, gives = _POOLS[function]
@@ -66,7 +66,7 @@ def _bind(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> PoolCall:
-    pooling = Pooling.of("max_pool", axes, kernel_size, stride, padding, dilation, ceil_mode)
+    pooling = PoolGeometry.of("max_pool", axes, kernel_size, stride, padding, dilation, ceil_mode)
     return PoolCall(input, pooling, "indices" if return_indices else gives)
 
 
@@ -85,7 +85,7 @@ class Pooled(torch.autograd.Function):
     """Max-pooling whose backward is an unpooling, not always the adjoint."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, pooling: Pooling, overlap: str) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, pooling: PoolGeometry, overlap: str) -> tuple[Tensor, Tensor]:
         y, offsets = library.max_pool(x, *pooling.arguments)
         ctx.mark_non_differentiable(offsets)
         ctx.save_for_backward(offsets)

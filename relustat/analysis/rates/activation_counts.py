@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from relustat._dynamo import no_graph_of_its_own
+from relustat._dynamo import inline_in_graph
 from relustat._hooks import take_off, take_off_gradient
 from relustat._torch_internals import unseen_by_dispatch_modes, unseen_by_function_modes
 from relustat.nn.module_paths import named_modules
@@ -140,7 +140,7 @@ class GradientCounts:
             take_off_gradient(parameter, hook)
 
 
-@no_graph_of_its_own
+@inline_in_graph
 class _DropoutHook:
     """Counts what comes out of a dropout layer; that of a copied layer, for itself."""
 
@@ -155,7 +155,7 @@ class _DropoutHook:
         count(output, self._counters)
 
 
-@no_graph_of_its_own
+@inline_in_graph
 def _count(output: Tensor, counters: Counters) -> None:
     # No ReLU of the model, for the watch to see. Of magnitudes it gives 0 just where there was one.
     with torch.no_grad(), unseen_by_function_modes():
@@ -221,6 +221,6 @@ def _by_outputs(module: nn.Module, gradient: Tensor) -> Tensor:
     return gradient.reshape(gradient.shape[0] if gradient.dim() else 1, -1)
 
 
-@no_graph_of_its_own
+@inline_in_graph
 def _is_time(module: nn.Module, during: During) -> bool:
     return during == "all" or module.training == (during == "train")

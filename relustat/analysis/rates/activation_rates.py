@@ -11,7 +11,7 @@ from torch import nn
 
 from relustat._checks import as_integer
 from relustat._messages import align, many
-from relustat.stats.histogram import Counts
+from relustat.stats.histogram import Int64Array
 from relustat.watching.relu_counter import During
 
 from .activation_counts import GradientCounts, Kind, LayerRates, OutputCounts
@@ -32,7 +32,7 @@ class Rates:
         death: mean over units of the share of calls in which the unit was dead, float64 [epochs].
     """
 
-    epochs: Counts
+    epochs: Int64Array
     activation: npt.NDArray[np.float64]
     death: npt.NDArray[np.float64]
 
@@ -205,7 +205,7 @@ class ActivationRates:
     def plot(self) -> Figure:
         """A panel for each layer, and the worst ones.
 
-        See :func:`relustat.analysis.activation_rates_plot.rates_figure`.
+        See :func:`relustat.analysis.rates.plot.rates_figure`.
 
         Raises:
             ImportError: if matplotlib is missing.

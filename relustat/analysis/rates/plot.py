@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relustat._optional import import_optional
-from relustat.stats.histogram import Counts
+from relustat.stats.histogram import Int64Array
 
 from .activation_counts import Kind
 
@@ -27,7 +27,7 @@ class DrawnRates(Protocol):
     """What pictures read of :class:`relustat.analysis.Rates`."""
 
     @property
-    def epochs(self) -> Counts: ...
+    def epochs(self) -> Int64Array: ...
 
     @property
     def activation(self) -> npt.NDArray[np.float64]: ...
@@ -122,7 +122,7 @@ def _draw_worst(axes: Axes, kind: Kind, worst: Sequence[DrawnWorst]) -> None:
 
 def draw_rates(
     axes: Axes,
-    epochs: Counts,
+    epochs: Int64Array,
     activation: npt.NDArray[np.float64],
     death: npt.NDArray[np.float64],
 ) -> None:

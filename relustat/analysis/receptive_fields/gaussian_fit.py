@@ -29,7 +29,7 @@ class GaussianFit:
 
         Example:
             >>> import torch
-            >>> from relustat.analysis.gaussian_fit import GaussianFit
+            >>> from relustat.analysis.receptive_fields.gaussian_fit import GaussianFit
             >>> fit = GaussianFit.to(torch.tensor([0.25, 0.0, 0.5, 0.0, 0.25]).double())
             >>> fit.center, fit.covariance.item()
             ((2.0,), 2.0)

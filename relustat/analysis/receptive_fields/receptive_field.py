@@ -94,7 +94,7 @@ class ReceptiveField:
     def plot(self) -> Figure:
         """The effective receptive field with its Gaussian, and profiles of both.
 
-        See :func:`relustat.analysis.receptive_field_plot.receptive_field_figure`.
+        See :func:`relustat.analysis.receptive_fields.plot.receptive_field_figure`.
 
         Raises:
             ImportError: if matplotlib is missing.
@@ -113,16 +113,16 @@ def receptive_field(
     samples: int | None = None,
     seed: int = 0,
 ) -> ReceptiveField:
-    """The theoretical and the effective receptive field of a place in a layer's map.
+    """The theoretical and the effective receptive field of a position in a layer's map.
 
-    The theoretical one is found by geometry, see :func:`relustat.analysis.geometry.input_box`. The
-    effective one is the mean over inputs of the gradient's absolute values, summed over the input's
-    channels, as shares of the whole; the gradient is that of the sum of all units at this place.
+    The theoretical field is found by geometry, see
+    :mod:`relustat.analysis.receptive_fields.input_boxes`. For the effective field, all units at the
+    position are summed up and differentiated by the input. The field is the absolute gradient,
+    summed over the input's channels, averaged over inputs and divided by its total.
 
-    Without ``data`` inputs are drawn from the standard normal distribution. They have the channels
-    of the model's first convolution, and as many pixels along each axis as it takes for the whole
-    theoretical field of the map's centre to lie inside; where the model does not take such a size,
-    multiples of 32.
+    Without ``data``, inputs are drawn from the standard normal distribution. They have the channels
+    of the model's first convolution, and along each axis enough pixels for the whole theoretical
+    field of the map's centre. If the model rejects that size, the next multiple of 32 is taken.
 
     Args:
         model: in evaluation mode. It is left as it was: no gradient of its parameters is computed.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from relustat.ops.pool_geometry import Pooling
+from relustat.ops.pool_geometry import PoolGeometry
 from relustat.stats.bins import BINNING_LOG, BINNING_NONE, MAX_BINS
 from relustat.stats.counter_layout import CounterLayout
 
@@ -75,7 +75,7 @@ def check_activation_hash(x: Tensor) -> None:
         )
 
 
-def check_pooled(op: str, x: Tensor, pooling: Pooling) -> tuple[int, ...]:
+def check_pooled(op: str, x: Tensor, pooling: PoolGeometry) -> tuple[int, ...]:
     """Returns the windows along each axis; raises what csrc/pooling_checks.h raises."""
     _check_dims(op, x, pooling.axes)
     return pooling.output_size(op, x.shape[-pooling.axes :])
@@ -93,7 +93,7 @@ def check_unpooled(
     op: str,
     y: Tensor,
     offsets: Tensor,
-    pooling: Pooling,
+    pooling: PoolGeometry,
     input_size: Sequence[int],
     overlap: int,
 ) -> None:
@@ -130,7 +130,7 @@ def check_unpooled_backward(
     gradient: Tensor,
     y: Tensor | None,
     offsets: Tensor,
-    pooling: Pooling,
+    pooling: PoolGeometry,
     overlap: int,
 ) -> None:
     """Raises what csrc/pooling_tensors.h raises."""

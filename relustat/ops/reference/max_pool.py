@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from relustat.ops.pool_geometry import Pooling
+from relustat.ops.pool_geometry import PoolGeometry
 
 from .checks import (
     OVERLAP_LAST,
@@ -149,14 +149,14 @@ def _pooling(
     padding: Sequence[int],
     dilation: Sequence[int],
     ceil_mode: bool,
-) -> Pooling:
-    return Pooling(
+) -> PoolGeometry:
+    return PoolGeometry(
         tuple(kernel_size), tuple(stride), tuple(padding), tuple(dilation), bool(ceil_mode)
     )
 
 
 def _indices(
-    op: str, offsets: Tensor, pooling: Pooling, input_size: Sequence[int], validate: bool
+    op: str, offsets: Tensor, pooling: PoolGeometry, input_size: Sequence[int], validate: bool
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Per plane: the flat cell of each switch, and whether it is one."""
     cpu = offsets.cpu().contiguous()

@@ -15,7 +15,7 @@ from torch.autograd.graph import Node
 from relustat.analysis.model_run.autograd_path import PathToInput
 from relustat.analysis.model_run.layer_calls import LayerCalls
 from relustat.ops import library
-from relustat.ops.pool_geometry import Pooling
+from relustat.ops.pool_geometry import PoolGeometry
 
 from . import regions, value_rules, view_rules, window_rules
 from .need import Need, Rule, output_shape
@@ -65,7 +65,7 @@ class GeometryCalls(LayerCalls):
             return _circularly_padded(*args, **kwargs)
         output = function(*args, **kwargs)
         if function is library.max_pool and output[0].grad_fn is not None:
-            output[0].grad_fn.metadata["pooling"] = Pooling(*args[1:])
+            output[0].grad_fn.metadata["pooling"] = PoolGeometry(*args[1:])
         return output
 
 
@@ -106,8 +106,8 @@ def input_box(
 
     Example:
         >>> import torch
-        >>> from relustat.analysis.geometry import input_box
-        >>> from relustat.analysis.graph import PathToInput
+        >>> from relustat.analysis.receptive_fields.input_boxes import input_box
+        >>> from relustat.analysis.model_run.autograd_path import PathToInput
         >>> x = torch.randn(1, 3, 32, 32, requires_grad=True)
         >>> y = torch.nn.Conv2d(3, 8, 5, stride=2, padding=2)(x)
         >>> path = PathToInput("example", "conv", y, x)
