@@ -118,10 +118,10 @@ class Counters:
         if torch.compiler.is_dynamo_compiling():
             # Another number of units has other counters, so it is no variable of the graph.
             units = operator.index(units)
-            place = str(device).replace(":", "_")
+            device_name = str(device).replace(":", "_")
             return (
-                trace_time_attribute(self._traced, f"words_{place}_{units}"),
-                trace_time_attribute(self._traced, f"edges_{place}"),
+                trace_time_attribute(self._traced, f"words_{device_name}_{units}"),
+                trace_time_attribute(self._traced, f"edges_{device_name}"),
             )
         return self.words_for(units, device), self.edges_on(device)
 
@@ -161,9 +161,9 @@ class Counters:
 
     def _materialise(self, name: str) -> Tensor:
         """Words or edges; CUDA graphs are told that their address does not change."""
-        kind, *place = name.split("_")
-        units = place.pop() if kind == "words" else None
-        device = torch.device(":".join(place))
+        kind, *device_name = name.split("_")
+        units = device_name.pop() if kind == "words" else None
+        device = torch.device(":".join(device_name))
         tensor = self.edges_on(device) if units is None else self.words_for(int(units), device)
         mark_static_address(tensor)
         return tensor

@@ -1,4 +1,4 @@
-"""The places of a model at which ReLUs are computed: their names, order and counters."""
+"""The call sites of a model, where ReLUs are computed: their order and their counters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import operator
 import threading
 from collections.abc import Callable, Collection
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import torch
 
@@ -21,39 +21,7 @@ from relustat._dynamo import (
 from relustat.ops.counters import Counters
 from relustat.stats.relu_stats import ReLUStats
 
-
-class SiteKey(NamedTuple):
-    """A call site: the ``call``-th call, within one forward, of or in the module at ``path``."""
-
-    path: str
-    is_module: bool
-    call: int
-
-
-def site_name(key: SiteKey, taken: Collection[str]) -> str:
-    """The site's name: no other site and no module of the model has it.
-
-    The module's path, or ``<path>.relu`` for a functional call; ``_<call>`` from the second call
-    on. Where a module bears that name already, an underscore is put before the number, or
-    ``functional_`` before ``relu``.
-
-    Args:
-        key: the site.
-        taken: paths of the model's modules.
-    """
-    if key.is_module:
-        base = key.path or "relu"
-    else:
-        prefix = f"{key.path}." if key.path else ""
-        base = f"{prefix}relu"
-        if base in taken:
-            base = f"{prefix}functional_relu"
-    if not key.call:
-        return base
-    separator = "_"
-    while f"{base}{separator}{key.call}" in taken:
-        separator += "_"
-    return f"{base}{separator}{key.call}"
+from .call_names import SiteKey, site_name
 
 
 @dataclasses.dataclass(eq=False)
@@ -93,7 +61,7 @@ class CallSites:
         self._traced = TraceTimeAttributes(self._materialise)
 
     def at(self, key: SiteKey, forward: LastSite) -> Site:
-        """The site. A new one takes its place behind the one met before it."""
+        """The site. A new one comes after the one met before it."""
         before = forward.last_site
         if torch.compiler.is_dynamo_compiling():
             # The number of calls before is no variable of the graph.
@@ -112,8 +80,8 @@ class CallSites:
                 site = Site(site_name(key, self._taken), self._make_counters())
                 site.counters.enabled = self._counting
                 if site.name not in self._order:
-                    place = self._order.index(before) + 1 if before else len(self._order)
-                    self._order.insert(place, site.name)
+                    index = self._order.index(before) + 1 if before else len(self._order)
+                    self._order.insert(index, site.name)
                 self._sites[key] = site
             return site
 

@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from relustat._dynamo import inline_in_graph, with_side_effects_allowed
 from relustat._torch_internals import function_modes, pop_function_mode, push_function_mode
 
-from .call_sites import SiteKey
+from .call_names import CallNumbers, SiteKey
 from .unit_dims import UnitDims
 from .watched_modules import WatchedModule
 
@@ -35,41 +35,39 @@ class ForwardPass:
 
     Attributes:
         is_counted: whether it is to be counted.
-        calls: how often ReLUs were computed so far, by path of the module, and whether it is one.
+        calls: numbers the ReLUs.
         last_site: name of the call site met last.
     """
 
     def __init__(self, mode: CallMode, is_counted: bool) -> None:
         self.mode = mode
         self.is_counted = is_counted
-        self.calls: dict[tuple[str, bool], int] = {}
+        self.calls = CallNumbers()
         self.units = UnitDims()
         self.last_site: str | None = None
         # Each with the frame that called it; None in compiled code, which has none.
         self._entered: list[tuple[WatchedModule, FrameType | None]] = []
 
     @property
-    def place(self) -> WatchedModule:
+    def watched(self) -> WatchedModule:
         """The innermost module that is being called."""
         return self._entered[-1][0]
 
     def next_site(self) -> SiteKey:
         """The site of a ReLU that is computed now."""
-        path, is_module = self.place.path, self.place.is_relu_module
-        call = self.calls.get((path, is_module), 0)
-        self.calls[path, is_module] = call + 1
-        return SiteKey(path, is_module, call)
+        is_own = self.watched.is_relu_module
+        return self.calls.next(self.watched.path, "module's ReLU" if is_own else "functional ReLU")
 
-    def push(self, place: WatchedModule) -> None:
+    def push(self, watched: WatchedModule) -> None:
         frame = None if torch.compiler.is_dynamo_compiling() else _outside_frame()
-        self._entered.append((place, frame))
+        self._entered.append((watched, frame))
 
-    def pop(self, place: WatchedModule) -> None:
-        """Leaves ``place``, and what was called in it. Does nothing if it was not entered."""
-        if self._entered and self._entered[-1][0] is place:
+    def pop(self, watched: WatchedModule) -> None:
+        """Leaves a module, and those that it called. Does nothing if it was not entered."""
+        if self._entered and self._entered[-1][0] is watched:
             self._entered.pop()
-        elif any(entered is place for entered, _ in self._entered):
-            while self._entered.pop()[0] is not place:
+        elif any(entered is watched for entered, _ in self._entered):
+            while self._entered.pop()[0] is not watched:
                 pass
 
     def drop_interrupted(self) -> bool:
@@ -115,7 +113,7 @@ class CurrentForward(threading.local):
     def current(self) -> ForwardPass | None:
         return self._forward
 
-    def enter(self, place: WatchedModule, is_counted: bool) -> None:
+    def enter(self, watched: WatchedModule, is_counted: bool) -> None:
         if self._forward is not None and not self._forward.drop_interrupted():
             self.abandon()
         if self._forward is None:
@@ -124,11 +122,11 @@ class CurrentForward(threading.local):
             if not torch.compiler.is_dynamo_compiling():
                 self._underway.add(forward)
             forward.mode.activate()
-        self._forward.push(place)
+        self._forward.push(watched)
 
-    def leave(self, place: WatchedModule) -> None:
+    def leave(self, watched: WatchedModule) -> None:
         if self._forward is not None:
-            self._forward.pop(place)
+            self._forward.pop(watched)
             if self._forward.is_over():
                 self.abandon()
 

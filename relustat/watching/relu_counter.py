@@ -73,13 +73,13 @@ class ReLUCounter:
         self.closed = False
         self._on_last_left = on_last_left
 
-    def enter(self, place: WatchedModule, module: nn.Module) -> None:
+    def enter(self, watched: WatchedModule, module: nn.Module) -> None:
         if not self.closed and not is_recomputation():
             is_counted = self._during == "all" or module.training == (self._during == "train")
-            self._forwards.enter(place, is_counted)
+            self._forwards.enter(watched, is_counted)
 
-    def leave(self, place: WatchedModule) -> None:
-        self._forwards.leave(place)
+    def leave(self, watched: WatchedModule) -> None:
+        self._forwards.leave(watched)
         if self.closed and not self._underway:
             self._on_last_left()
 

@@ -19,7 +19,7 @@ from relustat._dynamo import (
 from relustat._hooks import renumber, take_off
 from relustat.nn.module_paths import computes_relu, named_modules, uncompiled
 
-_ATTRIBUTE = "_relustat_places"
+_ATTRIBUTE = "_relustat_watched"
 _RELU_MODULES = (nn.ReLU, nn.Threshold)
 
 # Of threads that put hooks on a module, or take them off.
@@ -29,13 +29,13 @@ _one_at_a_time = threading.Lock()
 class Visitor(Protocol):
     """Who wants to know when modules are called."""
 
-    def enter(self, place: WatchedModule, module: nn.Module) -> None: ...
+    def enter(self, watched: WatchedModule, module: nn.Module) -> None: ...
 
-    def leave(self, place: WatchedModule) -> None: ...
+    def leave(self, watched: WatchedModule) -> None: ...
 
 
 class WatchedModule:
-    """A module of a watched model. A copy of the module is not watched: its place has no visitor.
+    """A module of a watched model. A copy of it is not watched, and has no visitor.
 
     Attributes:
         path: the module's, as a user knows it: without what ``torch.compile`` puts in.
@@ -80,8 +80,8 @@ class WatchedModules:
             for module, path in self._modules.items():
                 if isinstance(module, torch.jit.ScriptModule):
                     continue
-                place = WatchedModule(self._visitor, path, isinstance(module, _RELU_MODULES))
-                module.__dict__.setdefault(_ATTRIBUTE, {})[self._key] = place
+                watched = WatchedModule(self._visitor, path, isinstance(module, _RELU_MODULES))
+                module.__dict__.setdefault(_ATTRIBUTE, {})[self._key] = watched
                 # The first to enter is the last to leave.
                 module.register_forward_pre_hook(self._enter, prepend=True)
                 handle = module.register_forward_hook(self._leave, always_call=True)
@@ -99,10 +99,10 @@ class WatchedModules:
             for module in self._modules:
                 take_off(module, self._enter)
                 take_off(module, self._leave)
-                places = module.__dict__.get(_ATTRIBUTE, {})
-                if self._key in places and places[self._key].visitor is self._visitor:
-                    places.pop(self._key)
-                if not places:
+                kept = module.__dict__.get(_ATTRIBUTE, {})
+                if self._key in kept and kept[self._key].visitor is self._visitor:
+                    kept.pop(self._key)
+                if not kept:
                     module.__dict__.pop(_ATTRIBUTE, None)
             self._is_installed = False
 
@@ -120,7 +120,7 @@ class WatchedModules:
 
 
 # It holds a key only: the compiler does not notice that a hook is another one than it was; but it
-# does, that its module has no place of that key, or another one.
+# does, that its module has nothing of that key, or something else.
 
 
 @inline_in_graph
@@ -132,13 +132,13 @@ class ModuleHook:
         self._is_after = is_after
 
     def __call__(self, module: nn.Module, *_: Any) -> None:
-        place = getattr(module, _ATTRIBUTE, {}).get(self._key)
-        if place is None or place.visitor is None:
+        watched = getattr(module, _ATTRIBUTE, {}).get(self._key)
+        if watched is None or watched.visitor is None:
             return
         if self._is_after:
-            with_side_effects_allowed(place.visitor.leave, place)
+            with_side_effects_allowed(watched.visitor.leave, watched)
         else:
-            with_side_effects_allowed(place.visitor.enter, place, module)
+            with_side_effects_allowed(watched.visitor.enter, watched, module)
 
 
 def _free_key(modules: Iterable[nn.Module]) -> int:

@@ -147,7 +147,7 @@ class Watch:
             # By this the model keeps its watch.
             on_last_left=self._take_hooks_off,
         )
-        self._places = WatchedModules(model, self._counter)
+        self._watched_modules = WatchedModules(model, self._counter)
         self._begin()
 
     def _begin(self) -> None:
@@ -164,7 +164,7 @@ class Watch:
                 )
             _watches[model] = weakref.ref(self)
         try:
-            self._places.install()
+            self._watched_modules.install()
         except BaseException:
             self.close()
             raise
@@ -197,7 +197,7 @@ class Watch:
                 del _watches[uncompiled(self._model)]
 
     def _take_hooks_off(self) -> None:
-        self._places.remove()
+        self._watched_modules.remove()
 
     @property
     def stats(self) -> dict[str, ReLUStats]:
@@ -218,10 +218,10 @@ class Watch:
         warnings = [f"{name}: not counted, {reason}" for name, reason in uncounted]
         warnings += [
             f"{path}: a TorchScript module; ReLUs inside it are not seen"
-            for path in self._places.opaque_paths()
+            for path in self._watched_modules.opaque_paths()
         ]
         called = self._counter.seen | self._sites.modules_called() | self._other_ranks.keys()
-        never = [path for path in self._places.relu_paths() if path not in called]
+        never = [path for path in self._watched_modules.relu_paths() if path not in called]
         warnings += [f"{path}: never called" for path in never if self._modules]
         return Report(self.stats, warnings)
 

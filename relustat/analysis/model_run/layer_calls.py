@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from relustat._dynamo import running_eagerly
 from relustat._hooks import forward_hooks
 from relustat.nn.module_paths import computes_relu, named_modules, plain_path, uncompiled
 from relustat.ops.counting_relu import counting_relu
-from relustat.watching.call_sites import SiteKey, site_name
+from relustat.watching.call_names import CallNumbers, Kind, site_name
 from relustat.watching.relu_calls import ReLUCall, find_relu_call
 
 from .evaluation import check_drops_nothing, check_is_evaluated
@@ -62,7 +61,7 @@ class LayerCalls(TorchFunctionMode):
             plain_path(path) for path, _ in model.named_modules(remove_duplicate=False)
         } - {""}
         self._outputs: dict[str, Tensor] = {}
-        self._calls: Counter[tuple[str, str]] = Counter()
+        self._calls = CallNumbers()
         self._met: list[str] = []
         self._within: list[_ModuleCall] = []
         self._thread = 0
@@ -81,7 +80,8 @@ class LayerCalls(TorchFunctionMode):
             ValueError: if a wanted layer was not met, or gives no tensor; or the model applies
                 dropout as in training.
         """
-        for kept in (self._outputs, self._calls, self._met, self._within):
+        self._calls = CallNumbers()
+        for kept in (self._outputs, self._met, self._within):
             kept.clear()
         self._thread = threading.get_ident()
         # The model may work in place, or give its input as it is.
@@ -151,8 +151,9 @@ class LayerCalls(TorchFunctionMode):
             # An analysis is no use of the model that is to be counted.
             function, args, kwargs = F.relu, (call.x, call.inplace), {}
         within = self._within[-1]
-        kind = "module's ReLU" if within.is_relu else "functional ReLU"
-        name = self._next_name(within.path, kind)
+        name = self._next_name(
+            within.path, "module's ReLU" if within.is_relu else "functional ReLU"
+        )
         output = self.on_relu(name, call, lambda: function(*args, **kwargs))
         if name != within.name:
             self._reach(name, output)
@@ -182,11 +183,8 @@ class LayerCalls(TorchFunctionMode):
             if output is not None:
                 self._reach(name, output)
 
-    def _next_name(self, path: str, kind: str) -> str:
-        call = self._calls[path, kind]
-        self._calls[path, kind] += 1
-        is_module = kind != "functional ReLU"
-        name = site_name(SiteKey(path, is_module, call), self._paths)
+    def _next_name(self, path: str, kind: Kind) -> str:
+        name = site_name(self._calls.next(path, kind), self._paths)
         self._met.append(name)
         return name
 
