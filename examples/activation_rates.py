@@ -24,13 +24,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 from torch import nn
 
-from relustat._files import replacing
-from relustat._optional import import_optional
-from relustat.analysis.rates.activation_rates import ActivationRates
-from relustat.analysis.rates.plot import draw_rates
-from relustat.demo.run import labelled_images
+from relustat.analysis import ActivationRates
+from relustat.demo import load_images
 
 HIDDEN = 16
 # After the first convolution's ReLU; before and after the dense layer.
@@ -133,7 +131,7 @@ def draw_boundary(axes, model, points, labels):
 
 def draw_layer(axes, name, layers):
     rates = layers[name]
-    draw_rates(axes, rates.epochs, rates.activation, rates.death)
+    rates.draw(axes)
     what = f"gradient of {name}" if "." in name else name
     axes.set_title(
         f"{what}\n{rates.activation[-1]:.0%} active, {rates.death[-1]:.0%} dead", fontsize=8
@@ -141,8 +139,7 @@ def draw_layer(axes, name, layers):
 
 
 def draw(mlp, points, labels, of_mlp, of_cnns, path):
-    figure_module = import_optional("matplotlib.figure", "plot", "the picture")
-    figure = figure_module.Figure(figsize=(12.5, 7.5), layout="constrained")
+    figure = Figure(figsize=(12.5, 7.5), layout="constrained")
     rows = figure.subfigures(3, 1)
     panels = rows[0].subplots(1, 4)
     rows[0].suptitle("an MLP with too many units", fontsize=10)
@@ -155,8 +152,7 @@ def draw(mlp, points, labels, of_mlp, of_cnns, path):
         for axes, name in zip(row.subplots(1, 4), COMPARED, strict=True):
             draw_layer(axes, name, rates.outputs | rates.gradients)
     rows[-1].supxlabel("epoch", fontsize=9)
-    with replacing(path) as file:
-        figure.savefig(file, format="png", dpi=100)
+    figure.savefig(path, dpi=100)
 
 
 def main(arguments=None):
@@ -179,7 +175,7 @@ def main(arguments=None):
     of_mlp = train(mlp, points, labels, epochs=50, batch=8)
     tell("Two clouds, MLP", accuracy(mlp, points, labels), of_mlp)
 
-    images = labelled_images.load(options.data, options.samples)
+    images = load_images(options.data, options.samples)
     of_cnns = {}
     for heading, dropout in DROPOUT.items():
         torch.manual_seed(0)

@@ -20,11 +20,11 @@ import argparse
 from pathlib import Path
 
 import torch
+from matplotlib.figure import Figure
 from networks import VGG16_RELUS, vgg16
 from photographs import Photographs
 from torch.utils.data import DataLoader
 
-from relustat._optional import import_optional
 from relustat.analysis import by_sigma, deconvnet_grid, deconvnet_patches, layer_outputs
 
 RULES = ("deconvnet", "guided", "gradient")
@@ -48,9 +48,7 @@ def most_active_units(model, loader, layer, count):
 
 def rules_picture(network, loader, name, unit, to_image):
     """The unit's strongest activation, projected back by each rule."""
-    figure = import_optional("matplotlib.figure", "plot", "the picture").Figure(
-        figsize=(9, 2.7), layout="constrained"
-    )
+    figure = Figure(figsize=(9, 2.7), layout="constrained")
     panels = figure.subplots(1, 1 + len(RULES))
     for panel, rule in zip(panels[1:], RULES, strict=True):
         patches = deconvnet_patches(network.model, loader, VGG16_RELUS[name], [unit], 1, rule)

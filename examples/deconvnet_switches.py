@@ -24,9 +24,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
+from sklearn.datasets import load_sample_image
 
 import relustat
-from relustat._optional import import_optional
 from relustat.functional import max_pool2d, max_unpool2d
 
 KERNEL, STRIDE = 3, 2
@@ -35,8 +36,7 @@ SIZE = 111
 
 def feature_map():
     """A photograph's edges from light to dark, top left to bottom right: [1, 1, SIZE, SIZE]."""
-    datasets = import_optional("sklearn.datasets", "demo", "the photograph")
-    photograph = torch.tensor(datasets.load_sample_image("flower.jpg")).float().mean(2)
+    photograph = torch.tensor(load_sample_image("flower.jpg")).float().mean(2)
     crop = photograph[60:400, 150:490][None, None] / 255
     crop = F.interpolate(crop, size=(SIZE + 2, SIZE + 2), mode="bilinear", antialias=True)
     diagonal = torch.tensor([[2.0, 1.0, 0.0], [1.0, 0.0, -1.0], [0.0, -1.0, -2.0]])
@@ -50,10 +50,9 @@ def sharing(switches):
 
 
 def draw(x, unpooled, path):
-    import_optional("matplotlib", "plot", "the picture").use("Agg")
-    pyplot = import_optional("matplotlib.pyplot", "plot", "the picture")
     titles = ["after the ReLU", 'unpooled, overlap="last"', 'unpooled, overlap="sum"']
-    figure, panels = pyplot.subplots(1, 3, figsize=(12, 4.4), layout="constrained")
+    figure = Figure(figsize=(12, 4.4), layout="constrained")
+    panels = figure.subplots(1, 3)
     brightest = max(each.max().item() for each in unpooled.values())
     for panel, title, image in zip(
         panels, titles, [x, unpooled["last"], unpooled["sum"]], strict=True

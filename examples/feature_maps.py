@@ -16,11 +16,11 @@ import argparse
 from pathlib import Path
 
 import torch
+from matplotlib.figure import Figure
 from networks import vgg16
 from photographs import Photographs
 
 import relustat
-from relustat._optional import import_optional
 from relustat.analysis import by_sigma, filter_images, image_grid, inspect_switches, layer_outputs
 
 LAYERS = {"features.2": "conv1_2", "features.3": "its ReLU", "features.4": "its pool"}
@@ -28,9 +28,7 @@ SHOWN_MAPS = 16
 
 
 def draw(network, x, maps, path):
-    figure = import_optional("matplotlib.figure", "plot", "the picture").Figure(
-        figsize=(13, 6.8), layout="constrained"
-    )
+    figure = Figure(figsize=(13, 6.8), layout="constrained")
     panels = figure.subplots(2, 3).ravel()
     panels[0].imshow(network.prepare.undo(x[0]).permute(1, 2, 0).clamp(0, 1))
     panels[0].set_title("photograph", fontsize=9)

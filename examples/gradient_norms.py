@@ -23,12 +23,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 
-from relustat._optional import import_optional
 from relustat.analysis import GradientNorms
-from relustat.analysis.gradients import plot
-from relustat.demo import labelled_images
-from relustat.demo import run as demo
+from relustat.demo import load_images, make_model
 
 STEPS, BATCH = 200, 10
 
@@ -44,7 +42,7 @@ SETTINGS = {
 def train(images, optimizer_class, options):
     """Trains a network from the same start on the same batches; returns its gradient norms."""
     torch.manual_seed(0)
-    model = demo.make_model(images)
+    model = make_model(images)
     optimizer = optimizer_class(model.parameters(), **options)
     norms = GradientNorms(model)
     for _ in range(STEPS):
@@ -58,13 +56,11 @@ def train(images, optimizer_class, options):
 
 
 def draw(found, path):
-    figure = import_optional("matplotlib.figure", "plot", "the picture").Figure(
-        figsize=(12, 5.6), layout="constrained"
-    )
+    figure = Figure(figsize=(12, 5.6), layout="constrained")
     *panels, legend = figure.subplots(2, 3).ravel()
     labelled = {}
     for axes, (name, norms) in zip(panels, found.items(), strict=True):
-        plot.draw(axes, norms.layers, norms.values)
+        norms.draw(axes)
         axes.set_title(name, fontsize=10)
         handles, labels = axes.get_legend_handles_labels()
         labelled.update(zip(labels, handles, strict=True))
@@ -85,7 +81,7 @@ def main(arguments=None):
     if not options.out.parent.is_dir():
         parser.error(f"--out must be in a folder that exists, got {options.out}")
 
-    images = labelled_images.load(options.data, samples=10_000)
+    images = load_images(options.data, samples=10_000)
     found = {}
     for name, (optimizer_class, settings) in SETTINGS.items():
         norms = found[name] = train(images, optimizer_class, settings)

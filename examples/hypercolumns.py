@@ -16,12 +16,11 @@ The choice of layers and the clusters are Perone's: Convolutional hypercolumns i
 import argparse
 from pathlib import Path
 
+from matplotlib.figure import Figure
 from networks import VGG16_RELUS, vgg16
 from photographs import Photographs
 
-from relustat._optional import import_optional
-from relustat.analysis.hypercolumn.clusters import hypercolumn_clusters
-from relustat.analysis.hypercolumn.hypercolumns import hypercolumns
+from relustat.analysis import hypercolumn_clusters, hypercolumns
 
 LAYERS = {
     name: VGG16_RELUS[name] for name in ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
@@ -40,8 +39,7 @@ def pictures_of(photograph, columns, clusters):
 
 
 def draw(rows, origin, path):
-    figure_module = import_optional("matplotlib.figure", "plot", "the picture")
-    figure = figure_module.Figure(figsize=(9.2, 2.35 * len(rows) + 0.5), layout="constrained")
+    figure = Figure(figsize=(9.2, 2.35 * len(rows) + 0.5), layout="constrained")
     panels = figure.subplots(len(rows), len(rows[0]), squeeze=False)
     for title, panel in zip(rows[0], panels[0], strict=True):
         panel.set_title(title, fontsize=9)

@@ -34,14 +34,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from correlations import Correlation
+from matplotlib.figure import Figure
 from torch import nn
 
 import relustat
-from relustat._files import replacing
-from relustat._messages import align
-from relustat._optional import import_optional
-from relustat.analysis.patterns import activation_patterns
-from relustat.demo.run import labelled_images
+from relustat.analysis import activation_patterns
+from relustat.demo import load_images
 
 # Hidden units: for images of 28x28, and for smaller ones, where more would give every image a
 # pattern of its own, whatever the weights.
@@ -120,16 +118,16 @@ def correlate(counts, losses):
             row += [str(correlation.spearman), str(correlation.pearson)]
             row += [correlation.in_words("test loss")]
         rows.append(row)
-    print("\n".join(align(rows)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(map(str.ljust, row, widths)).rstrip())
     return found
 
 
 def draw(counts, losses, shifts, correlations, path):
     """A row of panels for zeros, and one for patterns."""
     layers = list(dict.fromkeys(layer for _, layer in counts))
-    figure = import_optional("matplotlib.figure", "plot", "the picture").Figure(
-        figsize=(2.4 * len(layers), 5), layout="constrained"
-    )
+    figure = Figure(figsize=(2.4 * len(layers), 5), layout="constrained")
     panels = figure.subplots(2, len(layers), sharey=True, squeeze=False)
     rows = {ZEROS: panels[0], PATTERNS: panels[1]}
     for (what, layer), values in counts.items():
@@ -148,8 +146,7 @@ def draw(counts, losses, shifts, correlations, path):
     if len(np.unique(shifts)) > 1:
         rows[ZEROS][0].legend(fontsize=7)
     figure.suptitle("What is counted before training, and the test loss after it", fontsize=10)
-    with replacing(path) as file:
-        figure.savefig(file, format="png", dpi=110)
+    figure.savefig(path, dpi=110)
 
 
 def time_a_count():
@@ -186,7 +183,7 @@ def parse(arguments):
 
 def load(options):
     """Images with mean 0 and variance 1 over the training set."""
-    images = labelled_images.load(options.data, options.samples)
+    images = load_images(options.data, options.samples)
     mean, std = images.train_images.mean(), images.train_images.std()
     train, test = ((x - mean) / std for x in (images.train_images, images.test_images))
     return dataclasses.replace(images, train_images=train, test_images=test)

@@ -17,10 +17,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
-
-from relustat._optional import import_optional
 
 SHORTER_SIDE, SIDE = 256, 224
 IMAGENET_CLASSES = 1000
@@ -103,9 +102,8 @@ class Photographs(Dataset[tuple[Tensor, int]]):
         return f"{told}: {', '.join(self.unreadable)}" if self.unreadable else told
 
     def _files(self, folder: Path) -> list[str]:
-        pillow = _pillow()
-        kinds = pillow.registered_extensions().items()
-        endings = {ending for ending, kind in kinds if kind in pillow.OPEN}
+        kinds = Image.registered_extensions().items()
+        endings = {ending for ending, kind in kinds if kind in Image.OPEN}
         return sorted(
             file.relative_to(folder).as_posix()
             for file in folder.rglob("*")
@@ -122,21 +120,18 @@ class Photographs(Dataset[tuple[Tensor, int]]):
 
     def _open(self, name: str) -> Any:
         if self._folder is None:
-            data = import_optional("skimage.data", "analysis", "a photograph")
-            return _pillow().fromarray(getattr(data, name)())
-        with _pillow().open(self._folder / name) as image:
+            from skimage import data
+
+            return Image.fromarray(getattr(data, name)())
+        with Image.open(self._folder / name) as image:
             return image.convert("RGB")
-
-
-def _pillow() -> Any:
-    return import_optional("PIL.Image", "analysis", "reading photographs")
 
 
 def _square(image: Any) -> Any:
     shorter = min(image.size)
     width, height = (SHORTER_SIDE * length // shorter for length in image.size)
     left, top = round((width - SIDE) / 2), round((height - SIDE) / 2)
-    resized = image.resize((width, height), _pillow().Resampling.BILINEAR)
+    resized = image.resize((width, height), Image.Resampling.BILINEAR)
     return resized.crop((left, top, left + SIDE, top + SIDE))
 
 

@@ -36,8 +36,7 @@ import torch
 from torch import nn
 
 import relustat
-from relustat.analysis.receptive_fields.plot import receptive_field_grid
-from relustat.analysis.receptive_fields.receptive_field import receptive_field
+from relustat.analysis import receptive_field, receptive_field_grid
 
 DEPTHS = (5, 10, 20, 40)
 CHANNELS = 16

@@ -36,9 +36,7 @@ from photographs import NO_LABEL, Photographs
 from torch.utils.data import DataLoader
 
 import relustat
-from relustat._files import replacing
-from relustat._messages import many
-from relustat.report import plots
+from relustat.report import histogram_grid
 
 NETWORKS = {"vgg16": vgg16, "resnet18": resnet18}
 VALIDATION_IMAGES = 50_000
@@ -123,7 +121,7 @@ def main(arguments=None):
         report, accuracy = analyse(network, batches)
         rate, ratios = pace(network.model, next(iter(batches))[0])
 
-    title = f"{options.model}, {network.origin}, {many(len(photographs), 'photograph')}"
+    title = f"{options.model}, {network.origin}, photographs: {len(photographs)}"
     stats = panels(options.model, report.stats)
     print(title)
     print(photographs.summary())
@@ -137,10 +135,9 @@ def main(arguments=None):
     print(f"counting costs {middle:+.1%} ({low:+.1%} to {high:+.1%} in {ROUNDS} rounds)")
 
     out = options.out or Path(f"relus-{options.model}.png")
-    figure = plots.histogram_grid(stats, columns=5)
+    figure = histogram_grid(stats, columns=5)
     figure.suptitle(title, fontsize=10)
-    with replacing(out) as file:
-        figure.savefig(file, format="png", dpi=90)
+    figure.savefig(out, dpi=90)
     print(f"picture: {out} (relustat {relustat.__version__})")
 
 

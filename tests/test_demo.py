@@ -15,7 +15,7 @@ from PIL import Image
 
 import relustat
 from relustat import cli
-from relustat.demo import labelled_images
+from relustat.demo import load_images
 from relustat.demo import run as demo
 
 FILES = {"histograms.png", "report.csv", "report.json"}
@@ -77,7 +77,7 @@ def test_demo_on_idx_files(tmp_path, compress):
     make_idx(tmp_path, compress)
     arguments = ["--data", str(tmp_path), "--samples", "70", "--epochs", "1"]
     assert cli.main(["demo", *arguments, "--output", str(tmp_path / "out")]) == 0
-    data = labelled_images.load(tmp_path, 70)
+    data = load_images(tmp_path, 70)
     assert data.train_images.shape == (70, 1, 28, 28)
     assert data.test_images.shape == (20, 1, 28, 28)
     assert data.train_labels[:12].tolist() == [*range(10), 0, 1]
@@ -100,7 +100,7 @@ def test_demo_on_an_image_folder(tmp_path):
     (images / "cats" / "broken.jpg").write_bytes(b"no picture")
     (images / "cats" / "notes.txt").write_text("no picture either")
     with pytest.warns(UserWarning, match=r"1 images could not be read: broken\.jpg"):
-        data = labelled_images.load(images, 100)
+        data = load_images(images, 100)
     assert len(data.train_labels) + len(data.test_labels) == 12
     assert data.train_images.shape[1:] == (3, 32, 32)
     (images / "cats" / "broken.jpg").unlink()

@@ -106,7 +106,7 @@ def test_example(example, tmp_path, capsys, monkeypatch):
 
 
 def test_what_the_example_says_of_its_settings(example):
-    images = example.labelled_images.load(None, 10_000)
+    images = example.load_images(None, 10_000)
     wrong_sign = example.train(images, *example.SETTINGS["SGD 0.03, wrong sign"])
     first, _ = wrong_sign.not_finite[0]
     assert 20 < first < example.STEPS

@@ -1,6 +1,7 @@
 """Which files of the package may import which: from layers below only, and never in a circle."""
 
 import ast
+import importlib
 from pathlib import Path
 
 import relustat
@@ -69,10 +70,8 @@ def test_there_is_no_circle():
     assert on_circles(graph) == set()
 
 
-# From the ground up: a file imports from its own line and from those above it.
+# From the ground up, after the leaves: files at the top whose names begin with an underscore.
 LAYERS = [
-    {"_checks", "_dynamo", "_extension", "_files", "_hooks", "_messages", "_optional"}
-    | {"_torch_internals", "_version", "_C"},
     {"stats"},
     {"ops"},
     {"functional", "reference", "distributed"},
@@ -86,10 +85,12 @@ LAYERS = [
 
 
 def layer_of(name):
-    """The number of the layer; the package's own file, which imports them all, is above them."""
+    """Its number; the package's own file, which imports them all, is above them."""
     _, *rooms = name.split(".")
     if not rooms:
         return len(LAYERS)
+    if rooms[0].startswith("_") and rooms[0] != "__main__":
+        return -1
     return next(number for number, layer in enumerate(LAYERS) if rooms[0] in layer)
 
 
@@ -137,3 +138,23 @@ def test_statistics_need_no_torch():
     needed = {package for name in found for package in foreign_packages(files[name])}
     assert {"numpy", "json"} <= needed
     assert "torch" not in needed
+
+
+def private_imports(path):
+    """What a file outside the package imports of it that its rooms do not list in ``__all__``."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names if each.name.startswith("relustat."))
+        elif isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "relustat":
+            public = getattr(importlib.import_module(node.module), "__all__", ())
+            yield from (
+                f"{node.module}.{each.name}" for each in node.names if each.name not in public
+            )
+
+
+def test_examples_import_public_names_only(tmp_path):
+    examples = list((Path(__file__).parent.parent / "examples").glob("*.py"))
+    assert len(examples) > 10
+    assert [name for path in examples for name in private_imports(path)] == []
+    (tmp_path / "private.py").write_text("from relustat._files import replacing\n")
+    assert list(private_imports(tmp_path / "private.py")) == ["relustat._files.replacing"]

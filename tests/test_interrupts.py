@@ -253,7 +253,7 @@ def test_snapshot(model):
         return lambda: watch.snapshot(epoch)
 
     for _ in interrupted_at_points(prepare, step=3):
-        if not watch.history.spans or watch.history.windows[-1].last < epoch:
+        if not watch.history.spans or watch.history.spans[-1].last < epoch:
             watch.snapshot(epoch)
         assert watch.history.total("relu").calls == epoch
     watch.close()

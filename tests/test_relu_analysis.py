@@ -167,7 +167,7 @@ def test_example(example, tmp_path, capsys, monkeypatch):
     images = f"--images={tmp_path / 'images'}"
     example.main(["--model=resnet18", images, f"--out={picture}", "--batch-size=2"])
     told = capsys.readouterr().out.splitlines()
-    assert told[0] == "resnet18, random weights (He's initialisation, seed 0), 3 photographs"
+    assert told[0] == "resnet18, random weights (He's initialisation, seed 0), photographs: 3"
     assert told[1] == "1 of 4 could not be read: 3.png"
     table = {line.split()[0]: line.split()[1] for line in told[3:20]}
     assert table["relu"] == f"{3 * 64 * 112 * 112:,}"

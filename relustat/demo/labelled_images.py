@@ -41,7 +41,7 @@ class LabelledImages:
         return int(max(self.train_labels.max(), self.test_labels.max())) + 1
 
 
-def load(path: Path | None, samples: int) -> LabelledImages:
+def load_images(path: Path | None, samples: int) -> LabelledImages:
     """Reads a data set.
 
     Args:

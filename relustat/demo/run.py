@@ -25,7 +25,7 @@ from relustat.report.report import Report
 from relustat.report.row import Row
 from relustat.watching.watches import watch
 
-from . import labelled_images
+from .labelled_images import LabelledImages, load_images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ def run(
     """Trains, prints both reports and what changed, and writes figure, JSON and CSV to ``output``.
 
     Raises:
-        ValueError, ImportError: see :func:`relustat.demo.labelled_images.load`.
+        ValueError, ImportError: see :func:`relustat.demo.load_images`.
     """
     rich_console = import_optional("rich.console", "demo", "the demo")
     # A file or a pipe has no width of its own.
@@ -53,12 +53,12 @@ def run(
     console = rich_console.Console(highlight=False, width=width, soft_wrap=True)
     import_optional("matplotlib", "demo", "the demo")
     with output_folder(output):
-        images = labelled_images.load(data, samples)
+        images = load_images(data, samples)
         _train_and_show(images, output, console, epochs, learning_rate, seed)
 
 
 def _train_and_show(
-    images: labelled_images.LabelledImages,
+    images: LabelledImages,
     output: Path,
     console: Any,
     epochs: int,
@@ -89,7 +89,7 @@ def _train_and_show(
     console.print(f"\nWrote histograms.png, report.json and report.csv to [bold]{output}[/bold]")
 
 
-def make_model(images: labelled_images.LabelledImages) -> nn.Module:
+def make_model(images: LabelledImages) -> nn.Module:
     """Conv-ReLU-MaxPool twice, then two linear layers."""
     _, channels, height, width = images.train_images.shape
     return nn.Sequential(
@@ -108,7 +108,7 @@ def make_model(images: labelled_images.LabelledImages) -> nn.Module:
     )
 
 
-def look(model: nn.Module, images: labelled_images.LabelledImages) -> Report:
+def look(model: nn.Module, images: LabelledImages) -> Report:
     """What all ReLUs do on the training images."""
     model.eval()
     with torch.no_grad(), watch(model) as watching:
@@ -117,7 +117,7 @@ def look(model: nn.Module, images: labelled_images.LabelledImages) -> Report:
     return watching.report()
 
 
-def accuracy(model: nn.Module, images: labelled_images.LabelledImages) -> float:
+def accuracy(model: nn.Module, images: LabelledImages) -> float:
     model.eval()
     with torch.no_grad():
         right = model(images.test_images).argmax(1) == images.test_labels
@@ -126,7 +126,7 @@ def accuracy(model: nn.Module, images: labelled_images.LabelledImages) -> float:
 
 def train(
     model: nn.Module,
-    images: labelled_images.LabelledImages,
+    images: LabelledImages,
     epochs: int,
     learning_rate: float,
     console: Any,

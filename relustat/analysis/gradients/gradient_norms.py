@@ -18,6 +18,7 @@ from relustat.nn.module_paths import named_modules
 from . import plot, sound
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Steps that are kept on the device before one copy brings them all to the host.
@@ -160,6 +161,24 @@ class GradientNorms:
             ImportError: if matplotlib is missing.
         """
         return plot.figure(self.layers, self.values)
+
+    def draw(self, axes: Axes) -> None:
+        """Draws a line for each layer into axes of matplotlib, as :meth:`plot` does.
+
+        Example:
+            >>> import torch
+            >>> from matplotlib.figure import Figure
+            >>> from relustat.analysis import GradientNorms
+            >>> model = torch.nn.Linear(2, 2)
+            >>> norms = GradientNorms(model)
+            >>> model(torch.ones(1, 2)).sum().backward()
+            >>> norms.record()
+            >>> axes = Figure().add_subplot()
+            >>> norms.draw(axes)
+            >>> axes.get_yscale()
+            'log'
+        """
+        plot.draw(axes, self.layers, self.values)
 
     def to_wav(
         self, path: str | os.PathLike[str], *, rate: int = 44_100, tone_seconds: float = 0.01

@@ -15,9 +15,10 @@ from relustat.stats.histogram import Int64Array
 from relustat.watching.relu_counter import During
 
 from .activation_counts import GradientCounts, Kind, LayerRates, OutputCounts
-from .plot import rates_figure
+from .plot import draw_rates, rates_figure
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from typing_extensions import Self
 
@@ -35,6 +36,20 @@ class Rates:
     epochs: Int64Array
     activation: npt.NDArray[np.float64]
     death: npt.NDArray[np.float64]
+
+    def draw(self, axes: Axes) -> None:
+        """Draws both rates by epoch into axes of matplotlib.
+
+        Example:
+            >>> import numpy
+            >>> from matplotlib.figure import Figure
+            >>> from relustat.analysis import Rates
+            >>> axes = Figure().add_subplot()
+            >>> Rates(numpy.arange(2), numpy.array([0.5, 0.4]), numpy.array([0.0, 0.1])).draw(axes)
+            >>> [line.get_label() for line in axes.lines]
+            ['activation rate', 'death rate']
+        """
+        draw_rates(axes, self.epochs, self.activation, self.death)
 
 
 @dataclasses.dataclass(frozen=True)
