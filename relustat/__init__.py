@@ -1,6 +1,7 @@
 """ReLUs that count their zeros and fill histograms of their inputs while they rectify."""
 
 from . import analysis, distributed, functional, reference
+from ._moved import tell_where
 from ._version import __version__ as __version__
 from .history import History
 from .nn import (
@@ -18,6 +19,9 @@ from .ops import Counters, Switches
 from .report import Report
 from .stats import Bins, EdgeBins, Histogram, LinearBins, LogBins, ReLUStats
 from .watching import Watch, unwatch, watch
+
+tell_where()
+del tell_where
 
 __all__ = [
     "Bins",
