@@ -93,6 +93,8 @@ setup(
             "relustat._C",
             SOURCES,
             depends=HEADERS,
+            # Absolute: the compiler runs in another folder.
+            include_dirs=[str(Path("csrc").resolve())],
             extra_compile_args={
                 "cxx": [*SHARED_FLAGS, *CXX_FLAGS],
                 "nvcc": [*SHARED_FLAGS, *NVCC_FLAGS],

@@ -119,7 +119,9 @@ def processor_seconds():
 
 def compiled(folder):
     program = folder / "main"
-    subprocess.run([COMPILER, *FLAGS, HERE / "instructions/main.cpp", "-o", program], check=True)
+    include = f"-I{HERE.parent / 'csrc'}"
+    source = HERE / "instructions/main.cpp"
+    subprocess.run([COMPILER, *FLAGS, include, source, "-o", program], check=True)
     return program
 
 

@@ -8,14 +8,11 @@
 #include <torch/csrc/utils/pybind.h>
 #include <torch/version.h>
 
-#include <algorithm>
-#include <mutex>
 #include <string>
 
-#include "binning.h"
-#include "counters.h"
-#include "cpu/counters_mutex.h"
-#include "cuda/build.h"
+#include "cpu/shared_counters.h"
+#include "cuda/common/build.h"
+#include "relu/binning.h"
 
 namespace py = pybind11;
 
@@ -87,20 +84,6 @@ void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::T
   op.call(x, counters, edges, unit_dim, binning);
 }
 
-// Neither sees half of a call that another thread makes.
-at::Tensor snapshot(const at::Tensor& counters) {
-  const py::gil_scoped_release no_gil;
-  const std::lock_guard lock(relustat::cpu::mutex_of(counters.const_data_ptr<int64_t>()));
-  return counters.clone();
-}
-
-void reset(const at::Tensor& counters) {
-  const py::gil_scoped_release no_gil;
-  auto* const words = counters.mutable_data_ptr<int64_t>();
-  const std::lock_guard lock(relustat::cpu::mutex_of(words));
-  std::fill(words + relustat::CounterLayout::kTicks, words + counters.numel(), 0);
-}
-
 }  // namespace
 
 PYBIND11_MODULE(_C, m) {
@@ -111,7 +94,9 @@ PYBIND11_MODULE(_C, m) {
   m.def("is_plain", &is_plain, "Whether this input can go to the dispatcher at once.");
   m.def("counting_relu", &counting_relu, "torch.ops.relustat.counting_relu for plain inputs.");
   m.def("counting_relu_", &counting_relu_, "torch.ops.relustat.counting_relu_ for plain inputs.");
-  m.def("snapshot", &snapshot, "A copy of counters on the CPU.");
-  m.def("reset", &reset, "Sets counters on the CPU to 0, but for `every`.");
+  m.def("snapshot", &relustat::cpu::snapshot, py::call_guard<py::gil_scoped_release>(),
+        "A copy of counters on the CPU.");
+  m.def("reset", &relustat::cpu::reset, py::call_guard<py::gil_scoped_release>(),
+        "Sets counters on the CPU to 0, but for `every`.");
   m.attr("MAX_BINS") = relustat::kMaxBins;
 }

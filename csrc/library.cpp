@@ -4,7 +4,8 @@
 TORCH_LIBRARY(relustat, m) {
   m.set_python_module("relustat.ops.library");
 
-  // counters: see counters.h. edges: float32 [bins + 1], or empty. binning: see binning.h.
+  // counters: see relu/counters.h. edges: float32 [bins + 1], or empty. binning: see
+  // relu/binning.h.
   m.def(
       "counting_relu(Tensor x, Tensor(a!) counters, Tensor edges, int unit_dim, int binning) "
       "-> Tensor",
@@ -14,7 +15,7 @@ TORCH_LIBRARY(relustat, m) {
       "-> ()",
       {at::Tag::pt2_compliant_tag});
 
-  // A hash of which elements of each sample are above 0: see activation_key.h. x: [samples, ...].
+  // A hash of which elements of each sample are above 0: see activation/key.h. x: [samples, ...].
   // The result: int64 [samples].
   m.def("activation_hash(Tensor x, int salt) -> Tensor", {at::Tag::pt2_compliant_tag});
 
@@ -24,8 +25,8 @@ TORCH_LIBRARY(relustat, m) {
       "max_pool(Tensor x, int[] kernel_size, int[] stride, int[] padding, int[] dilation, "
       "bool ceil_mode) -> (Tensor y, Tensor offsets)",
       {at::Tag::pt2_compliant_tag});
-  // input_size: of the pooled axes. overlap: see window.h. Switches that stand for no cell of the
-  // input raise; validate=False is for those that are known to be right.
+  // input_size: of the pooled axes. overlap: see pool/window.h. Switches that stand for no cell of
+  // the input raise; validate=False is for those that are known to be right.
   m.def(
       "max_unpool(Tensor y, Tensor offsets, SymInt[] input_size, int[] kernel_size, int[] stride, "
       "int[] padding, int[] dilation, bool ceil_mode, int overlap, bool validate=True) -> Tensor",

@@ -30,6 +30,7 @@ FLAGS = [
     "-Werror",
     "-Wno-unknown-pragmas",
     "-pthread",
+    f"-I{ROOT / 'csrc'}",
 ]
 # GCC does not see that what is loaded on a condition is used on the same.
 FLAGS += ["-Wno-unknown-warning-option", "-Wno-maybe-uninitialized"]
@@ -38,7 +39,12 @@ FLAGS += ["-ffp-contract=off", "-fno-strict-aliasing"]
 if SANITIZE:
     FLAGS += [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all"]
 
-DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]  # as csrc/dtype.h has them
+DTYPES = [
+    torch.float32,
+    torch.float64,
+    torch.bfloat16,
+    torch.float16,
+]  # as csrc/common/dtype.h has them
 LIMIT = 300  # seconds; threads that wait for one another would wait for ever
 COUNTING_RELU, MAX_POOL, MAX_UNPOOL, MAX_UNPOOL_BACKWARD, CHECK_SWITCHES = range(5)
 DIVIDE, FITS_NARROW_INDEX, ACTIVATION_HASH, EVERY_NUMBER = 5, 6, 7, 8

@@ -10,7 +10,7 @@ from relustat import Counters, LinearBins
 from relustat.stats import counter_layout as layout
 from relustat.stats.counter_layout import CounterLayout
 
-HEADER = Path(__file__).parent.parent / "csrc/counters.h"
+HEADER = Path(__file__).parent.parent / "csrc/relu/counters.h"
 
 
 def test_positions_are_those_of_the_header():

@@ -74,7 +74,7 @@ def compile_source(
     headers.append(Path(sysconfig.get_paths()["include"]))
     command = [nvcc, *FLAGS, *STRICT]
     command += [f"-gencode=arch=compute_{a},code=sm_{a}" for a in architectures]
-    command += [f"-isystem={path}" for path in headers]
+    command += [f"-I{ROOT / 'csrc'}", *(f"-isystem={path}" for path in headers)]
     with tempfile.TemporaryDirectory() as folder:
         command += ["--keep", "--keep-dir", folder, "-c", str(source), "-o", f"{folder}/object.o"]
         with subprocess.Popen(

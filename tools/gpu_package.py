@@ -88,7 +88,7 @@ def python_version() -> str:
 
 def probe_commands(nvcc: str, architecture: str, program: Path) -> list[list[str]]:
     """Compile benchmarks/probe for an architecture such as "9.0"."""
-    flags = ["-O3", "-std=c++20", "--fmad=false", "--expt-relaxed-constexpr"]
+    flags = ["-O3", "-std=c++20", "--fmad=false", "--expt-relaxed-constexpr", f"-I{ROOT / 'csrc'}"]
     sources = sorted(map(str, (ROOT / "benchmarks/probe").glob("*.cu")))
     # -t 0: sources are compiled side by side.
     build = [nvcc, *flags, "-t", "0", f"-arch=sm_{architecture.replace('.', '')}", *sources]

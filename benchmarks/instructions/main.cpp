@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "../../csrc/cpu/kernels/avx2/target.h"
+#include "cpu/kernels/avx2/target.h"
 //
-#include "../../csrc/cpu/kernels/counting_relu_body.h"
-#include "../../csrc/cpu/kernels/max_pool_body.h"
+#include "cpu/kernels/pool/max_pool_body.h"
+#include "cpu/kernels/relu/counting_relu_body.h"
 
 namespace {
 

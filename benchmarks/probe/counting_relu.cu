@@ -1,4 +1,4 @@
-#include "../../csrc/cuda/counting_relu.cuh"
+#include "cuda/relu/counting_relu.cuh"
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../../csrc/float_format.h"
+#include "common/float_format.h"
 #include "memory.cuh"
 
 namespace probe {

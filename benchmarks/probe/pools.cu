@@ -2,9 +2,9 @@
 #include <cstdio>
 #include <limits>
 
-#include "../../csrc/cuda/max_pool.cuh"
-#include "../../csrc/cuda/max_unpool.cuh"
-#include "../../csrc/cuda/max_unpool_backward.cuh"
+#include "cuda/pool/max_pool.cuh"
+#include "cuda/pool/max_unpool.cuh"
+#include "cuda/pool/max_unpool_backward.cuh"
 #include "data.cuh"
 #include "pool_reference.cuh"
 #include "timing.cuh"

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "../../csrc/binning.h"
-#include "../../csrc/counters.h"
 #include "memory.cuh"
+#include "relu/binning.h"
+#include "relu/counters.h"
 
 namespace probe {
 

@@ -5,7 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
-#include "differentiation.h"
+#include "autograd/differentiation.h"
 
 // The gradient is nn.ReLU's, made of the op that nn.ReLU's is made of: any device, double backward
 // and the compiler follow. The counters have none.

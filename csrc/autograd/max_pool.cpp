@@ -6,9 +6,9 @@
 
 #include <algorithm>
 
-#include "../window.h"
-#include "differentiation.h"
-#include "pooling_ops.h"
+#include "autograd/differentiation.h"
+#include "autograd/pooling_ops.h"
+#include "pool/window.h"
 
 // Given the switches, pooling and unpooling are linear, and each is the other's adjoint: gradients
 // of any order are made of the same ops. The switches are all that is saved, and for overlap "max"

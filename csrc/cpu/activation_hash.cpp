@@ -7,10 +7,10 @@
 #include <mutex>
 #include <vector>
 
-#include "../activation_checks.h"
-#include "../dtype_of.h"
-#include "dispatch.h"
-#include "grain.h"
+#include "activation/checks.h"
+#include "common/dtype_of.h"
+#include "cpu/dispatch.h"
+#include "cpu/grain.h"
 
 namespace relustat::cpu {
 namespace {

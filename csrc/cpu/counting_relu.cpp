@@ -8,15 +8,15 @@
 #include <mutex>
 #include <vector>
 
-#include "../checks.h"
-#include "../dense_relu.h"
-#include "../dtype_of.h"
-#include "counters_mutex.h"
-#include "denormals.h"
-#include "dispatch.h"
-#include "grain.h"
-#include "huge_pages.h"
-#include "kernels/tiling.h"
+#include "common/dtype_of.h"
+#include "cpu/denormals.h"
+#include "cpu/dispatch.h"
+#include "cpu/grain.h"
+#include "cpu/huge_pages.h"
+#include "cpu/kernels/relu/tiling.h"
+#include "cpu/shared_counters.h"
+#include "relu/checks.h"
+#include "relu/dense_relu.h"
 
 namespace relustat::cpu {
 namespace {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/kernels.h"
+#include "cpu/kernels/kernels.h"
 
 namespace relustat::cpu {
 

@@ -4,12 +4,12 @@
 #include <tuple>
 #include <vector>
 
-#include "../dtype_of.h"
-#include "../pooling_tensors.h"
-#include "denormals.h"
-#include "dispatch.h"
-#include "grain.h"
-#include "huge_pages.h"
+#include "common/dtype_of.h"
+#include "cpu/denormals.h"
+#include "cpu/dispatch.h"
+#include "cpu/grain.h"
+#include "cpu/huge_pages.h"
+#include "pool/tensors.h"
 
 namespace relustat::cpu {
 namespace {

@@ -5,14 +5,14 @@
 #include <optional>
 #include <vector>
 
-#include "../dtype_of.h"
-#include "../pooling_tensors.h"
-#include "denormals.h"
-#include "dispatch.h"
-#include "grain.h"
-#include "huge_pages.h"
-#include "kernels/unpool_plan.h"
-#include "switches.h"
+#include "common/dtype_of.h"
+#include "cpu/denormals.h"
+#include "cpu/dispatch.h"
+#include "cpu/grain.h"
+#include "cpu/huge_pages.h"
+#include "cpu/kernels/pool/unpool_plan.h"
+#include "cpu/validate_switches.h"
+#include "pool/tensors.h"
 
 namespace relustat::cpu {
 namespace {
@@ -33,7 +33,7 @@ at::Tensor max_unpool(const at::Tensor& y, const at::Tensor& offsets, at::IntArr
   if (y.numel() == 0) return tensors.empty_x();
   if (validate) {
     check_switches(tensors.op, tensors.offsets, pooled.numbers, pooled.channels,
-                   tap_places(pooled.numbers));
+                   tap_positions(pooled.numbers));
   }
   at::Tensor x = tensors.empty_x();
   prefer_huge_pages(x);
@@ -73,7 +73,7 @@ at::Tensor max_unpool_backward(const at::Tensor& gradient, const std::optional<a
   const PooledPlanes& pooled = tensors.pooled;
   if (offsets.numel() == 0) return tensors.y_gradient;
 
-  const std::vector<TapPlace> places = tap_places(pooled.numbers);
+  const std::vector<TapPosition> positions = tap_positions(pooled.numbers);
   MaxUnpoolBackwardShare whole{};
   whole.gradient = tensors.gradient.const_data_ptr();
   whole.y = tensors.y.defined() ? tensors.y.const_data_ptr() : nullptr;
@@ -84,8 +84,8 @@ at::Tensor max_unpool_backward(const at::Tensor& gradient, const std::optional<a
   whole.overlap = static_cast<Overlap>(overlap);
   whole.pooling = pooled.numbers;
   whole.channels = pooled.channels;
-  whole.places = places.data();
-  check_switches(tensors.op, tensors.offsets, pooled.numbers, whole.channels, places);
+  whole.positions = positions.data();
+  check_switches(tensors.op, tensors.offsets, pooled.numbers, whole.channels, positions);
   const int64_t in_row = pooled.numbers.w.output * whole.channels;
   at::parallel_for(0, offsets.numel() / in_row, grain_of(in_row), [&](int64_t begin, int64_t end) {
     MaxUnpoolBackwardShare share = whole;

@@ -126,7 +126,7 @@ class Counters:
         return self.words_for(units, device), self.edges_on(device)
 
     def words_for(self, units: int, device: torch.device) -> Tensor:
-        """The counters of inputs with ``units`` units on ``device``: see csrc/counters.h."""
+        """The counters of inputs with ``units`` units on ``device``: see csrc/relu/counters.h."""
         words = self._words.get((units, device))
         if words is None:
             # Of two threads that come here at once, both get the tensor of the first.

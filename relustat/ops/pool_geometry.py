@@ -92,7 +92,7 @@ class PoolGeometry:
         """The windows along each axis.
 
         Raises:
-            ValueError: what csrc/pooling_checks.h raises, in the same words.
+            ValueError: what csrc/pool/checks.h raises, in the same words.
         """
         if not 1 <= self.axes <= 3:
             raise ValueError(f"{op}: kernel_size must have 1 to 3 numbers, got {self.axes}")

@@ -20,10 +20,10 @@ import numpy.typing as npt
 
 from relustat._checks import as_integer
 
-# csrc/binning.h: slots are 16-bit numbers.
+# csrc/relu/binning.h: slots are 16-bit numbers.
 MAX_BINS = 65532
 
-# csrc/binning.h: how the kernels find a bin.
+# csrc/relu/binning.h: how the kernels find a bin.
 BINNING_NONE, BINNING_SEARCH, BINNING_LINEAR, BINNING_LOG = range(4)
 
 

@@ -1,4 +1,4 @@
-"""Where each count lies among the words of the counters: csrc/counters.h in Python."""
+"""Where each count lies among the words of the counters: csrc/relu/counters.h in Python."""
 
 from __future__ import annotations
 

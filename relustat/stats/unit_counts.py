@@ -59,7 +59,7 @@ class UnitCounts:
 
     @classmethod
     def from_counters(cls, words: Int64Array, units: int, bins: int) -> UnitCounts:
-        """Reads counters as csrc/counters.h lays them out."""
+        """Reads counters as csrc/relu/counters.h lays them out."""
         layout = CounterLayout(units, 1, bins)
         return cls(
             calls=int(words[CALLS]),

@@ -1,7 +1,7 @@
 #include "cuda_host.h"
 //
-#include "../../csrc/cuda/activation_hash.cuh"
 #include "cases.h"
+#include "cuda/activation/activation_hash.cuh"
 
 using namespace relustat;
 using namespace relustat::cuda;

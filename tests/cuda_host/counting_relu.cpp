@@ -1,7 +1,7 @@
 #include "cuda_host.h"
 //
-#include "../../csrc/cuda/counting_relu.cuh"
 #include "cases.h"
+#include "cuda/relu/counting_relu.cuh"
 
 using namespace relustat;
 using namespace relustat::cuda;

@@ -1,9 +1,9 @@
 #include "cuda_host.h"
 //
-#include "../../csrc/cuda/key_binner.h"
-#include "../../csrc/cuda/linear_guesser.h"
-#include "../../csrc/with_format.h"
 #include "cases.h"
+#include "common/with_format.h"
+#include "cuda/relu/key_binner.h"
+#include "cuda/relu/linear_guesser.h"
 
 using namespace relustat;
 using namespace relustat::cuda;

@@ -1,4 +1,4 @@
-#include "../../csrc/cuda/divider.h"
+#include "cuda/common/divider.h"
 #include "pooling_cases.h"
 
 // Buffers: numbers to divide, and their quotients.

@@ -1,6 +1,6 @@
 #include "cuda_host.h"
 //
-#include "../../csrc/cuda/max_pool.cuh"
+#include "cuda/pool/max_pool.cuh"
 #include "pooling_cases.h"
 
 using namespace relustat;

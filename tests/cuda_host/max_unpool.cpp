@@ -1,8 +1,8 @@
 #include "cuda_host.h"
 //
-#include "../../csrc/cuda/check_switches.cuh"
-#include "../../csrc/cuda/max_unpool.cuh"
-#include "../../csrc/cuda/max_unpool_backward.cuh"
+#include "cuda/pool/check_switches.cuh"
+#include "cuda/pool/max_unpool.cuh"
+#include "cuda/pool/max_unpool_backward.cuh"
 #include "pooling_cases.h"
 
 using namespace relustat;

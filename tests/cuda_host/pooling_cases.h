@@ -1,9 +1,9 @@
 #pragma once
 
-#include "../../csrc/cuda/pooling_call.h"
 #include "cases.h"
+#include "cuda/pool/pooling_call.h"
 
-// Fewer threads than places: each has several.
+// Fewer threads than positions: each has several.
 constexpr int kBlocks = 2;
 constexpr int kBlockThreads = 32;
 
@@ -22,5 +22,5 @@ inline void take_pooling(Case& call, relustat::cuda::PoolingCall& pooling_call) 
   const relustat::WindowNumbers d = take_window(call);
   const relustat::WindowNumbers h = take_window(call);
   pooling_call.pooling = {d, h, take_window(call)};
-  if (call.take() != 0) pooling_call.most_narrow_places = 0;
+  if (call.take() != 0) pooling_call.most_narrow_positions = 0;
 }

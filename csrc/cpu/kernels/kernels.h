@@ -1,11 +1,11 @@
 #pragma once
 
-#include "activation_hash.h"
-#include "check_switches.h"
-#include "counting_relu.h"
-#include "max_pool.h"
-#include "max_unpool.h"
-#include "max_unpool_backward.h"
+#include "cpu/kernels/activation/activation_hash.h"
+#include "cpu/kernels/pool/check_switches.h"
+#include "cpu/kernels/pool/max_pool.h"
+#include "cpu/kernels/pool/max_unpool.h"
+#include "cpu/kernels/pool/max_unpool_backward.h"
+#include "cpu/kernels/relu/counting_relu.h"
 
 namespace relustat::cpu {
 

@@ -13,7 +13,7 @@ from .checks import check_activation_hash
 
 
 def activation_keys(units: int, salt: int) -> npt.NDArray[np.uint64]:
-    """The key of each unit, as csrc/activation_key.h has them."""
+    """The key of each unit, as csrc/activation/key.h has them."""
     seed = _mix64(np.array([salt], np.int64).view(np.uint64))
     return _mix64(seed + np.arange(1, units + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
 

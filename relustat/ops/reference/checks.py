@@ -17,7 +17,7 @@ OVERLAP_LAST, OVERLAP_SUM, OVERLAP_MAX = range(3)
 def check_counting_relu(
     x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int
 ) -> None:
-    """Raises what csrc/checks.h raises."""
+    """Raises what csrc/relu/checks.h raises."""
     if not -x.dim() <= unit_dim <= x.dim():
         raise IndexError(
             f"counting_relu: unit_dim must be in [{-x.dim()}, {x.dim()}] "
@@ -66,7 +66,7 @@ def check_counting_relu(
 
 
 def check_activation_hash(x: Tensor) -> None:
-    """Raises what csrc/activation_checks.h raises."""
+    """Raises what csrc/activation/checks.h raises."""
     if x.dim() == 0:
         raise ValueError("activation_hash: x must be [samples, ...], got a 0-D tensor")
     if x.dtype not in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
@@ -76,7 +76,7 @@ def check_activation_hash(x: Tensor) -> None:
 
 
 def check_pooled(op: str, x: Tensor, pooling: PoolGeometry) -> tuple[int, ...]:
-    """Returns the windows along each axis; raises what csrc/pooling_checks.h raises."""
+    """Returns the windows along each axis; raises what csrc/pool/checks.h raises."""
     _check_dims(op, x, pooling.axes)
     return pooling.output_size(op, x.shape[-pooling.axes :])
 
@@ -97,7 +97,7 @@ def check_unpooled(
     input_size: Sequence[int],
     overlap: int,
 ) -> None:
-    """Raises what csrc/pooling_checks.h raises."""
+    """Raises what csrc/pool/checks.h raises."""
     axes = pooling.axes
     windows = pooling.output_size(op, input_size)
     _check_dims(op, y, axes)
@@ -133,7 +133,7 @@ def check_unpooled_backward(
     pooling: PoolGeometry,
     overlap: int,
 ) -> None:
-    """Raises what csrc/pooling_tensors.h raises."""
+    """Raises what csrc/pool/tensors.h raises."""
     windows = check_pooled(op, gradient, pooling)
     like_y = gradient.new_empty((*gradient.shape[: -pooling.axes], *windows))
     check_unpooled(op, like_y, offsets, pooling, gradient.shape[-pooling.axes :], overlap)

@@ -1,10 +1,10 @@
 #if defined(__x86_64__)
 
-#include "target.h"
+#include "cpu/kernels/avx512/target.h"
 //
-#include "../activation_hash_body.h"
-#include "../counting_relu_body.h"
+#include "cpu/kernels/activation/activation_hash_body.h"
+#include "cpu/kernels/relu/counting_relu_body.h"
 //
-#include "../end_target.h"
+#include "cpu/kernels/end_target.h"
 
 #endif

@@ -1,4 +1,4 @@
-#include "target.h"
+#include "cpu/kernels/baseline/target.h"
 //
-#include "../check_switches_body.h"
-#include "../max_pool_body.h"
+#include "cpu/kernels/pool/check_switches_body.h"
+#include "cpu/kernels/pool/max_pool_body.h"

@@ -1,4 +1,4 @@
-#include "target.h"
+#include "cpu/kernels/baseline/target.h"
 //
-#include "../max_unpool_backward_body.h"
-#include "../max_unpool_body.h"
+#include "cpu/kernels/pool/max_unpool_backward_body.h"
+#include "cpu/kernels/pool/max_unpool_body.h"

@@ -1,0 +1,180 @@
+#pragma once
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "common/float_format.h"
+
+// Vectors of a fixed number of lanes, by the extension that GCC and Clang share. The file that
+// includes this says how many bytes its instruction set has: RELUSTAT_VECTOR_BYTES.
+
+namespace relustat::cpu {
+inline namespace RELUSTAT_ISA {
+
+template <int kLanes>
+struct Lanes {
+  template <class T>
+  struct VectorOf {
+    typedef T Type __attribute__((vector_size(kLanes * sizeof(T))));
+  };
+  template <class T>
+  using Of = typename VectorOf<T>::Type;
+
+  template <class To, class From>
+  static Of<To> wide(Of<From> vector);
+  template <class To, class From>
+  static Of<To> narrow(From vector) {
+    return __builtin_convertvector(vector, Of<To>);
+  }
+  template <class T>
+  static Of<T> splat(T value) {
+    return value - Of<T>{};
+  }
+};
+
+template <class T, int kLanes>
+using Vector = typename Lanes<kLanes>::template Of<T>;
+
+template <class T>
+constexpr int kFullLanes = RELUSTAT_VECTOR_BYTES / sizeof(T);
+
+// How many elements, kStep apart (0: any step), to work on at once: two vectors share what each tap
+// costs. Lanes that must be filled one by one are slow to fill by the dozen.
+template <class T, int kStep>
+constexpr int kStrip = kStep == 0 ? (kFullLanes<T> < 16 ? kFullLanes<T> : 16) : 2 * kFullLanes<T>;
+
+template <int kLanes, class T>
+Vector<T, kLanes> load(const T* from) {
+  Vector<T, kLanes> vector;
+  memcpy(&vector, from, sizeof(vector));
+  return vector;
+}
+
+template <class V, class T>
+void store(V vector, T* to) {
+  memcpy(to, &vector, sizeof(vector));
+}
+
+template <class T, int kLanes>
+Vector<T, kLanes> splat(T value) {
+  return Lanes<kLanes>::splat(value);
+}
+
+// Integers to wider ones. GCC 12 takes steps of more than a doubling lane by lane, and doublings in
+// halves; so the one that matters most is spelt out.
+template <class To, int kLanes, class From>
+Vector<To, kLanes> widen(Vector<From, kLanes> from) {
+#if defined(__x86_64__) && RELUSTAT_VECTOR_BYTES == 64
+  if constexpr (sizeof(From) == 1 && sizeof(To) == 4 && kLanes == 16) {
+    return bit_cast<Vector<To, kLanes>>(
+        _mm512_maskz_cvtepu8_epi32(0xffff, bit_cast<__m128i>(from)));
+  }
+#endif
+#if defined(__x86_64__) && RELUSTAT_VECTOR_BYTES >= 32
+  if constexpr (sizeof(From) == 1 && sizeof(To) == 4 && kLanes == 8) {
+    return bit_cast<Vector<To, kLanes>>(
+        _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(&from))));
+  }
+#endif
+  if constexpr (sizeof(From) == 1 && sizeof(To) > 2) {
+    return widen<To, kLanes, uint16_t>(__builtin_convertvector(from, Vector<uint16_t, kLanes>));
+  } else if constexpr (sizeof(From) == 2 && sizeof(To) > 4) {
+    return widen<To, kLanes, uint32_t>(__builtin_convertvector(from, Vector<uint32_t, kLanes>));
+  } else {
+    return __builtin_convertvector(from, Vector<To, kLanes>);
+  }
+}
+
+template <int kLanes>
+template <class To, class From>
+typename Lanes<kLanes>::template Of<To> Lanes<kLanes>::wide(Of<From> vector) {
+  return widen<To, kLanes, From>(vector);
+}
+
+// Lane i: the kPositions[i]-th of a's lanes followed by b's.
+template <class T, int kLanes, int... kPositions>
+Vector<T, kLanes> shuffle(Vector<T, kLanes> a, Vector<T, kLanes> b,
+                          std::integer_sequence<int, kPositions...>) {
+#if defined(__clang__)
+  return __builtin_shufflevector(a, b, kPositions...);
+#else
+  return __builtin_shuffle(a, b, Vector<T, kLanes>{static_cast<T>(kPositions)...});
+#endif
+}
+
+// Lanes x[0], x[step], x[2 * step] ...; kStep is 1, 2, or 0 for any other step.
+template <int kLanes, int kStep, class T>
+Vector<T, kLanes> load_every(const T* x, int64_t step) {
+  if constexpr (kStep == 1 || kLanes == 1) {
+    return load<kLanes>(x);
+  } else if constexpr (kStep == 2) {
+    // The second half is loaded one early: what lies behind the last lane may not be ours to read.
+    return [&]<int... kLane>(std::integer_sequence<int, kLane...>) {
+      return shuffle<T, kLanes>(
+          load<kLanes>(x), load<kLanes>(x + kLanes - 1),
+          std::integer_sequence<int, (2 * kLane < kLanes ? 2 * kLane : 2 * kLane + 1)...>());
+    }(std::make_integer_sequence<int, kLanes>());
+  } else {
+    Vector<T, kLanes> vector;
+    for (int lane = 0; lane < kLanes; ++lane) vector[lane] = x[lane * step];
+    return vector;
+  }
+}
+
+// a[0], b[0], a[1], b[1] ...
+template <class T, int kLanes>
+void store_interleaved(Vector<T, kLanes> a, Vector<T, kLanes> b, T* to) {
+  [&]<int... kLane>(std::integer_sequence<int, kLane...>) {
+    store(
+        shuffle<T, kLanes>(a, b, std::integer_sequence<int, (kLane / 2 + kLane % 2 * kLanes)...>()),
+        to);
+    store(shuffle<T, kLanes>(a, b,
+                             std::integer_sequence<int, ((kLanes + kLane) / 2 +
+                                                         (kLanes + kLane) % 2 * kLanes)...>()),
+          to + kLanes);
+  }(std::make_integer_sequence<int, kLanes>());
+}
+
+// Vector kPart of a[0], b[0], c[0], a[1] ...
+template <class T, int kLanes, int kPart, int... kLane>
+void store_third(Vector<T, kLanes> a, Vector<T, kLanes> b, Vector<T, kLanes> c, T* to,
+                 std::integer_sequence<int, kLane...>) {
+  constexpr int kFirst = kPart * kLanes;
+  const auto of_two = shuffle<T, kLanes>(
+      a, b,
+      std::integer_sequence<int, ((kFirst + kLane) / 3 + (kFirst + kLane) % 3 % 2 * kLanes)...>());
+  store(shuffle<T, kLanes>(
+            of_two, c,
+            std::integer_sequence<
+                int, ((kFirst + kLane) % 3 < 2 ? kLane : kLanes + (kFirst + kLane) / 3)...>()),
+        to);
+}
+
+// a[0], b[0], c[0], a[1] ...
+template <class T, int kLanes>
+void store_interleaved(Vector<T, kLanes> a, Vector<T, kLanes> b, Vector<T, kLanes> c, T* to) {
+  [&]<int... kPart>(std::integer_sequence<int, kPart...>) {
+    (store_third<T, kLanes, kPart>(a, b, c, to + kPart * kLanes,
+                                   std::make_integer_sequence<int, kLanes>()),
+     ...);
+  }(std::make_integer_sequence<int, 3>());
+}
+
+// Calls visit.operator()<kLanes>(i) until [0, n) is covered by [i, i + kLanes). The last of several
+// vectors overlaps the one before it; rows shorter than a vector are covered by narrower ones.
+template <int kLanes, class Visit>
+void for_each_vector(int64_t n, const Visit& visit) {
+  if constexpr (kLanes > 1) {
+    if (n < kLanes) return for_each_vector<kLanes / 2>(n, visit);
+  }
+  for (int64_t i = 0; i + kLanes <= n; i += kLanes) visit.template operator()<kLanes>(i);
+  if (n % kLanes != 0) visit.template operator()<kLanes>(n - kLanes);
+}
+
+}  // namespace RELUSTAT_ISA
+}  // namespace relustat::cpu

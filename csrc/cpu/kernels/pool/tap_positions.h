@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+
+#include "pool/window.h"
+
+namespace relustat::cpu {
+
+// The tap that a switch stands for.
+struct TapPosition {
+  int16_t d;
+  int16_t h;
+  int16_t w;
+};
+
+inline namespace RELUSTAT_ISA {
+
+// positions: [taps]. Dividing for every switch would show.
+inline void find_tap_positions(const Pooling& pooling, TapPosition* positions) {
+  for (int64_t d = 0; d < pooling.d.kernel; ++d) {
+    for (int64_t h = 0; h < pooling.h.kernel; ++h) {
+      for (int64_t w = 0; w < pooling.w.kernel; ++w) {
+        *positions++ = {static_cast<int16_t>(d), static_cast<int16_t>(h), static_cast<int16_t>(w)};
+      }
+    }
+  }
+}
+
+}  // namespace RELUSTAT_ISA
+}  // namespace relustat::cpu

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+
+#include "common/dtype.h"
+
+namespace relustat::cpu {
+
+// One thread's share of one call: elements [begin, end) of a dense tensor [outer, units, inner].
+struct CountingReluShare {
+  const void* x;
+  void* y;  // may be x
+  Dtype dtype;
+  int64_t begin;
+  int64_t end;
+  int64_t units;
+  int64_t inner;
+  const float* edges;  // [bins + 1]
+  int64_t bins;        // 0: zeros and NaNs only
+  int64_t binning;
+  bool unit_histograms;
+  // Added to; no other thread does so meanwhile.
+  int64_t* zeros;      // [units]
+  int64_t* histogram;  // [unit_histograms ? units : 1, slots]
+  uint32_t* scratch;   // [make_tiling(...).words], the thread's own; zero, and again on return
+};
+
+}  // namespace relustat::cpu

@@ -1,0 +1,203 @@
+// The CPU loop of counting_relu. Included once per instruction set, after RELUSTAT_ISA is set.
+// Torch-free and STL-free: nothing here may be shared with a file compiled for another one.
+
+#include <cstdint>
+#include <cstring>
+
+#include "common/with_format.h"
+#include "cpu/kernels/relu/counting_relu.h"
+#include "cpu/kernels/relu/find_slots.h"
+#include "cpu/kernels/relu/rectify.h"
+#include "cpu/kernels/relu/span.h"
+#include "cpu/kernels/relu/tally.h"
+#include "cpu/kernels/relu/tiling.h"
+#include "relu/binning.h"
+
+namespace relustat::cpu {
+inline namespace RELUSTAT_ISA {
+namespace {
+
+// How far ahead memory is fetched: counting leaves it idle.
+constexpr int64_t kFetchAheadBytes = 4096;
+constexpr int64_t kCacheLineBytes = 64;
+
+template <class Format, class Rectifier>
+class Loop {
+ public:
+  using Bits = typename Format::Bits;
+
+  Loop(const CountingReluShare& share, Rectifier rectifier, uint32_t* tally_scratch)
+      : share_(share),
+        x_(static_cast<const Bits*>(share.x)),
+        y_(static_cast<Bits*>(share.y)),
+        rectifier_(rectifier),
+        tally_scratch_(tally_scratch) {}
+
+  template <class Binner>
+  void run(const Binner& binner) {
+    if (share_.unit_histograms) {
+      count_by_units(binner);
+    } else {
+      count(binner, share_.begin, share_.end, share_.histogram);
+    }
+    rectifier_.finish();
+  }
+
+  void run_without_bins() {
+    const int64_t whole = share_.end - (share_.end - share_.begin) % kSpan;
+    for (int64_t i = share_.begin; i < whole; i += kSpan) {
+      share_.histogram[0] += count_nans<Format>(x_ + i);
+      rectifier_.rectify(x_ + i, y_ + i, kSpan);
+    }
+    if (whole < share_.end) {
+      with_padded(whole, share_.end - whole,
+                  [&](const Bits* span) { share_.histogram[0] += count_nans<Format>(span); });
+    }
+    rectifier_.finish();
+  }
+
+ private:
+  // A histogram for each unit.
+  template <class Binner>
+  void count_by_units(const Binner& binner) {
+    const int64_t slots = slot_count(share_.bins);
+    int64_t unit = share_.begin / share_.inner % share_.units;
+    int64_t left_in_run = share_.inner - share_.begin % share_.inner;
+    const auto leave_run = [&] {
+      unit = unit + 1 < share_.units ? unit + 1 : 0;
+      left_in_run = share_.inner;
+    };
+    if (share_.inner >= kLongRun && tallying(slots, share_.inner) != Tallying::kOneByOne) {
+      for (int64_t begin = share_.begin; begin < share_.end; leave_run()) {
+        const int64_t left = share_.end - begin;
+        const int64_t end = begin + (left_in_run < left ? left_in_run : left);
+        count(binner, begin, end, share_.histogram + unit * slots);
+        begin = end;
+      }
+      return;
+    }
+    for_each_span(binner, share_.begin, share_.end, [&](const int32_t* span, int64_t n) {
+      for (int64_t begin = 0; begin < n;) {
+        const int64_t end = left_in_run < n - begin ? begin + left_in_run : n;
+        add_one_by_one(span + begin, end - begin, share_.histogram + unit * slots);
+        left_in_run -= end - begin;
+        begin = end;
+        if (left_in_run == 0) leave_run();
+      }
+    });
+  }
+
+  template <class Binner>
+  void count(const Binner& binner, int64_t begin, int64_t end, int64_t* histogram) {
+    const auto slots = static_cast<int32_t>(slot_count(share_.bins));
+    switch (tallying(slots, end - begin)) {
+      case Tallying::kPairs:
+        count_by(ByPairs{slots}, binner, begin, end, histogram);
+        break;
+      case Tallying::kLanes:
+        count_by(ByLanes{slots}, binner, begin, end, histogram);
+        break;
+      case Tallying::kOneByOne:
+        for_each_span(binner, begin, end,
+                      [&](const int32_t* span, int64_t n) { add_one_by_one(span, n, histogram); });
+        break;
+    }
+  }
+
+  template <class Scheme, class Binner>
+  void count_by(const Scheme& scheme, const Binner& binner, int64_t begin, int64_t end,
+                int64_t* histogram) {
+    Tally<Scheme> tally(scheme, tally_scratch_, histogram);
+    for_each_span(binner, begin, end, [&](const int32_t* span, int64_t n) {
+      if (n == kSpan) {
+        tally.add(span);
+      } else {
+        add_one_by_one(span, n, histogram);
+      }
+    });
+    tally.flush();
+  }
+
+  static void add_one_by_one(const int32_t* slots, int64_t n, int64_t* histogram) {
+    for (int64_t i = 0; i < n; ++i) ++histogram[slots[i]];
+  }
+
+  // Rectifies elements [begin, end) and calls visit(slots, n) for each n of them.
+  template <class Binner, class Visit>
+  [[gnu::always_inline]] inline void for_each_span(const Binner& binner, int64_t begin, int64_t end,
+                                                   const Visit& visit) {
+    constexpr int64_t kAhead = kFetchAheadBytes / sizeof(Bits);
+    int32_t slots[kSpan];
+    int64_t i = begin;
+    for (; i + kSpan <= end; i += kSpan) {
+      find_slots<Format>(binner, x_ + i, slots);
+      rectifier_.rectify(x_ + i, y_ + i, kSpan);
+      for (int64_t line = 0; line < kSpan; line += kCacheLineBytes / sizeof(Bits)) {
+        __builtin_prefetch(x_ + i + kAhead + line, /*write=*/0);
+        __builtin_prefetch(y_ + i + kAhead + line, /*write=*/1);
+      }
+      visit(slots, kSpan);
+    }
+    if (i == end) return;
+    with_padded(i, end - i, [&](const Bits* span) { find_slots<Format>(binner, span, slots); });
+    visit(slots, end - i);
+  }
+
+  // Fewer elements than a span are made one with numbers that are neither zero nor NaN. They are
+  // looked at before they are rectified, as y may be x.
+  template <class Look>
+  void with_padded(int64_t begin, int64_t n, const Look& look) {
+    Bits span[kSpan];
+    for (Bits& bits : span) bits = Format::kInfinity;
+    memcpy(span, x_ + begin, n * sizeof(Bits));
+    look(span);
+    rectifier_.rectify(span, span, n);
+    memcpy(y_ + begin, span, n * sizeof(Bits));
+  }
+
+  const CountingReluShare& share_;
+  const Bits* const x_;
+  Bits* const y_;
+  Rectifier rectifier_;
+  uint32_t* const tally_scratch_;
+};
+
+template <class Format, class Rectifier>
+void count_with(const CountingReluShare& share, Rectifier rectifier, uint32_t* tally_scratch) {
+  using Value = typename Format::Value;
+  Loop<Format, Rectifier> loop(share, rectifier, tally_scratch);
+  const SearchBinner<Value> search{share.edges, static_cast<int32_t>(share.bins)};
+  switch (static_cast<Binning>(share.binning)) {
+    case Binning::kNone:
+      loop.run_without_bins();
+      break;
+    case Binning::kSearch:
+      loop.run(search);
+      break;
+    case Binning::kLinear: {
+      const auto binner = LinearBinner<Value>::make(share.edges, share.bins);
+      binner.guesses_within_one ? loop.run(binner) : loop.run(search);
+      break;
+    }
+    case Binning::kLog:
+      loop.run(LogBinner<Value>::make(share.edges, share.bins));
+      break;
+  }
+}
+
+}  // namespace
+
+void counting_relu_share(const CountingReluShare& share) {
+  const Tiling tiling = make_tiling(share.units, share.inner, share.bins);
+  with_format(share.dtype, [&]<class Format>() {
+    uint32_t* const tally_scratch = share.scratch + tiling.column_words;
+    if (tiling.columns > 0) {
+      count_with<Format>(share, ColumnRectifier<Format>(share, tiling.columns), tally_scratch);
+    } else {
+      count_with<Format>(share, RowRectifier<Format>(share), tally_scratch);
+    }
+  });
+}
+
+}  // namespace RELUSTAT_ISA
+}  // namespace relustat::cpu

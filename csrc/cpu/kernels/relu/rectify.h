@@ -1,0 +1,150 @@
+#pragma once
+
+#include <cstdint>
+
+#include "common/float_format.h"
+#include "cpu/kernels/relu/counting_relu.h"
+#include "cpu/kernels/relu/span.h"
+#include "cpu/kernels/relu/tiling.h"
+
+// Part of counting_relu_body.h, and compiled with it for each instruction set. Elements are
+// rectified a span at a time, one span after the other from the start of the thread's share, while
+// the zeros of each unit are counted.
+
+namespace relustat::cpu {
+inline namespace RELUSTAT_ISA {
+namespace {
+
+// y may be x.
+template <class Format>
+[[gnu::always_inline]] inline int64_t rectify_span(const typename Format::Bits* x,
+                                                   typename Format::Bits* y) {
+  using Bits = typename Format::Bits;
+  Bits zeros = 0;
+#pragma GCC ivdep
+  for (int64_t i = 0; i < kSpan; ++i) {
+    const Bits bits = x[i];
+    y[i] = rectify<Format>(bits);
+    zeros = static_cast<Bits>(zeros + (rectifies_to_zero<Format>(bits) ? 1 : 0));
+  }
+  return static_cast<int64_t>(zeros);
+}
+
+// Among elements [begin, end) of a span. All are looked at: a loop of known length needs no
+// remainder.
+template <class Format>
+int64_t count_zeros(const typename Format::Bits* y, int64_t begin, int64_t end) {
+  int32_t zeros = 0;
+  for (int32_t i = 0; i < kSpan; ++i) {
+    zeros += (i >= begin) & (i < end) & is_zero<Format>(y[i]) ? 1 : 0;
+  }
+  return zeros;
+}
+
+template <class Format>
+[[gnu::always_inline]] inline int64_t count_nans(const typename Format::Bits* x) {
+  using Bits = typename Format::Bits;
+  Bits nans = 0;
+  for (int64_t i = 0; i < kSpan; ++i) {
+    nans = static_cast<Bits>(nans + (is_nan<Format>(x[i]) ? 1 : 0));
+  }
+  return static_cast<int64_t>(nans);
+}
+
+// Where the elements of a unit lie together, run by run.
+template <class Format>
+class RowRectifier {
+ public:
+  using Bits = typename Format::Bits;
+
+  explicit RowRectifier(const CountingReluShare& share)
+      : units_(share.units),
+        inner_(share.inner),
+        zeros_(share.zeros),
+        unit_(share.begin / share.inner % share.units),
+        left_in_run_(share.inner - share.begin % share.inner) {}
+
+  // A span, of which n elements are the tensor's; the others are not 0.
+  [[gnu::always_inline]] inline void rectify(const Bits* x, Bits* y, int64_t n) {
+    const int64_t zeros = rectify_span<Format>(x, y);
+    if (n < left_in_run_) {
+      zeros_[unit_] += zeros;
+      left_in_run_ -= n;
+    } else {
+      count_runs(y, n);
+    }
+  }
+
+  void finish() {}
+
+ private:
+  [[gnu::noinline]] void count_runs(const Bits* y, int64_t n) {
+    for (int64_t begin = 0; begin < n;) {
+      const int64_t end = begin + left_in_run_ < n ? begin + left_in_run_ : n;
+      zeros_[unit_] += count_zeros<Format>(y, begin, end);
+      left_in_run_ -= end - begin;
+      begin = end;
+      if (left_in_run_ > 0) continue;
+      left_in_run_ = inner_;
+      unit_ = unit_ + 1 < units_ ? unit_ + 1 : 0;
+    }
+  }
+
+  const int64_t units_;
+  const int64_t inner_;
+  int64_t* const zeros_;
+  int64_t unit_;
+  int64_t left_in_run_;
+};
+
+// Where neighbours are of different units: zeros are counted by columns, see tiling.h.
+template <class Format>
+class ColumnRectifier {
+ public:
+  using Bits = typename Format::Bits;
+
+  ColumnRectifier(const CountingReluShare& share, int64_t columns)
+      : share_(share),
+        columns_(columns),
+        column_zeros_(share.scratch),
+        column_(share.begin % columns) {}
+
+  [[gnu::always_inline]] inline void rectify(const Bits* x, Bits* y, int64_t n) {
+    // No column is 2^32 elements long: there are at least kFewestColumns.
+    uint32_t* const zeros = column_zeros_ + column_;
+#pragma GCC ivdep
+    for (int64_t i = 0; i < kSpan; ++i) {
+      const Bits bits = x[i];
+      y[i] = relustat::rectify<Format>(bits);
+      zeros[i] += rectifies_to_zero<Format>(bits) ? 1 : 0;
+    }
+    column_ += n;
+    column_ -= column_ < columns_ ? 0 : columns_;
+  }
+
+  void finish() {
+    // A span that began in the last columns went on behind them.
+    for (int64_t i = 0; i < kSpan; ++i) {
+      column_zeros_[i] += column_zeros_[columns_ + i];
+      column_zeros_[columns_ + i] = 0;
+    }
+    for (int64_t column = 0; column < columns_;) {
+      for (int64_t unit = 0; unit < share_.units; ++unit) {
+        for (int64_t i = 0; i < share_.inner; ++i, ++column) {
+          share_.zeros[unit] += column_zeros_[column];
+          column_zeros_[column] = 0;
+        }
+      }
+    }
+  }
+
+ private:
+  const CountingReluShare& share_;
+  const int64_t columns_;
+  uint32_t* const column_zeros_;
+  int64_t column_;
+};
+
+}  // namespace
+}  // namespace RELUSTAT_ISA
+}  // namespace relustat::cpu

@@ -1,0 +1,138 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "cpu/kernels/relu/span.h"
+#include "cpu/kernels/relu/tiling.h"
+
+// Part of counting_relu_body.h, and compiled with it for each instruction set.
+
+namespace relustat::cpu {
+inline namespace RELUSTAT_ISA {
+namespace {
+
+// As a dead layer's are.
+[[gnu::always_inline]] inline bool are_equal(const int32_t* slots) {
+  if (slots[0] != slots[1] || slots[0] != slots[kSpan / 2] || slots[0] != slots[kSpan - 1]) {
+    return false;
+  }
+  int32_t different = 0;
+  for (int64_t i = 0; i < kSpan; ++i) different |= slots[i] ^ slots[0];
+  return different == 0;
+}
+
+// Counts spans of slots in a table of 16-bit counts, which a scheme lays out: it writes down which
+// counts to increment for a span, and adds the table up.
+//
+// They are incremented one span later: what a vector has just written is slow to read in parts.
+template <class Scheme>
+class Tally {
+ public:
+  Tally(const Scheme& scheme, uint32_t* scratch, int64_t* histogram)
+      : scheme_(scheme), table_(reinterpret_cast<uint16_t*>(scratch)), histogram_(histogram) {}
+
+  [[gnu::always_inline]] inline void add(const int32_t* slots) {
+    Words& words = words_[now_];
+    scheme_.write_down(slots, words);
+    if (are_equal(slots)) {
+      // Each increment would wait for the one before it.
+      table_[words[0]] += Scheme::kWords;
+    } else {
+      if (is_pending_) increment(words_[1 - now_]);
+      is_pending_ = true;
+      now_ = 1 - now_;
+    }
+    written_down_ += Scheme::kWords;
+    if (written_down_ > UINT16_MAX - Scheme::kWords) flush();
+  }
+
+  void flush() {
+    if (is_pending_) increment(words_[1 - now_]);
+    is_pending_ = false;
+    scheme_.add_up(table_, histogram_);
+    memset(table_, 0, sizeof(*table_) * scheme_.size());
+    written_down_ = 0;
+  }
+
+ private:
+  using Words = uint32_t[Scheme::kWords];
+
+  [[gnu::always_inline]] inline void increment(const Words& words) {
+#pragma GCC unroll 16
+    for (int64_t i = 0; i < Scheme::kWords; i += 2) {
+      uint64_t two;
+      memcpy(&two, words + i, sizeof(two));
+      ++table_[two & 0xffffffff];
+      ++table_[two >> 32];
+    }
+  }
+
+  const Scheme scheme_;
+  uint16_t* const table_;
+  int64_t* const histogram_;
+  alignas(64) Words words_[2];
+  int now_ = 0;
+  bool is_pending_ = false;
+  int64_t written_down_ = 0;
+};
+
+// kLanes histograms side by side, [lanes, stride]: neighbouring elements often share a bin, and an
+// increment must wait for the one before it in the same position.
+struct ByLanes {
+  static constexpr int64_t kWords = kSpan;
+
+  int32_t slots;
+  int32_t stride = static_cast<int32_t>(lane_stride(slots));
+
+  int64_t size() const { return kLanes * stride; }
+
+  [[gnu::always_inline]] inline void write_down(const int32_t* slots, uint32_t* words) const {
+    for (int32_t i = 0; i < kSpan; ++i) {
+      words[i] = static_cast<uint32_t>(slots[i] + i % kLanes * stride);
+    }
+  }
+
+  void add_up(const uint16_t* table, int64_t* histogram) const {
+    for (int32_t slot = 0; slot < slots; ++slot) {
+      uint32_t count = 0;
+      for (int32_t lane = 0; lane < kLanes; ++lane) count += table[lane * stride + slot];
+      histogram[slot] += count;
+    }
+  }
+};
+
+// A count for each pair of slots, [slots, slots]: half as many increments.
+struct ByPairs {
+  static constexpr int64_t kWords = kSpan / 2;
+
+  int32_t slots;
+
+  int64_t size() const { return slots * slots; }
+
+  [[gnu::always_inline]] inline void write_down(const int32_t* first, uint32_t* words) const {
+    const int32_t* const second = first + kWords;
+    for (int64_t i = 0; i < kWords; ++i) {
+      words[i] = static_cast<uint32_t>(first[i] * slots + second[i]);
+    }
+  }
+
+  // No sum over a table is greater than one of its counts may be.
+  void add_up(const uint16_t* table, int64_t* histogram) const {
+    uint16_t seconds[kMostPairedSlots] = {};
+    for (int32_t first = 0; first < slots; ++first) {
+      const uint16_t* const row = table + first * slots;
+      uint16_t count = 0;
+      for (int32_t second = 0; second < slots; ++second) {
+        count = static_cast<uint16_t>(count + row[second]);
+        seconds[second] = static_cast<uint16_t>(seconds[second] + row[second]);
+      }
+      histogram[first] += count;
+    }
+    for (int32_t second = 0; second < slots; ++second) histogram[second] += seconds[second];
+  }
+};
+
+}  // namespace
+}  // namespace RELUSTAT_ISA
+}  // namespace relustat::cpu

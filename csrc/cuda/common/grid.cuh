@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+
+namespace relustat::cuda {
+
+// Threads of a block, where kernels have one for each output.
+constexpr int kThreads = 256;
+
+// Calls visit(position) for 0 to n - 1, spread over all threads.
+template <class Index, class Visit>
+__device__ void for_each_position(Index n, const Visit& visit) {
+  const Index threads = static_cast<Index>(gridDim.x) * blockDim.x;
+  for (Index position = blockIdx.x * static_cast<Index>(blockDim.x) + threadIdx.x; position < n;
+       position += threads) {
+    visit(position);
+  }
+}
+
+}  // namespace relustat::cuda

@@ -1,4 +1,0 @@
-#include "../counting_relu_launch.cuh"
-
-template void relustat::cuda::launch_counting_relu<relustat::Float64>(
-    relustat::Binning, const relustat::UnitLayout&, const relustat::cuda::CountingReluCall&);

@@ -1,0 +1,6 @@
+#include "cuda/pool/max_unpool_launch.cuh"
+
+template void relustat::cuda::launch_max_unpool<relustat::Float32>(
+    const relustat::cuda::MaxUnpoolCall&);
+template void relustat::cuda::launch_max_unpool_backward<relustat::Float32>(
+    const relustat::cuda::MaxUnpoolBackwardCall&);

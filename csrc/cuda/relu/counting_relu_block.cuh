@@ -1,0 +1,232 @@
+#pragma once
+
+#include "cuda/relu/call_protocol.cuh"
+#include "cuda/relu/column_zeros.cuh"
+
+namespace relustat::cuda {
+
+// What one block of counting_relu's kernel does. Counter: how it counts what goes into bins.
+template <class Format, class Counter, int kVector>
+class CountingReluBlock {
+ public:
+  __device__ explicit CountingReluBlock(const CountingReluCall& call)
+      : call_(call),
+        tiling_(call.tiling),
+        vector_(threadIdx.x - threadIdx.x / tiling_.strip_vectors * tiling_.strip_vectors),
+        row_(threadIdx.x / tiling_.strip_vectors),
+        zeros_(call) {}
+
+  __device__ void run() {
+    ask_for_first_rows();
+    // Two threads that wait for memory, while the others clear.
+    if (threadIdx.x == 0) control().counts = takes_turn(call_);
+    if (threadIdx.x == blockDim.x - 1) control().made = Counter::make(call_);
+    auto* const words = reinterpret_cast<uint32_t*>(shared_memory() + kControlBytes);
+    for (int32_t i = threadIdx.x; i < tiling_.table_words + tiling_.strip_units; i += blockDim.x) {
+      words[i] = 0;
+    }
+    __syncthreads();
+    Counter counter(call_, control().made);
+    const bool counts = control().counts;
+    if (counts) {
+      counter.prepare();
+      __syncthreads();
+      walk_share<true>(counter);
+      add_to_counters(counter, true);
+    } else {
+      walk_share<false>(counter);
+    }
+    finish(counts);
+  }
+
+ private:
+  using Bits = typename Format::Bits;
+  using Vector = cuda::Vector<Format, kVector>;
+  using Zeros = ColumnZeros<Format, kVector>;
+
+  struct Control {
+    bool counts;
+    bool is_last;
+    typename Counter::Made made;
+  };
+  static_assert(sizeof(Control) <= kControlBytes);
+
+  __device__ Control& control() const { return *reinterpret_cast<Control*>(shared_memory()); }
+
+  // The block's chunks; `strip` and `chunk`: where the first lies.
+  struct Share {
+    int32_t chunks;
+    int32_t strip;
+    int32_t chunk;
+  };
+  __device__ Share share() const {
+    const auto block = static_cast<int32_t>(blockIdx.x);
+    const bool is_longer = block < tiling_.longer_shares;
+    const int32_t begin = block * tiling_.share + (is_longer ? block : tiling_.longer_shares);
+    const int32_t strip = tiling_.by_chunks.quotient(begin);
+    return {tiling_.share + (is_longer ? 1 : 0), strip, begin - strip * tiling_.chunks};
+  }
+
+  // So that they are under way while the block gets ready.
+  __device__ void ask_for_first_rows() const {
+    const Share first = share();
+    const Strip strip = Strip::at<kVector>(first.strip, tiling_);
+    const int32_t row = first.chunk * tiling_.rows_at_once + row_;
+    if (row_ >= tiling_.rows_at_once || vector_ >= strip.width || row >= strip.rows) return;
+    prefetch(static_cast<const Bits*>(call_.x) + element_at(strip, row));
+  }
+
+  __device__ int64_t element_at(const Strip& strip, int32_t row) const {
+    return strip.first + row * tiling_.stride + column();
+  }
+  __device__ int32_t column() const { return vector_ * kVector; }  // in the strip
+  __device__ bool is_idle() const {
+    return row_ >= tiling_.rows_at_once || vector_ >= strip_.width;
+  }
+  // Zeros that idle threads hold are of the same unit, from wider strips before.
+  __device__ int32_t counted_column() const { return is_idle() ? 0 : column(); }
+
+  // What is counted between two additions to the counters: zeros of the strip in registers, or of
+  // more strips of the same unit; in shared memory the histogram of the strip's units, or of all
+  // strips if there is one histogram.
+  template <bool kCounts>
+  __device__ void walk_share(Counter& counter) {
+    Share ahead = share();
+    int64_t pending = 0;
+    while (ahead.chunks > 0) {
+      int32_t n = tiling_.chunks - ahead.chunk;
+      n = n < ahead.chunks ? n : ahead.chunks;
+      n = n < tiling_.most_chunks ? n : tiling_.most_chunks;
+      const Strip next = Strip::at<kVector>(ahead.strip, tiling_);
+      if constexpr (kCounts) {
+        const int64_t elements =
+            int64_t{n} * tiling_.rows_at_once * tiling_.strip_vectors * kVector;
+        const bool is_full = pending + elements > tiling_.most_pending;
+        pending = is_full ? elements : pending + elements;
+        if (strip_.positions > 0 && (is_full || !strip_.is_of_one_unit_with(next))) {
+          add_to_counters(counter, is_full || counter.is_per_unit());
+          __syncthreads();
+        }
+      }
+      strip_ = next;
+      if constexpr (kCounts) counter.enter(strip_, counted_column());
+      walk_rows<kCounts>(counter, ahead.chunk * tiling_.rows_at_once,
+                         (ahead.chunk + n) * tiling_.rows_at_once);
+      ahead.chunks -= n;
+      ahead.chunk += n;
+      if (ahead.chunk == tiling_.chunks) {
+        ahead.chunk = 0;
+        ++ahead.strip;
+      }
+    }
+  }
+
+  template <bool kCounts>
+  __device__ void walk_rows(Counter& counter, int32_t begin, int32_t end) {
+    const bool is_idle = this->is_idle();
+    const int64_t start = element_at(strip_, begin + row_);
+    const Bits* x = static_cast<const Bits*>(call_.x) + start;
+    Bits* y = static_cast<Bits*>(call_.y) + start;
+    const int32_t rows = (end < strip_.rows ? end : strip_.rows) - begin;
+    if constexpr (kCounts && Counter::kTogether) {
+      walk_together(counter, x, y, is_idle ? 0 : rows - row_, rows);
+    } else {
+      walk_alone<kCounts, Counter::kUnroll>(counter, x, y, is_idle ? 0 : rows - row_);
+    }
+    // Chunks may lie beyond it: strips along a row differ by a vector.
+    const bool has_last_row = begin <= strip_.rows && strip_.rows < end;
+    if (has_last_row && row_ == 0 && !is_idle) walk_last_row<kCounts>(counter);
+  }
+
+  // `left`: rows from the thread's first one on.
+  template <bool kCounts, int kUnroll>
+  __device__ void walk_alone(Counter& counter, const Bits* x, Bits* y, int32_t left) {
+    const int32_t at_once = tiling_.rows_at_once;
+    const int64_t step = tiling_.chunk_stride;
+    while (left > (kUnroll - 1) * at_once) {
+      Vector vectors[kUnroll];
+#pragma unroll
+      for (int u = 0; u < kUnroll; ++u) {
+        vectors[u] = *reinterpret_cast<const Vector*>(x + u * step);
+      }
+#pragma unroll
+      for (int u = 0; u < kUnroll; ++u) {
+        *reinterpret_cast<Vector*>(y + u * step) = visit<kCounts>(counter, vectors[u]);
+      }
+      left -= kUnroll * at_once;
+      x += kUnroll * step;
+      y += kUnroll * step;
+    }
+    if constexpr (kUnroll > 1) walk_alone<kCounts, kUnroll / 2>(counter, x, y, left);
+  }
+
+  // All lanes of a warp go through the loop alike; `all_left`: rows of the thread with the most.
+  __device__ void walk_together(Counter& counter, const Bits* x, Bits* y, int32_t left,
+                                int32_t all_left) {
+    const int32_t at_once = tiling_.rows_at_once;
+    const int64_t step = tiling_.chunk_stride;
+    for (; all_left > 0; all_left -= at_once, left -= at_once, x += step, y += step) {
+      Vector vector{};
+      const bool is_here = left > 0;
+      if (is_here) vector = *reinterpret_cast<const Vector*>(x);
+      counter.count_together(vector, is_here);
+      if (is_here) {
+        *reinterpret_cast<Vector*>(y) = zeros_.rectify_and_count(vector, false);
+      }
+    }
+  }
+
+  template <bool kCounts>
+  __device__ Vector visit(Counter& counter, const Vector& x) {
+    if constexpr (!kCounts) return Zeros::rectified(x);
+    return zeros_.rectify_and_count(x, counter.count(x));
+  }
+
+  // The last row ends anywhere, in the midst of a vector too.
+  template <bool kCounts>
+  __device__ void walk_last_row(Counter& counter) {
+    const int64_t begin = element_at(strip_, strip_.rows);
+    if (begin >= strip_.end) return;
+    const Bits* const x = static_cast<const Bits*>(call_.x) + begin;
+    Bits* const y = static_cast<Bits*>(call_.y) + begin;
+    if (begin + kVector <= strip_.end) {
+      walk_alone<kCounts, 1>(counter, x, y, 1);
+      return;
+    }
+    using One = cuda::Word<Format, 1>;
+    for (int v = 0; v < kVector && begin + v < tiling_.elements; ++v) {
+      const Bits bits = x[v];
+      y[v] = One::rectified(bits);
+      if constexpr (kCounts) {
+        const int32_t position = strip_.position_at_end(column() + v, begin + v, tiling_);
+        if (y[v] == 0) atomicAdd(zeros_.of_units() + position, 1u);
+        counter.count_at(bits, strip_, position);
+      }
+    }
+  }
+
+  // After it, a barrier must come before the block counts again.
+  __device__ void add_to_counters(Counter& counter, bool histogram_too) {
+    zeros_.add_to_workspace(strip_, counted_column());
+    if (histogram_too) counter.add_to_counters(strip_);
+  }
+
+  // The last block to come here sees what all others added, and closes the call.
+  __device__ void finish(bool counts) {
+    __syncthreads();
+    if (threadIdx.x == 0) control().is_last = is_last_to_finish(call_);
+    __syncthreads();
+    if (!control().is_last) return;
+    if (counts) close_units(call_);
+    if (threadIdx.x == 0) close_call(call_, counts);
+  }
+
+  const CountingReluCall& call_;
+  const CountingReluTiling& tiling_;
+  const int32_t vector_;  // the thread's, in a row of the strip
+  const int32_t row_;     // the thread's, of those that the block looks at together
+  Zeros zeros_;
+  Strip strip_{};
+};
+
+}  // namespace relustat::cuda

@@ -1,0 +1,31 @@
+#pragma once
+
+#include "cuda/common/intrinsics.cuh"
+#include "cuda/relu/counting_relu_tiling.h"
+#include "relu/counters.h"
+
+namespace relustat::cuda {
+
+// Words that are 0 between kernels, and of which no two kernels that run at a time have the same.
+struct Workspace {
+  static constexpr int64_t kTurn = 0;      // 0, or one of Turn
+  static constexpr int64_t kFinished = 1;  // blocks
+  static constexpr int64_t kZeros = 2;     // of this call, by unit
+
+  static constexpr int64_t size(int64_t units) { return kZeros + units; }
+};
+
+enum Turn : Count { kUndecided = 0, kDeciding, kCounted, kNotCounted };
+
+struct CountingReluCall {
+  const void* x;
+  void* y;             // may be x
+  const float* edges;  // [bins + 1]
+  int64_t bins;
+  Count* counters;  // see relu/counters.h
+  Count* workspace;
+  CounterLayout layout;
+  CountingReluTiling tiling;
+};
+
+}  // namespace relustat::cuda

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/WrapDimMinimal.h>
+
+#include "relu/binning.h"
+#include "relu/counters.h"
+#include "relu/unit_layout.h"
+
+// The rules that every backend of counting_relu holds its arguments to. reference.py states the
+// same rules in the same words.
+
+namespace relustat {
+inline namespace RELUSTAT_ISA {
+
+// A dimension of x, or x.dim(): all of x is one unit.
+inline int64_t unit_count(const at::Tensor& x, int64_t unit_dim) {
+  TORCH_CHECK_INDEX(-x.dim() <= unit_dim && unit_dim <= x.dim(),
+                    "counting_relu: unit_dim must be in [", -x.dim(), ", ", x.dim(), "] for a ",
+                    x.dim(), "-D input, got ", unit_dim);
+  return unit_dim == x.dim() ? 1 : x.size(unit_dim);
+}
+
+inline CounterLayout check_counting_relu(const at::Tensor& x, const at::Tensor& counters,
+                                         const at::Tensor& edges, int64_t unit_dim,
+                                         int64_t binning) {
+  TORCH_CHECK_TYPE(x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble ||
+                       x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf,
+                   "counting_relu: input must be float32, float64, bfloat16 or float16, got ",
+                   x.scalar_type());
+  TORCH_CHECK_VALUE(
+      counters.scalar_type() == at::kLong && counters.dim() == 1 && counters.is_contiguous(),
+      "counting_relu: counters must be a contiguous 1-D int64 tensor, got ", counters.dim(), "-D ",
+      counters.scalar_type());
+  TORCH_CHECK_VALUE(edges.scalar_type() == at::kFloat && edges.dim() == 1 && edges.is_contiguous(),
+                    "counting_relu: edges must be a contiguous 1-D float32 tensor, got ",
+                    edges.dim(), "-D ", edges.scalar_type());
+  TORCH_CHECK_VALUE(counters.device() == x.device() && edges.device() == x.device(),
+                    "counting_relu: counters and edges must be on the input's device, got input=",
+                    x.device(), ", counters=", counters.device(), ", edges=", edges.device());
+  const auto kind = static_cast<Binning>(binning);
+  const int64_t bins = edges.numel() == 0 ? 0 : edges.numel() - 1;
+  TORCH_CHECK_VALUE(Binning::kNone <= kind && kind <= Binning::kLog,
+                    "counting_relu: binning must be 0 (none), 1 (search), 2 (linear) or 3 (log), "
+                    "got ",
+                    binning);
+  TORCH_CHECK_VALUE((kind == Binning::kNone) == (bins == 0) && edges.numel() != 1,
+                    "counting_relu: edges must hold at least 2 values, or none without binning, "
+                    "got ",
+                    edges.numel(), " with binning=", binning);
+  TORCH_CHECK_VALUE(bins <= kMaxBins, "counting_relu: there can be at most ", kMaxBins,
+                    " bins, got ", bins);
+  TORCH_CHECK_VALUE(kind != Binning::kLog || (bins >= 4 && bins % 2 == 0),
+                    "counting_relu: log bins must be even in number and at least 4, got ", bins);
+  const int64_t units = unit_count(x, unit_dim);
+  const int64_t slots = slot_count(bins);
+  CounterLayout layout{units, 1, slots};
+  if (counters.numel() != layout.size()) layout.rows = units;
+  TORCH_CHECK_VALUE(counters.numel() == layout.size(), "counting_relu: counters of ", units,
+                    " units and ", bins, " bins must hold ", CounterLayout{units, 1, slots}.size(),
+                    " words, or with a histogram per unit ", layout.size(), ", got ",
+                    counters.numel());
+  return layout;
+}
+
+// x must be non-overlapping and dense.
+inline UnitLayout dense_unit_layout(const at::Tensor& x, int64_t unit_dim) {
+  UnitLayout layout{1, 1, 1};
+  if (unit_dim == x.dim()) {
+    layout.inner = x.numel();
+    return layout;
+  }
+  unit_dim = c10::maybe_wrap_dim(unit_dim, x.dim());
+  layout.units = x.size(unit_dim);
+  for (int64_t dim = 0; dim < x.dim(); ++dim) {
+    if (dim == unit_dim) continue;
+    // A dimension of size 1 has any stride, and lies on either side.
+    const bool is_inner = x.stride(dim) < x.stride(unit_dim);
+    (is_inner ? layout.inner : layout.outer) *= x.size(dim);
+  }
+  return layout;
+}
+
+}  // namespace RELUSTAT_ISA
+}  // namespace relustat

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+
+#include "relu/binning.h"
+
+namespace relustat {
+inline namespace RELUSTAT_ISA {
+
+// The counters of one ReLU of one width: a 1-D int64 tensor on the input's device.
+//   [0] every: count each `every`-th call; 0: count none     [1] ticks: calls seen while every > 0
+//   [2] calls: calls counted                                 [3] elements: elements counted
+//   then zeros[units], dead_calls[units], and the histogram [rows, slots], where rows is 1, or
+//   units if each unit has a histogram of its own.
+// relustat/counter_layout.py is the same in Python.
+struct CounterLayout {
+  static constexpr int64_t kEvery = 0;
+  static constexpr int64_t kTicks = 1;
+  static constexpr int64_t kCalls = 2;
+  static constexpr int64_t kElements = 3;
+  static constexpr int64_t kHeader = 4;
+
+  int64_t units;
+  int64_t rows;
+  int64_t slots;
+
+  RELUSTAT_HOST_DEVICE int64_t zeros() const { return kHeader; }
+  RELUSTAT_HOST_DEVICE int64_t dead_calls() const { return kHeader + units; }
+  RELUSTAT_HOST_DEVICE int64_t histogram() const { return kHeader + 2 * units; }
+  RELUSTAT_HOST_DEVICE int64_t size() const { return histogram() + rows * slots; }
+};
+
+}  // namespace RELUSTAT_ISA
+}  // namespace relustat
