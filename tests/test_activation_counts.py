@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from models import snapshot
-from test_activation_rates import Net, batches, rates_of, train
+from rates_cases import Net, batches, rates_of, train
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts

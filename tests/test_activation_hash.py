@@ -2,15 +2,15 @@
 
 import pytest
 import torch
+from hash_cases import NO_EDGES, samples
+from memory_layouts import LAYOUTS
 from oracle import DTYPES, nasty_values
-from test_counting_relu import LAYOUTS
 from torch.library import opcheck
 
 from relustat import reference
 from relustat.ops import library
 
 MASK = 2**64 - 1
-NO_EDGES = torch.tensor([])
 
 
 def mix64(word):
@@ -29,14 +29,6 @@ def expected_hashes(x, salt):
                 word ^= mix64((seed + (unit + 1) * 0x9E3779B97F4A7C15) & MASK)
         hashes.append(word - 2**64 if word >= 2**63 else word)
     return hashes
-
-
-def samples(shape, dtype, device="cpu"):
-    """Normal values; one in three is replaced by a nasty one."""
-    x = torch.randn(shape, dtype=torch.float64).to(dtype)
-    nasty = nasty_values(dtype, NO_EDGES)
-    chosen = nasty[torch.randint(len(nasty), x.shape)]
-    return torch.where(torch.rand(x.shape) < 1 / 3, chosen, x).to(device)
 
 
 def test_keys_are_splitmix64s(device):

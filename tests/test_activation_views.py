@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_activation_rates import train
+from rates_cases import train
 from torch import nn
 
 from relustat.analysis.rates.activation_rates import ActivationRates

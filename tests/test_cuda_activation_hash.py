@@ -4,7 +4,7 @@ import cuda_kernels
 import pytest
 import torch
 from cuda_kernels import DTYPES, Case
-from test_activation_hash import samples
+from hash_cases import samples
 
 from relustat import reference
 

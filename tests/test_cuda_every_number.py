@@ -7,8 +7,8 @@ import cuda_kernels
 import pytest
 import torch
 from cuda_kernels import DTYPES, Case
+from cuda_relu_calls import Call, check
 from oracle import BINS
-from test_cuda_counting_relu import Call, check
 
 from relustat import LinearBins, LogBins
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from cuda_kernels import DTYPES, Case
 from oracle import same_bits
-from test_max_pool import nasty
+from pool_cases import nasty
 
 from relustat import reference
 from relustat.ops import library

@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from idx_files import make_idx, write_idx
 from PIL import Image
 
 import relustat
@@ -54,22 +55,6 @@ def test_demo_on_digits(tmp_path, capsys):
     assert float(rows[3]["zero_fraction"]) == after["relu1"].zero_fraction
     with Image.open(output / "histograms.png") as image:
         assert image.size[0] > 500
-
-
-def write_idx(path, array, compress):
-    head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
-    content = head + array.astype(np.uint8).tobytes()
-    path.write_bytes(gzip.compress(content) if compress else content)
-
-
-def make_idx(folder, compress):
-    rng = np.random.default_rng(0)
-    suffix = ".gz" if compress else ""
-    for prefix, count in (("train", 90), ("t10k", 20)):
-        images = rng.integers(0, 256, (count, 28, 28))
-        write_idx(folder / f"{prefix}-images-idx3-ubyte{suffix}", images, compress)
-        labels = np.arange(count) % 10
-        write_idx(folder / f"{prefix}-labels-idx1-ubyte{suffix}", labels, compress)
 
 
 @pytest.mark.parametrize("compress", [False, True])

@@ -9,8 +9,8 @@ import pytest
 import scipy.stats
 import torch
 import torch.nn.functional as F
+from idx_files import make_idx
 from oracle import numpy_of
-from test_demo import make_idx
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TINY = ["--seeds=5", "--steps=3", "--samples=50"]

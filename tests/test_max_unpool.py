@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from oracle import DTYPES, same_bits
-from test_max_pool import GEOMETRIES, OURS, SIZES, formats, nasty, poolings
+from pool_cases import GEOMETRIES, OURS, SIZES, formats, nasty, poolings
 
 from relustat import Switches, reference
 from relustat.functional import max_pool1d, max_pool2d, max_unpool1d, max_unpool2d, max_unpool3d

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from oracle import DTYPES, same_bits
-from test_max_pool import CHANNELS_LAST, formats, nasty
+from pool_cases import CHANNELS_LAST, formats, nasty
 from torch import nn
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.library import opcheck

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_threads import BINS, assert_counted, net
+from shared_model import BINS, assert_counted, net
 from torch.utils.data import DataLoader, Dataset
 
 import relustat

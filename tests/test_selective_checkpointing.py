@@ -6,7 +6,7 @@ import functools
 import pytest
 import torch
 import torch.nn.functional as F
-from test_checkpointing import Model, assert_same, calls, trained, whole
+from checkpointing_cases import Model, assert_same, calls, trained, whole
 from torch import nn
 from torch.utils.checkpoint import CheckpointPolicy, create_selective_checkpoint_contexts
 
