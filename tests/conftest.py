@@ -2,15 +2,10 @@ import sys
 
 import pytest
 import torch
-
-from relustat.ops import library
-
-# Every test that takes `device` runs on each; CUDA joins where its kernels are built and can run.
-DEVICES = ["cpu"]
-if torch.cuda.is_available() and "CUDA" in library.build_info()["kernels"]:
-    DEVICES.append("cuda")
+from devices import DEVICES
 
 
+# Every test that takes `device` runs on each.
 @pytest.fixture(params=DEVICES)
 def device(request):
     return request.param

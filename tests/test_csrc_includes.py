@@ -1,9 +1,10 @@
 """What the files of csrc include: kernels and the arithmetic they share know no PyTorch."""
 
 import re
-from pathlib import Path
 
-CSRC = Path(__file__).parent.parent / "csrc"
+from repository import ROOT
+
+CSRC = ROOT / "csrc"
 INCLUDE = re.compile(r'^#include ["<](.*)[">]$', re.MULTILINE)
 
 # Those of the shared headers that say what tensors are.

@@ -7,18 +7,18 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 from distributed_worker import BINS, CASES, STEPS
+from repository import ROOT
 
 import relustat
 from relustat import LogBins, distributed
 
-WORKER = Path(__file__).parent / "distributed_worker.py"
+WORKER = ROOT / "tests/helpers/distributed_worker.py"
 
 
 @pytest.fixture(scope="module", params=[2, 3], ids=lambda ranks: f"{ranks} ranks")

@@ -1,14 +1,13 @@
 """The documentation leads to what it speaks of."""
 
 import re
-from pathlib import Path
 
 import pytest
+from repository import ROOT
 
-ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PROOFS = re.findall(
-    r'^\[([\w-]+)\]: \.\./(tests/\w+\.py) "(\w+)"$',
+    r'^\[([\w-]+)\]: \.\./(tests/[\w/]+\.py) "(\w+)"$',
     (ROOT / "docs/compatibility.md").read_text(),
     re.MULTILINE,
 )

@@ -4,6 +4,8 @@ import ast
 import importlib
 from pathlib import Path
 
+from repository import EXAMPLES
+
 import relustat
 
 PACKAGE = Path(relustat.__file__).parent
@@ -153,7 +155,7 @@ def private_imports(path):
 
 
 def test_examples_import_public_names_only(tmp_path):
-    examples = list((Path(__file__).parent.parent / "examples").glob("*.py"))
+    examples = list((EXAMPLES).glob("*.py"))
     assert len(examples) > 10
     assert [name for path in examples for name in private_imports(path)] == []
     (tmp_path / "private.py").write_text("from relustat._files import replacing\n")

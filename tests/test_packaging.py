@@ -4,11 +4,11 @@ import ast
 import re
 from pathlib import Path
 
+from repository import ROOT
 from setuptools import find_packages
 
 import relustat
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = Path(relustat.__file__).parent
 
 

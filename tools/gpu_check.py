@@ -6,7 +6,7 @@ Stages, in order:
     probe       every kernel without PyTorch: exact or wrong, and times
     extension   takes the package's build of the extension, or builds one
     benchmarks  benchmarks/gpu.py
-    tests       tests/test_cuda.py
+    tests       tests/works_with/test_gpu.py
     profile     Nsight Compute on the probe
     memcheck, racecheck, synccheck, initcheck   compute-sanitizer on the probe
     twins       the [cuda] twins of all other tests
@@ -37,9 +37,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUDGET = 470  # seconds
 OLDEST_SETUPTOOLS = 77
 # Tests that run elsewhere, or on the CPU though their names speak of CUDA.
-ELSEWHERE = ["test_cuda", "test_cuda_activation_hash", "test_cuda_check", "test_cuda_counting_relu"]
-ELSEWHERE += ["test_cuda_every_number", "test_cuda_pooling", "test_cpu_capability", "test_demo"]
-ELSEWHERE += ["test_gpu_check", "test_gpu_benchmarks"]
+ELSEWHERE = ["cuda_host", "demo", "ops/test_cpu_capability.py", "tools", "works_with/test_gpu.py"]
 SECTIONS = ["SpeedOfLight", "WarpStateStats", "ComputeWorkloadAnalysis", "MemoryWorkloadAnalysis"]
 SECTIONS += ["Occupancy", "LaunchStats"]
 SANITIZERS = ["memcheck", "racecheck", "synccheck", "initcheck"]
@@ -168,7 +166,7 @@ class Check:
         return [sys.executable, "-m", "pytest", "-q", "--tb=short", *arguments]
 
     def tests(self) -> Iterator[list[str]]:
-        yield self.pytest("--maxfail=25", "tests/test_cuda.py")
+        yield self.pytest("--maxfail=25", "tests/works_with/test_gpu.py")
 
     def profile(self) -> Iterator[list[str]]:
         profiler = toolkit.find("ncu")
@@ -191,7 +189,7 @@ class Check:
     def twins(self) -> Iterator[list[str]]:
         # pytest-xdist
         parallel = ["-n", "8"] if importlib.util.find_spec("xdist") else []
-        ignored = [f"--ignore=tests/{name}.py" for name in ELSEWHERE]
+        ignored = [f"--ignore=tests/{name}" for name in ELSEWHERE]
         yield self.pytest("-k", "cuda", "--continue-on-collection-errors", *parallel, *ignored)
 
     def stages(self) -> list[Stage]:

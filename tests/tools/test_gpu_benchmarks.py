@@ -4,14 +4,14 @@ import contextlib
 import itertools
 import sys
 import types
-from pathlib import Path
 
 import pytest
 import torch
+from repository import ROOT
 
 import relustat
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+BENCHMARKS = ROOT / "benchmarks"
 CLOCK = itertools.count()
 
 

@@ -1,6 +1,6 @@
 """One rank of what test_distributed.py starts: runs all cases, writes what came out as JSON.
 
-torchrun --nproc-per-node=N tests/distributed_worker.py FOLDER
+torchrun --nproc-per-node=N tests/helpers/distributed_worker.py FOLDER
 """
 
 import copy

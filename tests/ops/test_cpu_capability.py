@@ -3,20 +3,22 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from repository import ROOT
 
 LEVELS = {"default": "DEFAULT", "avx2": "AVX2", "avx512": "AVX512"}
 ORDER = ["DEFAULT", "AVX2", "AVX512"]
+
+TESTED = ("counting_relu", "checks", "max_pool", "max_unpool", "activation_hash")
 
 
 def run(level, *command):
     return subprocess.run(
         [sys.executable, *command],
         env={**os.environ, "ATEN_CPU_CAPABILITY": level},
-        cwd=Path(__file__).parent.parent,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
@@ -36,7 +38,11 @@ def test_op_at(level):
     tested = run(
         level,
         *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not large and not exhaustive"),
-        *("-k", "not alone", "tests/test_counting_relu.py", "tests/test_checks.py"),
-        *("tests/test_max_pool.py", "tests/test_max_unpool.py", "tests/test_activation_hash.py"),
+        *("-k", "not alone", "tests/ops/test_counting_relu.py", "tests/ops/test_checks.py"),
+        *(
+            "tests/ops/test_max_pool.py",
+            "tests/ops/test_max_unpool.py",
+            "tests/ops/test_activation_hash.py",
+        ),
     )
     assert tested.returncode == 0, tested.stdout[-5000:]

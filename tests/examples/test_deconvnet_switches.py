@@ -1,9 +1,10 @@
 """The example runs and says what it must."""
 
 import importlib.util
-from pathlib import Path
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "deconvnet_switches.py"
+from repository import EXAMPLES
+
+EXAMPLE = EXAMPLES / "deconvnet_switches.py"
 
 
 def test_example(tmp_path, capsys):

@@ -1,16 +1,16 @@
 """The layout in Python against the one in C++."""
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
+from repository import ROOT
 
 from relustat import Counters, LinearBins
 from relustat.stats import counter_layout as layout
 from relustat.stats.counter_layout import CounterLayout
 
-HEADER = Path(__file__).parent.parent / "csrc/relu/counters.h"
+HEADER = ROOT / "csrc/relu/counters.h"
 
 
 def test_positions_are_those_of_the_header():

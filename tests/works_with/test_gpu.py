@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import DEVICES
+from devices import DEVICES
 from oracle import BINS, DTYPES, assert_counts, same_bits
 from torch import nn
 

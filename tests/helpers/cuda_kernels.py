@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from repository import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "tests/cuda_host").glob("*.cpp"))
 SANITIZE = os.environ.get("RELUSTAT_SANITIZE", "")
 COMPILER = os.environ.get("CXX", "g++")

@@ -4,13 +4,13 @@ import importlib
 import runpy
 import sys
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from repository import EXAMPLES
 from torch import nn
 
 import relustat
@@ -312,7 +312,7 @@ def test_plotting_says_what_to_install(monkeypatch):
 
 
 def test_example(tmp_path, monkeypatch, capsys):
-    examples = Path(__file__).parent.parent / "examples"
+    examples = EXAMPLES
     monkeypatch.syspath_prepend(examples)
     networks = importlib.import_module("networks")
     untrained = networks.Network(networks.VGG16(False).eval(), networks.CAFFE, False, "untrained")

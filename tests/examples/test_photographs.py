@@ -1,7 +1,6 @@
 """Photographs of a folder: what is read, what is skipped, and which labels they have."""
 
 import importlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from optional import needs
 from PIL import Image
-
-EXAMPLES = Path(__file__).parent.parent / "examples"
+from repository import EXAMPLES
 
 
 @pytest.fixture

@@ -2,12 +2,11 @@
 
 import importlib
 import re
-from pathlib import Path
 
 import pytest
 import torch
+from repository import EXAMPLES
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 VGG16_CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 VGG16_LINEAR = (0, 3, 6)
 

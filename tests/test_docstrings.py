@@ -7,17 +7,16 @@ import pkgutil
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from optional import needs
 from PIL import Image
+from repository import ROOT
 
 import relustat
 
 MODULES = [module.name for module in pkgutil.walk_packages(relustat.__path__, "relustat.")]
-ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 
 

@@ -4,18 +4,16 @@ import importlib
 import math
 import re
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from receptive_field_cases import images, network, ones
+from repository import EXAMPLES
 from torch import nn
 
 from relustat.analysis.receptive_fields.plot import receptive_field_grid
 from relustat.analysis.receptive_fields.receptive_field import receptive_field
-
-EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def test_plot(tmp_path):

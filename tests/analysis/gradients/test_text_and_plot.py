@@ -4,16 +4,16 @@ import importlib.util
 import math
 import sys
 import wave
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from repository import EXAMPLES
 from torch import nn
 
 from relustat.analysis.gradients.gradient_norms import GradientNorms
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "gradient_norms.py"
+EXAMPLE = EXAMPLES / "gradient_norms.py"
 
 
 def recorded(values):

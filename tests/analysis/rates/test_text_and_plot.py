@@ -2,11 +2,11 @@
 
 import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 from rates_cases import train
+from repository import EXAMPLES
 from torch import nn
 
 from relustat.analysis.rates.activation_rates import ActivationRates
@@ -63,7 +63,7 @@ def test_plot(tmp_path, monkeypatch):
 
 
 def test_example(tmp_path, capsys):
-    path = Path(__file__).parent.parent / "examples" / "activation_rates.py"
+    path = EXAMPLES / "activation_rates.py"
     spec = importlib.util.spec_from_file_location("activation_rates_example", path)
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)

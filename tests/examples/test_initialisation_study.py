@@ -2,7 +2,6 @@
 
 import importlib
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from idx_files import make_idx
 from oracle import numpy_of
+from repository import EXAMPLES
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 TINY = ["--seeds=5", "--steps=3", "--samples=50"]
 
 

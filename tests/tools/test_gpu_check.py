@@ -147,7 +147,7 @@ def test_all_stages(tmp_path, machine, package, monkeypatch, capsys):
     assert results["profile"][0] == "ok"
     assert results["memcheck"] == ["ok", "s", "--tool=memcheck |"]
     assert results["racecheck"] == ["FAILED (exit 1)", "s", "--tool=racecheck |"]
-    assert asked[0] == ("--maxfail=25", "tests/test_cuda.py")
+    assert asked[0] == ("--maxfail=25", "tests/works_with/test_gpu.py")
     assert asked[1][:3] == ("-k", "cuda", "--continue-on-collection-errors")
     files = [path for path in output.rglob("*") if path.is_file()]
     assert len(files) == 8

@@ -3,11 +3,10 @@
 import importlib
 import re
 import runpy
-from pathlib import Path
 
 import pytest
+from repository import EXAMPLES
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 NAMES = ["activation_rates", "deconvnet", "deconvnet_switches", "feature_maps"]
 NAMES += ["gradient_norms", "hypercolumns", "receptive_fields"]
 
