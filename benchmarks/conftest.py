@@ -5,10 +5,9 @@ import statistics
 import time
 from pathlib import Path
 
-import machine
 import pytest
-import table
 import torch
+from harness import machine, table
 
 PARTS = ("relu", "pool", "network", "analysis", "scaling", "memory", "roofline")
 _rows = []

@@ -14,9 +14,9 @@ import datetime
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import gpu_timing as timing
 import torch
 import torch.nn.functional as F
+from harness import gpu_timing as timing
 
 import relustat
 from relustat.functional import counting_relu, max_pool2d, max_unpool2d

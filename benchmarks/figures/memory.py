@@ -1,6 +1,6 @@
 """Bytes that counting takes, and that pools keep for backward."""
 
-from table import in_bytes
+from harness.table import in_bytes
 
 from . import style
 

@@ -7,11 +7,9 @@ import types
 
 import pytest
 import torch
-from repository import ROOT
 
 import relustat
 
-BENCHMARKS = ROOT / "benchmarks"
 CLOCK = itertools.count()
 
 
@@ -38,7 +36,6 @@ class Graph:
 
 @pytest.fixture
 def gpu(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "graph", lambda _: contextlib.nullcontext())
@@ -49,7 +46,7 @@ def gpu(monkeypatch):
     info = {"kernels": "CPU and CUDA stand-ins"}
     monkeypatch.setattr(relustat.ops.library, "build_info", lambda: info)
     import gpu
-    import gpu_timing
+    from harness import gpu_timing
 
     monkeypatch.setattr(torch.cuda, "_sleep", lambda clocks: SLEPT.append(clocks), raising=False)
     monkeypatch.setattr(gpu_timing, "DEVICE", "cpu")
@@ -62,8 +59,7 @@ def gpu(monkeypatch):
     monkeypatch.setattr(gpu, "REPLAYED", dict.fromkeys(gpu.REPLAYED, (2, 3)))
     monkeypatch.setattr(gpu, "POOLED", (1, 2, 8, 8))
     yield gpu
-    for module in ("gpu", "gpu_timing"):
-        sys.modules.pop(module)
+    sys.modules.pop("gpu")
 
 
 SLEPT = []
@@ -109,7 +105,7 @@ def test_the_whole_table(gpu, monkeypatch, tmp_path, capsys):
 
 
 def test_calls_are_timed_in_turn(gpu):
-    import gpu_timing
+    from harness import gpu_timing
 
     seen = []
     runs = (lambda i: seen.append(("ours", i)), lambda i: seen.append(("theirs", i)))

@@ -5,7 +5,7 @@ In place, a ReLU finds its own output from the second round on: half of it is 0.
 
 import pytest
 import torch
-from relu_inputs import LINEAR, check_counts, relu_input
+from harness.relu_inputs import LINEAR, check_counts, relu_input
 from torch import nn
 
 from relustat import CountingReLU, LogBins

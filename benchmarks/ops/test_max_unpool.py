@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from pool_inputs import GEOMETRIES, MOST_USED, SHAPES, described, pool_input
+from harness.pool_inputs import GEOMETRIES, MOST_USED, SHAPES, described, pool_input
 
 from relustat.functional import max_pool2d, max_unpool2d
 from relustat.ops import library

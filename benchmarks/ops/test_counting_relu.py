@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import rivals
 import torch
-from instruments import Counts
-from relu_inputs import LINEAR, ROUNDS, check_counts, exact_counts, relu_input, unit_zeros
+from harness import rivals
+from harness.instruments import Counts
+from harness.relu_inputs import LINEAR, ROUNDS, check_counts, exact_counts, relu_input, unit_zeros
 from torch import nn
 
 from relustat import CountingReLU, LogBins

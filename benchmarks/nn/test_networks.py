@@ -5,8 +5,8 @@ import functools
 
 import pytest
 import torch
-from instruments import Counts, Monitorch, NumPyHooks, Swapped, Watched
-from networks import noise, photographs, resnet18, vgg16
+from harness.instruments import Counts, Monitorch, NumPyHooks, Swapped, Watched
+from harness.networks import noise, photographs, resnet18, vgg16
 from torch import nn
 
 pytestmark = pytest.mark.network

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from relu_inputs import LINEAR, check_counts, exact_counts, relu_input
+from harness.relu_inputs import LINEAR, check_counts, exact_counts, relu_input
 
 from relustat import CountingReLU
 

@@ -7,8 +7,8 @@ call and kept, where PyTorch lets us.
 import numpy as np
 import torch
 import torch.nn.functional as F
-from instruments import Monitorch, NumPyHooks
-from relu_inputs import LINEAR
+from harness.instruments import Monitorch, NumPyHooks
+from harness.relu_inputs import LINEAR
 from torch import nn
 from torch.ao.quantization import HistogramObserver
 

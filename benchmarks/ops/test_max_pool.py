@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from pool_inputs import GEOMETRIES, LAYOUTS, MOST_USED, described, pool_input
+from harness.pool_inputs import GEOMETRIES, LAYOUTS, MOST_USED, described, pool_input
 from torch import nn
 
 import relustat

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 import torch
-from allocations import peak
+from harness.allocations import peak
 from torch import nn
 
 from relustat import CountingReLU, LinearBins, LogBins, MaxPool2d

@@ -4,8 +4,8 @@ import os
 
 import pytest
 import torch
-from machine import available_gib
-from relu_inputs import check_counts
+from harness.machine import available_gib
+from harness.relu_inputs import check_counts
 from torch import nn
 
 from relustat import CountingReLU, LinearBins, LogBins

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from allocations import peak
-from networks import photographs, vgg16
+from harness.allocations import peak
+from harness.networks import photographs, vgg16
 from torch import nn
 
 from relustat import analysis
