@@ -23,6 +23,8 @@ from .stats.unit_counts import UnitCounts
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
+__all__ = ["all_reduce"]
+
 # For a thread to run that is ready to; in milliseconds.
 _MOST_WAITS = 100
 

@@ -1,5 +1,7 @@
 """Counts by epoch: trends, deaths and revivals of units."""
 
+from .epoch_span import EpochSpan
 from .history import History
+from .unit_lifetimes import UnitLifetimes
 
-__all__ = ["History"]
+__all__ = ["EpochSpan", "History", "UnitLifetimes"]

@@ -27,6 +27,8 @@ except ModuleNotFoundError as error:
         "pip install monitorch"
     ) from error
 
+__all__ = ["ReLUActivation"]
+
 _TAG, _WARNING_TAG = "Output Activations", "Warning Output Activations"
 
 

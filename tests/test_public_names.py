@@ -1,0 +1,71 @@
+"""The public names: what a user may import, and nothing that came with it by chance."""
+
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+
+import relustat
+
+NAMES = {
+    "relustat": """
+        Bins Counters CountingReLU EdgeBins Histogram History LinearBins LogBins MaxPool1d
+        MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d ReLUStats Report Switches Watch
+        analysis distributed functional reference swap unswap unwatch watch
+    """,
+    "relustat.analysis": """
+        ActivationPatterns ActivationRates GradientNorms Hypercolumns Patch Rates ReceptiveField
+        StrongestActivations SwitchInspection Worst activation_patterns by_sigma deconvnet
+        deconvnet_grid deconvnet_patches feature_images filter_images hypercolumn_clusters
+        hypercolumn_clusters_grid hypercolumns image_grid inspect_switches layer_outputs
+        receptive_field receptive_field_grid strongest_activations
+    """,
+    "relustat.demo": """
+        LabelledImages load_images make_model
+    """,
+    "relustat.distributed": """
+        all_reduce
+    """,
+    "relustat.functional": """
+        counting_relu is_countable max_pool1d max_pool2d max_pool3d max_unpool1d max_unpool2d
+        max_unpool3d relu_stats
+    """,
+    "relustat.history": """
+        EpochSpan History UnitLifetimes
+    """,
+    "relustat.nn": """
+        CountingReLU MaxPool1d MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d swap
+        unswap
+    """,
+    "relustat.ops": """
+        Counters Switches
+    """,
+    "relustat.reference": """
+        activation_hash counting_relu counting_relu_ max_pool max_unpool max_unpool_backward
+    """,
+    "relustat.report": """
+        Report Row histogram_grid merge_files
+    """,
+    "relustat.stats": """
+        Bins EdgeBins Histogram LinearBins LogBins ReLUStats UnitCounts
+    """,
+    "relustat.watching": """
+        Watch unwatch watch
+    """,
+}
+
+
+@pytest.mark.parametrize("room", NAMES)
+def test_public_names(room):
+    module = importlib.import_module(room)
+    assert sorted(module.__all__) == NAMES[room].split()
+    for name in module.__all__:
+        assert inspect.ismodule(getattr(module, name)) or getattr(module, name).__doc__
+
+
+def test_every_room_is_listed():
+    top = [path for path in Path(relustat.__file__).parent.iterdir() if path.name[0] not in "_."]
+    rooms = {f"relustat.{path.stem}" for path in top if path.suffix == ".py" or path.is_dir()}
+    # The command, and a package of which each file has names of its own.
+    assert rooms - {"relustat.cli", "relustat.integrations"} == NAMES.keys() - {"relustat"}
