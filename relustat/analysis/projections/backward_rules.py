@@ -14,11 +14,10 @@ from torch.utils.weak import WeakIdKeyDictionary
 from relustat._torch_internals import tree_iter
 from relustat.analysis.model_run.autograd_path import PathToInput
 from relustat.analysis.model_run.layer_calls import LayerCalls
+from relustat.analysis.model_run.node_kinds import kind_of, look_up
 from relustat.analysis.model_run.pool_calls import find_pool_call, pool
 from relustat.ops.max_pool import OVERLAPS
 from relustat.watching.relu_calls import ReLUCall
-
-from .affine import is_affine, kind_of
 
 Rule = Literal["deconvnet", "guided", "gradient"]
 
@@ -110,7 +109,7 @@ class RuledCalls(LayerCalls):
             return False
         if kind == "CopySlices":
             return call.copies
-        return kind in ("Rectified", "Pooled") or is_affine(node, inputs)
+        return kind in ("Rectified", "Pooled") or look_up(node).is_affine(node, inputs)
 
     def _is_hidden(self, value: Any) -> bool:
         """Whether it depends on the input in a way that has no gradient, as a mask or an index."""

@@ -14,6 +14,7 @@ from torch.autograd.graph import Node
 
 from relustat.analysis.model_run.autograd_path import PathToInput
 from relustat.analysis.model_run.layer_calls import LayerCalls
+from relustat.analysis.model_run.node_kinds import look_up
 from relustat.ops import library
 from relustat.ops.pool_geometry import PoolGeometry
 
@@ -21,11 +22,7 @@ from . import regions, value_rules, view_rules, window_rules
 from .need import Need, Rule, output_shape
 from .regions import Axis, Box, Region
 
-_RULES: dict[str, Rule] = {
-    **value_rules.RULES,
-    **view_rules.RULES,
-    **window_rules.RULES,
-}
+_RULES: dict[str, Rule] = {**value_rules.RULES, **view_rules.RULES, **window_rules.RULES}
 _CONVOLUTIONS = (torch.conv1d, torch.conv2d, torch.conv3d)
 
 
@@ -35,9 +32,9 @@ class InputBox:
 
     Attributes:
         box: the first and the last index of each dimension, both included; (0, -1) throughout if
-            it depends on nothing, as a place does that sees zero padding alone.
-        unknown: the autograd nodes, by name, of which it is not known what they need. All of their
-            inputs was taken: then the box is an upper bound.
+            it depends on nothing, as a position does that sees zero padding alone.
+        unknown: names of the autograd nodes for which there is no rule. They are taken to need all
+            of their inputs, so the box is an upper bound.
     """
 
     box: Box
@@ -92,17 +89,16 @@ def input_box(
 ) -> InputBox:
     """The part of the input on which a part of a layer's output can depend.
 
-    Each autograd node on the way is asked which part of its input it needs, by its type, its saved
-    arguments and its shapes; no value counts. So it is exact: the smallest box, if no weight is 0
-    and nothing cancels. Only where an operation is unknown, it is an upper bound.
+    It is exact: the smallest box, if no weight is 0 and nothing cancels. Where there is no rule
+    for an operation, it is an upper bound.
 
     Args:
         path: from ``output`` to the input, a leaf; its graph not freed by a backward yet.
         output: the layer's.
         box: the part of it: the first and the last index of each dimension, both included.
-        clipped: cut off at the borders of all maps on the way. False: maps are taken to go on
-            endlessly, which gives the size that is found in textbooks; indices can be negative
-            then. What asks for all of a map, such as its mean, asks for the map as it is.
+        clipped: True: the box is cut off at the borders of all maps on the way. False: maps are
+            taken to go on without end. That gives the size that textbooks name; indices can be
+            negative then. An operation on a whole map, such as its mean, needs the map as it is.
 
     Example:
         >>> import torch
@@ -137,10 +133,10 @@ def input_box(
                 before, number = node.next_functions[need.into]
                 region = wanted[before].get(number, needed)
                 wanted[before][number] = regions.union(region, needed)
-    nothing = tuple(Axis.of(size, ()) for size in output_shape(end, 0))
+    nothing = tuple(Axis.of(size, []) for size in output_shape(end, 0))
     return InputBox(regions.hull(wanted[end].get(0, nothing)), tuple(unknown))
 
 
 def _needed(need: Need) -> Region | None:
-    rule = _RULES.get(need.name)
+    rule = _RULES.get(look_up(need.node).rule)
     return rule(need) if rule is not None else None

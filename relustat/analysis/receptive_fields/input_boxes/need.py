@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch.autograd.graph import Node
 
-from .regions import Axis, Region
+from relustat.analysis.model_run.node_kinds import kind_of
 
-_NAME = re.compile(r"(\w+)Backward\d+|.*CppNode<relustat::.*::(\w+)>")
+from .regions import Axis, Indices, Region
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,9 +19,9 @@ class Need:
 
     Attributes:
         node: the operation's.
-        wanted: of its output.
-        output: which output that is.
-        into: which input.
+        wanted: the wanted part of the output.
+        output: the number of the output.
+        into: the number of the input.
         is_endless: whether maps are taken to go on beyond their borders.
     """
 
@@ -33,20 +32,26 @@ class Need:
     is_endless: bool
 
     @property
-    def name(self) -> str:
-        """Of PyTorch's operation or of relustat's; empty for others."""
-        match = _NAME.fullmatch(self.node.name())
-        return (match[1] or match[2]) if match else ""
+    def kind(self) -> str:
+        return kind_of(self.node)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the input."""
+        """The input's shape."""
         return output_shape(*self.node.next_functions[self.into])
 
     def saved(self, name: str, default: Any = None) -> Any:
         """An argument of the operation."""
         value = getattr(self.node, f"_saved_{name}", default)
         return tuple(map(_signed, value)) if isinstance(value, tuple) else _signed(value)
+
+    def dim(self, name: str = "dim") -> int:
+        """A dimension of the input that is an argument, counted from the first one."""
+        return int(self.saved(name)) % len(self.shape)
+
+    def with_axis(self, dim: int, axis: Axis) -> Region:
+        """What is wanted, but another axis in place of one."""
+        return (*self.wanted[:dim], axis, *self.wanted[dim + 1 :])
 
     def with_whole(self, dims: Iterable[int]) -> Region:
         """What is wanted, but all of some dimensions."""
@@ -55,11 +60,9 @@ class Need:
             Axis.whole(axis.size) if dim in among else axis for dim, axis in enumerate(self.wanted)
         )
 
-    def moved(self, dim: int, move: Callable[[int], int]) -> Region:
+    def moved(self, dim: int, move: Callable[[Indices], Indices]) -> Region:
         """What is wanted, but each index along a dimension comes from another one."""
-        axes = list(self.wanted)
-        axes[dim] = Axis.of(self.shape[dim], map(move, axes[dim].flat))
-        return tuple(axes)
+        return self.with_axis(dim, Axis.of(self.shape[dim], move(self.wanted[dim].flat)))
 
 
 # What is needed of the input; it may go beyond its borders. None: that is not known.
@@ -67,7 +70,7 @@ Rule = Callable[[Need], Region | None]
 
 
 def output_shape(node: Any, output: int) -> tuple[int, ...]:
-    """Of what an operation has given."""
+    """The shape of what an operation has given."""
     return tuple(node._input_metadata[output].shape)
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
 
 Box = tuple[tuple[int, int], ...]
-Indices = frozenset[int]
+Indices = npt.NDArray[np.int64]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Axis:
     """The wanted indices of one dimension.
 
@@ -18,20 +21,20 @@ class Axis:
     that is flattened and restored is still a rectangle, and what lies outside the map stays there.
 
     Attributes:
-        sizes: of the dimensions that it is made of; their product is its size.
-        indices: the wanted ones of each.
+        sizes: the sizes of the dimensions that it is made of; their product is its size.
+        indices: the wanted ones of each, int64, in increasing order.
     """
 
     sizes: tuple[int, ...]
     indices: tuple[Indices, ...]
 
     @classmethod
-    def of(cls, size: int, indices: Iterable[int]) -> Axis:
-        return cls((size,), (frozenset(indices),))
+    def of(cls, size: int, indices: npt.ArrayLike) -> Axis:
+        return cls((size,), (np.unique(np.asarray(indices, dtype=np.int64)),))
 
     @classmethod
     def whole(cls, size: int) -> Axis:
-        return cls.of(size, range(size))
+        return cls((size,), (np.arange(size),))
 
     @property
     def size(self) -> int:
@@ -40,45 +43,45 @@ class Axis:
     @property
     def flat(self) -> Indices:
         """The wanted indices of the dimension as one."""
-        first, *others = zip(self.sizes, self.indices, strict=True)
-        flat = first[1]
-        for size, indices in others:
-            inside = indices & frozenset(range(size))
-            flat = frozenset(index * size + within for index in flat for within in inside)
+        flat, *others = self.indices
+        for size, indices in zip(self.sizes[1:], others, strict=True):
+            flat = np.add.outer(flat * size, _within(indices, size)).ravel()
         return flat
 
     def __or__(self, other: Axis) -> Axis:
         if self.sizes != other.sizes:
-            return Axis.of(self.size, self.flat | other.flat)
-        both = zip(self.indices, other.indices, strict=True)
-        return Axis(self.sizes, tuple(mine | theirs for mine, theirs in both))
+            return Axis.of(self.size, np.union1d(self.flat, other.flat))
+        return Axis(self.sizes, tuple(map(np.union1d, self.indices, other.indices)))
 
     def in_groups(self, size: int, groups: int) -> Axis:
         """All of the groups that hold what is wanted, of another axis in as many groups."""
         mine, others = self.size // groups, size // groups
-        starts = {index // mine * others for index in self.flat}
-        return Axis.of(size, (start + within for start in starts for within in range(others)))
+        return Axis.of(size, np.add.outer(self.flat // mine * others, np.arange(others)))
 
     def clipped(self) -> Axis:
-        both = zip(self.sizes, self.indices, strict=True)
-        return Axis(self.sizes, tuple(within & frozenset(range(size)) for size, within in both))
+        return Axis(self.sizes, tuple(map(_within, self.indices, self.sizes)))
 
     def __bool__(self) -> bool:
-        return all(self.indices)
+        return all(map(len, self.indices))
 
 
 Region = tuple[Axis, ...]
 
 
+def _within(indices: Indices, size: int) -> Indices:
+    return indices[(indices >= 0) & (indices < size)]
+
+
 def whole(shape: Sequence[int]) -> Region:
     """All of a tensor."""
-    return tuple(Axis.whole(size) for size in shape)
+    return tuple(map(Axis.whole, shape))
 
 
 def of_box(shape: Sequence[int], box: Sequence[tuple[int, int]]) -> Region:
     """From the first to the last index of each dimension, both included."""
     return tuple(
-        Axis.of(size, range(low, high + 1)) for size, (low, high) in zip(shape, box, strict=True)
+        Axis.of(size, np.arange(low, high + 1))
+        for size, (low, high) in zip(shape, box, strict=True)
     )
 
 
@@ -86,7 +89,7 @@ def hull(region: Region) -> Box:
     """The smallest box that holds a region; (0, -1) throughout if it is empty."""
     if not all(region):
         return ((0, -1),) * len(region)
-    return tuple((min(axis.flat), max(axis.flat)) for axis in region)
+    return tuple((int(axis.flat[0]), int(axis.flat[-1])) for axis in region)
 
 
 def union(one: Region, other: Region) -> Region:
@@ -122,18 +125,16 @@ def reshaped(region: Region, shape: Sequence[int]) -> Region:
                 taken.append(parts.pop())
         sizes, indices = zip(*taken, strict=True)
         axis = Axis(sizes, indices)
-        if len(dims) == 1:
-            axes[dims[0]] = axis
-        else:
-            for dim, split in zip(dims, _split(axis, [shape[dim] for dim in dims]), strict=True):
-                axes[dim] = split
+        split = [axis] if len(dims) == 1 else _split(axis, [shape[dim] for dim in dims])
+        for dim, part in zip(dims, split, strict=True):
+            axes[dim] = part
     return tuple(axes)
 
 
 def _split(axis: Axis, sizes: Sequence[int]) -> list[Axis]:
     remaining, axes = axis.flat, []
     for size in reversed(sizes[1:]):
-        axes.append(Axis.of(size, (index % size for index in remaining)))
-        remaining = frozenset(index // size for index in remaining)
+        axes.append(Axis.of(size, remaining % size))
+        remaining = remaining // size
     axes.append(Axis.of(sizes[0], remaining))
     return axes[::-1]

@@ -2,56 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .need import Need, Rule
 from .regions import Axis, Region, whole
-
-_ELEMENTWISE = [
-    "Abs",
-    "Add",
-    "Addcdiv",
-    "Addcmul",
-    "Alias",
-    "Clamp",
-    "ClampMax",
-    "ClampMin",
-    "Clone",
-    "CountingRelu",
-    "Div",
-    "Elu",
-    "Erf",
-    "Exp",
-    "Expand",
-    "Gelu",
-    "Hardsigmoid",
-    "Hardswish",
-    "Hardtanh",
-    "LeakyRelu",
-    "Lerp",
-    "Log",
-    "LogSigmoid",
-    "MaskedFill",
-    "Maximum",
-    "Minimum",
-    "Mish",
-    "Mul",
-    "NativeDropout",
-    "Neg",
-    "Pow",
-    "PreluKernel",
-    "Reciprocal",
-    "Relu",
-    "Rsqrt",
-    "Rsub",
-    "Sigmoid",
-    "Silu",
-    "Softplus",
-    "Sqrt",
-    "Sub",
-    "Tanh",
-    "Threshold",
-    "ToCopy",
-    "Where",
-]
 
 
 def _elementwise(need: Need) -> Region:
@@ -80,16 +34,14 @@ def _layer_norm(need: Need) -> Region | None:
 def _group_norm(need: Need) -> Region | None:
     if need.into != 0:
         return None
-    batch, channels, *places = need.wanted
+    batch, channels, *positions = need.wanted
     groups = channels.in_groups(channels.size, need.saved("group"))
-    return (batch, groups, *whole([axis.size for axis in places]))
+    return (batch, groups, *whole([axis.size for axis in positions]))
 
 
-def _glu(need: Need) -> Region:
-    dim = need.saved("dim") % len(need.shape)
-    half = need.wanted[dim].size
-    both = (index + start for index in need.wanted[dim].flat for start in (0, half))
-    return (*need.wanted[:dim], Axis.of(need.shape[dim], both), *need.wanted[dim + 1 :])
+def _gated(need: Need) -> Region:
+    half = need.wanted[need.dim()].size
+    return need.moved(need.dim(), lambda flat: np.add.outer(flat, (0, half)))
 
 
 def _softmax(need: Need) -> Region:
@@ -108,37 +60,29 @@ def _reduction(need: Need) -> Region:
     return tuple(axes)
 
 
-def _matrix_product(need: Need) -> Region:
-    is_added_to = need.name in {"Addmm", "Baddbmm"}
-    if is_added_to and need.into == 0:
-        return _elementwise(need)
+def _product(need: Need, factor: int) -> Region:
     *batch, rows, columns = need.wanted
-    if need.into == int(is_added_to):
+    if factor == 0:
         return (*batch, rows, Axis.whole(need.shape[-1]))
     return (*batch, Axis.whole(need.shape[-2]), columns)
 
 
+def _matrix_product(need: Need) -> Region:
+    return _product(need, need.into)
+
+
+def _added_matrix_product(need: Need) -> Region:
+    return _product(need, need.into - 1) if need.into else _elementwise(need)
+
+
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(_ELEMENTWISE, _elementwise),
-    "NativeBatchNorm": _batch_norm,
-    "CudnnBatchNorm": _batch_norm,
-    "NativeLayerNorm": _layer_norm,
-    "NativeGroupNorm": _group_norm,
-    "Glu": _glu,
-    "Softmax": _softmax,
-    "LogSoftmax": _softmax,
-    "Mean": _reduction,
-    "Sum": _reduction,
-    "Amax": _reduction,
-    "Amin": _reduction,
-    "Max": _reduction,
-    "Min": _reduction,
-    "Var": _reduction,
-    "Std": _reduction,
-    "LinalgVectorNorm": _reduction,
-    "Logsumexp": _reduction,
-    "Mm": _matrix_product,
-    "Bmm": _matrix_product,
-    "Addmm": _matrix_product,
-    "Baddbmm": _matrix_product,
+    "elementwise": _elementwise,
+    "batch norm": _batch_norm,
+    "layer norm": _layer_norm,
+    "group norm": _group_norm,
+    "gated": _gated,
+    "softmax": _softmax,
+    "reduction": _reduction,
+    "matrix product": _matrix_product,
+    "added matrix product": _added_matrix_product,
 }

@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from .need import Need, Rule
-from .regions import Axis, Region
+from .regions import Axis, Indices, Region
 
 
 def _windows(
     wanted: Axis, size: int, kernel: int, stride: int, padding: int, dilation: int
 ) -> Axis:
     """What windows see of the axis over which they slide."""
-    starts = [place * stride - padding for place in wanted.flat]
-    return Axis.of(size, (start + tap * dilation for start in starts for tap in range(kernel)))
+    starts = wanted.flat * stride - padding
+    return Axis.of(size, np.add.outer(starts, np.arange(kernel) * dilation))
 
 
 def _transposed_windows(
     wanted: Axis, size: int, kernel: int, stride: int, padding: int, dilation: int
 ) -> Axis:
     """Which windows see something, where they slide over what is wanted."""
-    ends = [place + padding for place in wanted.flat]
-    starts = (end - tap * dilation for end in ends for tap in range(kernel))
-    return Axis.of(size, (start // stride for start in starts if start % stride == 0))
+    starts = np.subtract.outer(wanted.flat + padding, np.arange(kernel) * dilation)
+    return Axis.of(size, starts[starts % stride == 0] // stride)
 
 
 def _convolution(need: Need) -> Region | None:
     if need.into != 0:
         return None
-    batch, channels, *places = need.wanted
+    batch, channels, *positions = need.wanted
     windows = _transposed_windows if need.saved("transposed") else _windows
     kernel = need.saved("weight").shape[2:]
     arguments = (need.saved(name) for name in ("stride", "padding", "dilation"))
-    geometry = zip(places, need.shape[2:], kernel, *arguments, strict=True)
+    geometry = zip(positions, need.shape[2:], kernel, *arguments, strict=True)
     return (
         batch,
         channels.in_groups(need.shape[1], need.saved("groups")),
@@ -50,7 +50,7 @@ def _pool(need: Need) -> Region | None:
     if pooling is not None:
         kernel, stride = pooling.kernel_size, pooling.stride
         padding, dilation = pooling.padding, pooling.dilation
-    elif need.name == "MaxPool":
+    elif need.kind == "MaxPool":
         return None
     else:
         kernel = need.saved("kernel_size")
@@ -65,64 +65,52 @@ def _pool(need: Need) -> Region | None:
 
 
 def _adaptive_pool(need: Need) -> Region:
-    axes = 2 if "2D" in need.name else 3
-    return (
-        *need.wanted[:-axes],
-        *map(_adaptive_windows, need.wanted[-axes:], need.shape[-axes:]),
-    )
+    axes = 2 if "2D" in need.kind else 3
+    windows = map(_adaptive_windows, need.wanted[-axes:], need.shape[-axes:])
+    return (*need.wanted[:-axes], *windows)
 
 
 def _adaptive_windows(wanted: Axis, size: int) -> Axis:
-    windows = (
-        range(place * size // wanted.size, -(-(place + 1) * size // wanted.size))
-        for place in wanted.flat
-    )
-    return Axis.of(size, itertools.chain.from_iterable(windows))
+    first = wanted.flat * size // wanted.size
+    last = -(-(wanted.flat + 1) * size // wanted.size)
+    return Axis.of(size, np.concatenate([[], *map(np.arange, first, last)]))
 
 
 def _pad(need: Need) -> Region:
-    befores = need.saved("pad" if need.name == "ConstantPadNd" else "padding")[::2]
+    befores = need.saved("pad" if need.kind == "ConstantPadNd" else "padding")[::2]
     axes = list(need.wanted)
     for dim, before in enumerate(befores, 1):
         size = need.shape[-dim]
-        inner = (place - before for place in axes[-dim].flat)
-        axes[-dim] = Axis.of(size, (_unpadded(need, place, size) for place in inner))
+        axes[-dim] = Axis.of(size, _unpadded(need, axes[-dim].flat - before, size))
     return tuple(axes)
 
 
-def _unpadded(need: Need, place: int, size: int) -> int:
-    if need.is_endless or need.name == "ConstantPadNd":
-        return place
-    if need.name.startswith("Reflection"):
-        place = abs(place)
-        return min(place, 2 * (size - 1) - place)
-    return min(max(place, 0), size - 1)
+def _unpadded(need: Need, positions: Indices, size: int) -> Indices:
+    if need.is_endless or need.kind == "ConstantPadNd":
+        return positions
+    if need.kind.startswith("Reflection"):
+        positions = np.abs(positions)
+        return np.minimum(positions, 2 * (size - 1) - positions)
+    return positions.clip(0, size - 1)
 
 
-def _upsampled(need: Need) -> Region:
-    axes = int(need.name[-2])
+def _upsample(need: Need) -> Region:
+    axes = int(need.kind[-2])
     names = ("scales",) if axes == 1 else ("scales_d", "scales_h", "scales_w")[-axes:]
-    scales = [need.saved(name) for name in names]
-    kept, places = need.wanted[:-axes], need.wanted[-axes:]
-    return (
-        *kept,
-        *(
-            Axis.of(size, _sources(need, wanted, size, scale))
-            for wanted, size, scale in zip(places, need.shape[-axes:], scales, strict=True)
-        ),
-    )
+    geometry = zip(need.wanted[-axes:], need.shape[-axes:], map(need.saved, names), strict=True)
+    return (*need.wanted[:-axes], *(_sources(need, *each) for each in geometry))
 
 
-def _sources(need: Need, wanted: Axis, size: int, scale: float | None) -> Iterator[int]:
-    """The places between which values were interpolated."""
-    before, after = _TAPS[need.name[len("Upsample") : -2]]
-    for place in wanted.flat:
-        at = _source(need, place, wanted.size, size, scale)
-        first = math.floor(at)
-        # Right on a place, no other one counts.
-        taps = range(first - before, first + after + 1) if at != first or not after else [first]
-        for tap in taps:
-            yield tap if need.is_endless else min(max(tap, 0), size - 1)
+def _sources(need: Need, wanted: Axis, size: int, scale: float | None) -> Axis:
+    """The positions between which values were interpolated."""
+    before, after = _TAPS[need.kind[len("Upsample") : -2]]
+    at = _source(need, wanted.flat, wanted.size, size, scale)
+    first = np.floor(at)
+    taps = np.add.outer(first, np.arange(-before, after + 1))
+    if after:
+        # Right on a position, no other one counts.
+        taps = np.where((at == first)[:, None], first[:, None], taps)
+    return Axis.of(size, taps if need.is_endless else taps.clip(0, size - 1))
 
 
 _TAPS = {
@@ -135,84 +123,29 @@ _TAPS = {
 }
 
 
-def _source(need: Need, place: int, length: int, size: int, scale: float | None) -> float:
+def _source(
+    need: Need, position: Indices, length: int, size: int, scale: float | None
+) -> npt.NDArray[np.floating]:
     if need.saved("align_corners"):
-        return place * (size - 1) / max(length - 1, 1)
+        return position * (size - 1) / max(length - 1, 1)
     step = 1 / scale if scale else size / length
-    if need.name.startswith("UpsampleNearest"):
-        return (place + 0.5) * step if "Exact" in need.name else place * step
-    return (place + 0.5) * step - 0.5
-
-
-def _pixel_shuffle(need: Need) -> Region:
-    *batch, channels, rows, columns = need.wanted
-    factor = need.saved("upscale_factor")
-    *_, depth, height, width = need.shape
-    within = {
-        row % factor * factor + column % factor for row in rows.flat for column in columns.flat
-    }
-    return (
-        *batch,
-        Axis.of(
-            depth, (channel * factor**2 + place for channel in channels.flat for place in within)
-        ),
-        Axis.of(height, (row // factor for row in rows.flat)),
-        Axis.of(width, (column // factor for column in columns.flat)),
-    )
-
-
-def _pixel_unshuffle(need: Need) -> Region:
-    *batch, channels, rows, columns = need.wanted
-    factor = need.saved("downscale_factor")
-    *_, depth, height, width = need.shape
-    above = {channel // factor % factor for channel in channels.flat}
-    beside = {channel % factor for channel in channels.flat}
-    return (
-        *batch,
-        Axis.of(depth, (channel // factor**2 for channel in channels.flat)),
-        Axis.of(height, (row * factor + place for row in rows.flat for place in above)),
-        Axis.of(width, (column * factor + place for column in columns.flat for place in beside)),
-    )
+    if need.kind.startswith("UpsampleNearest"):
+        return (position + 0.5) * step if "Exact" in need.kind else position * step
+    return (position + 0.5) * step - 0.5
 
 
 def _unfold(need: Need) -> Region:
-    dim, step = need.saved("dimension") % len(need.shape), need.saved("step")
+    dim, step = need.dim("dimension"), need.saved("step")
     *kept, within = need.wanted
-    kept[dim] = Axis.of(
-        need.shape[dim], (place * step + tap for place in kept[dim].flat for tap in within.flat)
-    )
+    kept[dim] = Axis.of(need.shape[dim], np.add.outer(kept[dim].flat * step, within.flat))
     return tuple(kept)
 
 
 RULES: dict[str, Rule] = {
-    "Convolution": _convolution,
-    "MaxPool": _pool,
-    "MaxPool2DWithIndices": _pool,
-    "MaxPool3DWithIndices": _pool,
-    "AvgPool2D": _pool,
-    "AvgPool3D": _pool,
-    "AdaptiveAvgPool2D": _adaptive_pool,
-    "AdaptiveAvgPool3D": _adaptive_pool,
-    "AdaptiveMaxPool2D": _adaptive_pool,
-    "AdaptiveMaxPool3D": _adaptive_pool,
-    "ConstantPadNd": _pad,
-    "ReflectionPad1D": _pad,
-    "ReflectionPad2D": _pad,
-    "ReflectionPad3D": _pad,
-    "ReplicationPad1D": _pad,
-    "ReplicationPad2D": _pad,
-    "ReplicationPad3D": _pad,
-    "UpsampleNearest1D": _upsampled,
-    "UpsampleNearest2D": _upsampled,
-    "UpsampleNearest3D": _upsampled,
-    "UpsampleNearestExact1D": _upsampled,
-    "UpsampleNearestExact2D": _upsampled,
-    "UpsampleNearestExact3D": _upsampled,
-    "UpsampleLinear1D": _upsampled,
-    "UpsampleBilinear2D": _upsampled,
-    "UpsampleTrilinear3D": _upsampled,
-    "UpsampleBicubic2D": _upsampled,
-    "PixelShuffle": _pixel_shuffle,
-    "PixelUnshuffle": _pixel_unshuffle,
-    "Unfold": _unfold,
+    "convolution": _convolution,
+    "pool": _pool,
+    "adaptive pool": _adaptive_pool,
+    "pad": _pad,
+    "upsample": _upsample,
+    "unfold": _unfold,
 }

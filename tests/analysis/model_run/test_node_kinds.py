@@ -100,3 +100,21 @@ def test_not_affine(name):
     assert not torch.allclose(f(a + b) + f(a * 0), f(a) + f(b), rtol=1e-2, atol=1e-2)
     with pytest.raises(ValueError, match=f"to have a rule, got {kind} in the model"):
         deconvnet(Function(f).eval(), a, "")
+
+
+class Mul(torch.autograd.Function):
+    """Its node has the name of PyTorch's own, without a number."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.abs()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * ctx.saved_tensors[0].sign()
+
+
+def test_functions_of_users_are_not_affine_by_their_names():
+    with pytest.raises(ValueError, match="to have a rule, got Mul in the model"):
+        deconvnet(Function(Mul.apply).eval(), torch.randn(SIZE), "")
