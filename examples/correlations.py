@@ -77,5 +77,5 @@ def spearman(x: Values, y: Values) -> float:
 
 def ranks(x: Values) -> Values:
     """From 1; equal values share the mean of theirs."""
-    _, places, counts = np.unique(x, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[places]
+    _, positions, counts = np.unique(x, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[positions]

@@ -27,20 +27,20 @@ def draw(rows):
         rows, "How many times as fast CountingReLU is, with 200 bins and zeros per channel", 4.6
     )
     axis = axes[0, 0]
-    for place, row in enumerate(rows):
+    for position, row in enumerate(rows):
         at = SIZES[row["size"]]
         axis.barh(
-            place,
+            position,
             1 / row["ratio"],
             color=style.COLOURS[at],
             hatch=style.HATCHES[at],
             edgecolor="white",
         )
         ends = 1 / row["high"], 1 / row["low"]
-        axis.hlines(place, *ends, color="black", linewidth=1)
+        axis.hlines(position, *ends, color="black", linewidth=1)
         axis.annotate(
             style.times(1 / row["ratio"]),
-            (ends[1], place),
+            (ends[1], position),
             xytext=(3, 0),
             textcoords="offset points",
             va="center",

@@ -24,8 +24,8 @@ def draw(rows):
     grid = axes[0, 0].get_gridspec()
     for axis in axes.flat:
         axis.remove()
-    upper = [drawn.add_subplot(grid[0, place : place + 2]) for place in (0, 2, 4)]
-    lower = [drawn.add_subplot(grid[1, place]) for place in (slice(0, 2), slice(2, 6))]
+    upper = [drawn.add_subplot(grid[0, position : position + 2]) for position in (0, 2, 4)]
+    lower = [drawn.add_subplot(grid[1, position]) for position in (slice(0, 2), slice(2, 6))]
     for axis, part in zip(
         (*upper, *lower), (_elements, _bins, _units, _threads, _spread), strict=True
     ):

@@ -58,12 +58,12 @@ def figure(rows, title, height, *grid, **options):
 
 def line(axis, at, rows, x, y, label, spread=False):
     """The ``at``-th line: ``x`` and ``y`` of each row, and the quartiles of its ratio if asked."""
-    places, heights = [x(row) for row in rows], [y(row) for row in rows]
+    positions, heights = [x(row) for row in rows], [y(row) for row in rows]
     look = {"color": COLOURS[at], "marker": MARKERS[at], "linestyle": DASHES[at]}
-    axis.plot(places, heights, markersize=5, label=label, **look)
+    axis.plot(positions, heights, markersize=5, label=label, **look)
     if spread:
         ends = [row["low"] for row in rows], [row["high"] for row in rows]
-        axis.vlines(places, *ends, color=COLOURS[at], linewidth=2, alpha=0.5)
+        axis.vlines(positions, *ends, color=COLOURS[at], linewidth=2, alpha=0.5)
 
 
 def bars(axis, groups, series, value, text):
@@ -74,18 +74,18 @@ def bars(axis, groups, series, value, text):
     width = 0.86 / len(series)
     for at, (name, label) in enumerate(series.items()):
         heights = [value(group, name) for group in groups]
-        places = np.arange(len(groups)) + (at - (len(series) - 1) / 2) * width
-        shown = [place for place in range(len(groups)) if heights[place] is not None]
+        positions = np.arange(len(groups)) + (at - (len(series) - 1) / 2) * width
+        shown = [position for position in range(len(groups)) if heights[position] is not None]
         drawn = axis.bar(
-            places[shown],
-            [heights[place] for place in shown],
+            positions[shown],
+            [heights[position] for position in shown],
             width,
             color=COLOURS[at],
             hatch=HATCHES[at],
             edgecolor="white",
             label=label,
         )
-        texts = [text(heights[place]) for place in shown]
+        texts = [text(heights[position]) for position in shown]
         axis.bar_label(drawn, texts, padding=1, fontsize=8, bbox=BACKED)
     axis.set_xticks(range(len(groups)), groups.values())
     axis.set_xlim(-0.6, len(groups) - 0.4)

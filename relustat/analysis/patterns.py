@@ -120,7 +120,7 @@ def activation_patterns(model: nn.Module, loader: Iterable[Any]) -> ActivationPa
         of each layer, and up to three times as much while it grows; nothing for each unit.
 
     Raises:
-        TypeError: if ``model`` is no module, or a batch holds no tensor.
+        TypeError: if ``model`` is not a module, or a batch holds no tensor.
         ValueError: if the model is in training mode or has no ReLU that can be counted, if there
             are no samples, or if the ReLUs that are met or their units differ between batches.
 

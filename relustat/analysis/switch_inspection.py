@@ -73,8 +73,8 @@ def inspect_switches(switches: Switches) -> SwitchInspection:
     # The same index in another plane is another cell.
     planes = switches.indices().flatten(0, -1 - pooling.axes).flatten(1)
     cells = torch.tensor(switches.input_size).prod().item()
-    places = planes + cells * torch.arange(len(planes), device=planes.device)[:, None]
-    _, counts = places.unique(return_counts=True)
+    positions = planes + cells * torch.arange(len(planes), device=planes.device)[:, None]
+    _, counts = positions.unique(return_counts=True)
     return SwitchInspection(
         windows=switches.offsets.numel(),
         winners=winners.view(pooling.kernel_size),

@@ -63,7 +63,7 @@ class EpochSpan:
         """The span of one epoch, after all those ``before`` it.
 
         Raises:
-            ValueError: if ``epoch`` is no int64, or ``stats`` are no statistics by name.
+            ValueError: if ``epoch`` is not an int64, or ``stats`` are no statistics by name.
         """
         epoch = as_integer("History.add: epoch", epoch)
         if not isinstance(stats, Mapping):

@@ -79,7 +79,7 @@ class History:
             stats: statistics by call-site name.
 
         Raises:
-            ValueError: if ``epoch`` is no such integer, ``stats`` no such mapping, or the bins of a
+            ValueError: if ``epoch`` is not such an integer, ``stats`` no such mapping, or the bins of a
                 call site are not what they were. The history is then as before.
         """
         span = EpochSpan.of_epoch(epoch, stats, self._spans)

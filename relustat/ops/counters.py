@@ -43,8 +43,8 @@ class Counters:
         every: count each ``every``-th call, the first included.
 
     Raises:
-        TypeError: if ``bins`` are no bins, or ``unit_dim`` is no integer.
-        ValueError: if ``every`` is no integer of at least 1, or ``unit_histograms`` is set without
+        TypeError: if ``bins`` are not bins, or ``unit_dim`` is not an integer.
+        ValueError: if ``every`` is not an integer of at least 1, or ``unit_histograms`` is set without
             bins.
 
     Two threads may count into the same counters at once. Processes do not share them, not even by
@@ -94,7 +94,7 @@ class Counters:
             unit_dim: its unit dimension, where that is not what the counters say.
 
         Raises:
-            IndexError: if that is no dimension of ``x``.
+            IndexError: if that is not a dimension of ``x``.
         """
         dims = x.dim()
         wanted = self.unit_dim if unit_dim is None else unit_dim
@@ -116,7 +116,7 @@ class Counters:
     def tensors_for(self, units: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """:meth:`words_for` and :meth:`edges_on`, also in code that is being compiled."""
         if torch.compiler.is_dynamo_compiling():
-            # Another number of units has other counters, so it is no variable of the graph.
+            # Another number of units has other counters, so it is not a variable of the graph.
             units = operator.index(units)
             device_name = str(device).replace(":", "_")
             return (

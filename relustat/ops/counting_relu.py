@@ -40,7 +40,7 @@ def counting_relu(
     Raises:
         TypeError: if ``x`` is complex, boolean, sparse, quantised or nested; or, as ``F.relu``
             raises it, no tensor.
-        IndexError: if ``unit_dim`` is no dimension of ``x``.
+        IndexError: if ``unit_dim`` is not a dimension of ``x``.
 
     Example:
         >>> import torch, relustat

@@ -107,10 +107,10 @@ class Switches:
             offsets += tap * below
             below *= pooling.kernel_size[axis]
         if wrong.any():
-            place = tuple(wrong.nonzero()[0].tolist())
+            at = tuple(wrong.nonzero()[0].tolist())
             raise ValueError(
-                f"{op}: an index must lie in its window, got {int(indices[place])} at "
-                f"{list(place)} with input_size={list(input_size)}, {pooling}"
+                f"{op}: an index must lie in its window, got {int(indices[at])} at "
+                f"{list(at)} with input_size={list(input_size)}, {pooling}"
             )
         return cls(offsets.to(pooling.offsets_dtype), pooling, input_size)
 

@@ -193,15 +193,15 @@ class Histogram:
             ValueError: if an edge is none of this histogram's; see :meth:`interpolate_to`.
         """
         bins = edges if isinstance(edges, Bins) else EdgeBins(edges)
-        places = np.searchsorted(self.edges, bins.edges)
-        known = places < len(self.edges)
-        known[known] = self.edges[places[known]] == bins.edges[known]
+        positions = np.searchsorted(self.edges, bins.edges)
+        known = positions < len(self.edges)
+        known[known] = self.edges[positions[known]] == bins.edges[known]
         if not known.all():
             raise ValueError(
                 "rebin: every new edge must be one of the histogram's edges, "
                 f"got {bins.edges[~known][0]:g}; interpolate_to() takes any edges"
             )
-        return self._with_counts_below(bins, self._counts_below()[places])
+        return self._with_counts_below(bins, self._counts_below()[positions])
 
     def interpolate_to(self, edges: Bins | npt.ArrayLike) -> Histogram:
         """The same values in any bins, *estimated*: values are taken as spread evenly in each bin.

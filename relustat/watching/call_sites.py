@@ -64,7 +64,7 @@ class CallSites:
         """The site. A new one comes after the one met before it."""
         before = forward.last_site
         if torch.compiler.is_dynamo_compiling():
-            # The number of calls before is no variable of the graph.
+            # The number of calls before is not a variable of the graph.
             attribute = _attribute_of(key.path, key.is_module, operator.index(key.call))
             comptime(_meet_in_trace)
             site: Site = getattr(self._traced, attribute)

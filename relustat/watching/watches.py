@@ -244,7 +244,7 @@ class Watch:
         Where several ranks train, call :meth:`all_reduce` before each snapshot, or never.
 
         Raises:
-            ValueError: if ``epoch`` is no integer above that of the last snapshot.
+            ValueError: if ``epoch`` is not an integer above that of the last snapshot.
 
         Example:
             >>> import torch, relustat

@@ -31,9 +31,9 @@ def test_counts(shape, kernel, stride, device):
     winners = torch.zeros(*kernels, dtype=torch.int64)
     coordinates = torch.unravel_index(indices.cpu(), size)
     for window in torch.ones(indices.shape).nonzero().tolist():
-        places = [int(each[tuple(window)]) for each in coordinates]
+        positions = [int(each[tuple(window)]) for each in coordinates]
         starts = [at * stride for at in window[-axes:]]
-        winners[tuple(p - s for p, s in zip(places, starts, strict=True))] += 1
+        winners[tuple(p - s for p, s in zip(positions, starts, strict=True))] += 1
     assert torch.equal(found.winners.cpu(), winners)
 
 

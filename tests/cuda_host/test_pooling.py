@@ -192,13 +192,13 @@ def test_max_unpool_backward(dtype, overlap, elements_off):
 def wrong_switches(offsets, pooling, x):
     """(offsets with one wrong switch, its place in memory) for each kind of wrong."""
     flat = in_memory_order(offsets)
-    for place in (0, flat.numel() // 2, flat.numel() - 1):
+    for position in (0, flat.numel() // 2, flat.numel() - 1):
         for wrong in {pooling.taps, 255 if offsets.dtype == torch.uint8 else -1}:
             if 0 <= wrong < pooling.taps:
                 continue
             changed = flat.clone()
-            changed.view(-1)[place] = wrong
-            yield changed, place
+            changed.view(-1)[position] = wrong
+            yield changed, position
     if any(pooling.padding):
         # The first tap of the first window lies in the padding.
         changed = flat.clone()
@@ -211,11 +211,11 @@ def test_check_switches():
     for x, pooling, wide in each_pooling(torch.float32):
         _, offsets = reference.max_pool(x, *pooling.arguments)
         numbers = [is_wide(offsets), *geometry_numbers(x, pooling, wide)]
-        for changed, place in [
+        for changed, position in [
             (in_memory_order(offsets), -1),
             *wrong_switches(offsets, pooling, x),
         ]:
-            expected.append(place)
+            expected.append(position)
             buffers = [changed, torch.tensor([-1])]
             cases.append((cuda_kernels.CHECK_SWITCHES, numbers, buffers))
     assert [result.item() for _, result in run(cases)] == expected

@@ -80,8 +80,8 @@ def samples(layout, dtype, edges):
     x = torch.randn(layout, dtype=torch.float64).mul(2).to(dtype)
     nasty = nasty_values(dtype, edges[:40])
     flat = x.view(-1)
-    places = torch.randperm(flat.numel())[: flat.numel() // 2]
-    flat[places] = nasty[torch.randint(len(nasty), (len(places),))]
+    positions = torch.randperm(flat.numel())[: flat.numel() // 2]
+    flat[positions] = nasty[torch.randint(len(nasty), (len(positions),))]
     # One unit is dead.
     x[:, 0] = -x[:, 0].nan_to_num().abs()
     return x

@@ -36,9 +36,9 @@ class _Tracer:
             return None
         frame.f_trace_opcodes = name not in _FILES
         if self._is_point(frame, event):
-            place = frame.f_code, frame.f_lasti
-            self._visits[place] += 1
-            self._left -= self._visits[place] <= _MOST_VISITS
+            position = frame.f_code, frame.f_lasti
+            self._visits[position] += 1
+            self._left -= self._visits[position] <= _MOST_VISITS
             if self.has_interrupted:
                 sys.settrace(None)
                 raise KeyboardInterrupt

@@ -57,8 +57,8 @@ def test_files_that_are_cut_or_changed(tmp_path):
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError, match=r"history\.npz must be a relustat history file"):
             History.load(path)
-    for place in range(len(whole)):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+    for position in range(len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x55]) + whole[position + 1 :])
         loaded, problem = None, ""
         try:
             loaded = History.load(path)

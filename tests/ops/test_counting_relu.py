@@ -32,8 +32,8 @@ def samples(dtype, device, shape, edges=None):
     x = (2 * torch.randn(shape, dtype=torch.float64)).to(dtype)
     nasty = nasty_values(dtype, torch.tensor([] if edges is None else edges))
     flat = x.view(-1)
-    places = torch.randperm(len(flat))[: min(len(nasty), len(flat) // 2)]
-    flat[places] = nasty[torch.randperm(len(nasty))[: len(places)]]
+    positions = torch.randperm(len(flat))[: min(len(nasty), len(flat) // 2)]
+    flat[positions] = nasty[torch.randperm(len(nasty))[: len(positions)]]
     return x.to(device)
 
 

@@ -206,9 +206,9 @@ def test_integers_by_the_reference(device, dtype):
         assert torch.equal(unpooled.double(), max_unpool2d(y.double(), switches, overlap=overlap))
 
 
-def tampered(switches, place, value):
+def tampered(switches, position, value):
     offsets = switches.offsets.clone()
-    offsets[place] = value
+    offsets[position] = value
     return Switches(offsets, switches.pooling, switches.input_size)
 
 
@@ -226,10 +226,10 @@ def test_offsets_beyond_the_window(device, padding):
 
 def test_offsets_into_the_padding(device):
     y, switches = max_pool2d(torch.randn(2, 3, 9, 9, device=device), 3, 2, 1)
-    for place, value in [((0, 0, 0, 2), 0), ((1, 2, 3, 0), 3), ((0, 1, 4, 4), 8)]:
+    for position, value in [((0, 0, 0, 2), 0), ((1, 2, 3, 0), 3), ((0, 1, 4, 4), 8)]:
         for layout in formats(y, 2):
             with pytest.raises(ValueError, match=f"must stand for a cell .* got {value} in window"):
-                max_unpool2d(layout, tampered(switches, place, value))
+                max_unpool2d(layout, tampered(switches, position, value))
     # A window inside may have its maximum there.
     max_unpool2d(y, tampered(switches, (0, 0, 1, 1), 0))
 

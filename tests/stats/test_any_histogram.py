@@ -86,9 +86,9 @@ def test_quantiles_lie_where_numpys_do(counted, q):
     for share in (0.0, q, 1.0):
         found = stats.quantile(share)
         # NumPy's methods take the one value or the other, or one between them.
-        place = Fraction(share) * (len(values) - 1)
-        lower, _ = bin_of(values[math.floor(place)])
-        _, upper = bin_of(values[math.ceil(place)])
+        position = Fraction(share) * (len(values) - 1)
+        lower, _ = bin_of(values[math.floor(position)])
+        _, upper = bin_of(values[math.ceil(position)])
         assert lower <= found <= upper
     lowest, _ = bin_of(values[0])
     _, highest = bin_of(values[-1])

@@ -235,8 +235,8 @@ def test_flipped_bytes(tmp_path):
     path = tmp_path / "stats.npz"
     stats.save(path)
     whole = path.read_bytes()
-    for place in range(len(whole)):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+    for position in range(len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x55]) + whole[position + 1 :])
         try:
             loaded = ReLUStats.load(path)
         except ValueError:

@@ -89,7 +89,7 @@ TRANSFORMS = {
 
 
 def calls_of(model, watch):
-    counted = watch.stats.values() if watch else [model[place].stats for place in (1, 4, 9)]
+    counted = watch.stats.values() if watch else [model[position].stats for position in (1, 4, 9)]
     return [stats.calls for stats in counted]
 
 

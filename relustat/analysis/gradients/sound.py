@@ -45,7 +45,7 @@ def write(
         tone_seconds: length of a tone, from 0.001 to 10, rounded to whole samples.
 
     Raises:
-        TypeError: if ``rate`` is no integer.
+        TypeError: if ``rate`` is not an integer.
         ValueError: if there is no step, an argument is out of its range, or the file would exceed
             the 4 GiB that WAV allows.
 

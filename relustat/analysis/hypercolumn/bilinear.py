@@ -27,10 +27,10 @@ def resized_at(values: Tensor, size: tuple[int, int], rows: Tensor, columns: Ten
 
 
 def _neighbours(
-    places: Tensor, length: int, cells: int, dtype: torch.dtype
+    positions: Tensor, length: int, cells: int, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The cells before and after each place of ``length``, and the weight of the one after."""
     # Pixels and cells are measured at their middles.
-    middles = ((places.double() + 0.5) * (cells / length) - 0.5).clamp(min=0)
+    middles = ((positions.double() + 0.5) * (cells / length) - 0.5).clamp(min=0)
     before = middles.long()
     return before, (before + 1).clamp(max=cells - 1), (middles - before).to(dtype)

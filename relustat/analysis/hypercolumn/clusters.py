@@ -43,7 +43,7 @@ def hypercolumn_clusters(columns: Hypercolumns, clusters: int = 2, *, seed: int 
     Raises:
         ValueError: if ``clusters`` is below 1 or above the number of pixels, it or ``seed`` is no
             integer, or a hypercolumn is not finite.
-        TypeError: if ``columns`` are no hypercolumns.
+        TypeError: if ``columns`` are not hypercolumns.
         ImportError: if scikit-learn is missing.
 
     Example:

@@ -18,7 +18,7 @@ from relustat.analysis.model_run.layer_calls import near_names
 from relustat.analysis.model_run.layer_outputs import outputs_of
 
 from .bilinear import resized_at
-from .indexing import pixels_of, places_of
+from .indexing import pixels_of, positions_of
 from .plot import hypercolumns_grid
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def hypercolumns(
         are kept; what is asked of them is interpolated then.
 
     Raises:
-        TypeError: if ``model`` is no module, or an argument is of the wrong type.
+        TypeError: if ``model`` is not a module, or an argument is of the wrong type.
         ValueError: if the model is in training mode, a layer is not met or gives something else,
             or an argument is wrong.
 
@@ -108,7 +108,7 @@ class Hypercolumns:
 
     def __getitem__(self, index: int | slice | tuple[int | slice, ...]) -> Tensor:
         asked = index if isinstance(index, tuple) else (index,)
-        images, channels, rows, columns = places_of("Hypercolumns", asked, self.shape)
+        images, channels, rows, columns = positions_of("Hypercolumns", asked, self.shape)
         down, across = torch.tensor(rows)[:, None], torch.tensor(columns)
         grid = self._of_pixels(down, across, images, channels)
         return grid[tuple(slice(None) if isinstance(each, slice) else 0 for each in asked)]
@@ -124,7 +124,7 @@ class Hypercolumns:
             [N, P, channels].
 
         Raises:
-            TypeError: if they are no integers.
+            TypeError: if they are not integers.
             ValueError: if they are not two vectors of one length.
             IndexError: if a pixel is outside the picture.
 

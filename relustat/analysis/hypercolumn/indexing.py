@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 
-def places_of(op: str, index: tuple[Any, ...], shape: Sequence[int]) -> list[range]:
+def positions_of(op: str, index: tuple[Any, ...], shape: Sequence[int]) -> list[range]:
     """The places that integers and slices ask for, one range for each dimension of ``shape``.
 
     Raises:
@@ -22,14 +22,14 @@ def places_of(op: str, index: tuple[Any, ...], shape: Sequence[int]) -> list[ran
         raise IndexError(f"{op}: there must be at most {len(shape)} indices, got {len(index)}")
     every = (slice(None),) * (len(shape) - len(index))
     asked = zip((*index, *every), shape, strict=True)
-    return [_places(op, each, dim, length) for dim, (each, length) in enumerate(asked)]
+    return [_positions(op, each, dim, length) for dim, (each, length) in enumerate(asked)]
 
 
 def pixels_of(op: str, rows: Any, columns: Any, size: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Rows and columns as int64 [P], counted from the start.
 
     Raises:
-        TypeError: if they are no integers.
+        TypeError: if they are not integers.
         ValueError: if they are not two vectors of one length.
         IndexError: if a pixel is outside ``size``, height and width.
     """
@@ -47,25 +47,25 @@ def pixels_of(op: str, rows: Any, columns: Any, size: Sequence[int]) -> tuple[Te
     )
 
 
-def _counted_from_start(op: str, which: str, places: Tensor, length: int) -> Tensor:
+def _counted_from_start(op: str, which: str, positions: Tensor, length: int) -> Tensor:
     """Places as int64 within 0 and ``length``; negative ones count from the end.
 
     Raises:
-        TypeError: if they are no integers; ``which`` names them.
+        TypeError: if they are not integers; ``which`` names them.
         IndexError: if one is outside.
     """
-    if places.dtype == torch.bool or places.is_floating_point() or places.is_complex():
-        raise TypeError(f"{op}: {which} must be integers, got {places.dtype}")
-    places = places.long()
-    outside = places[(places < -length) | (places >= length)]
+    if positions.dtype == torch.bool or positions.is_floating_point() or positions.is_complex():
+        raise TypeError(f"{op}: {which} must be integers, got {positions.dtype}")
+    positions = positions.long()
+    outside = positions[(positions < -length) | (positions >= length)]
     if len(outside):
         raise IndexError(
             f"{op}: {which} must be within {-length} and {length - 1}, got {int(outside[0])}"
         )
-    return places % length
+    return positions % length
 
 
-def _places(op: str, index: Any, dim: int, length: int) -> range:
+def _positions(op: str, index: Any, dim: int, length: int) -> range:
     if isinstance(index, slice):
         if index.step is not None and index.step < 1:
             raise ValueError(f"{op}: a slice's step must be above 0, got {index.step}")
@@ -74,10 +74,10 @@ def _places(op: str, index: Any, dim: int, length: int) -> range:
         raise TypeError(
             f"{op}: an index must be an integer or a slice, got a {type(index).__name__}"
         )
-    place = int(index)
-    if not -length <= place < length:
+    position = int(index)
+    if not -length <= position < length:
         raise IndexError(
             f"{op}: an index of dimension {dim} must be within {-length} and {length - 1}, "
-            f"got {place}"
+            f"got {position}"
         )
-    return range(place % length, place % length + 1)
+    return range(position % length, position % length + 1)

@@ -83,9 +83,9 @@ def hypercolumn_clusters_grid(photographs: Tensor, labels: Tensor) -> Figure:
     clusters = int(labels.max()) + 1
     panels[0, 0].set_title("photograph", fontsize=9)
     panels[0, 1].set_title(f"{clusters} clusters", fontsize=9)
-    for (left, right), photograph, places in zip(panels, photographs, labels, strict=True):
+    for (left, right), photograph, positions in zip(panels, photographs, labels, strict=True):
         left.imshow(photograph.float().clamp(0, 1).permute(1, 2, 0).cpu().numpy())
-        right.imshow(places.cpu().numpy(), vmin=0, vmax=clusters - 1, interpolation="nearest")
+        right.imshow(positions.cpu().numpy(), vmin=0, vmax=clusters - 1, interpolation="nearest")
     return figure
 
 

@@ -43,7 +43,7 @@ class LayerCalls(TorchFunctionMode):
         opaque: paths of TorchScript modules, in which nothing is seen.
 
     Raises:
-        TypeError: if ``model`` is no module, or a layer no name.
+        TypeError: if ``model`` is not a module, or a layer is not a name.
         ValueError: if a module of it is in training mode.
     """
 

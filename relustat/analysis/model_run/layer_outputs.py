@@ -24,7 +24,7 @@ def layer_outputs(model: nn.Module, x: Tensor, layers: Sequence[str]) -> dict[st
 
     Raises:
         ValueError: if a module is in training mode, no layer is given, or one is unknown.
-        TypeError: if ``model`` is no module.
+        TypeError: if ``model`` is not a module.
 
     Example:
         >>> import torch, relustat

@@ -62,21 +62,21 @@ def positions_in(op: str, layer: str, output: Tensor, unit: int | None, position
         flat = strongest.amax(1).flatten(1).argmax(1)
         return torch.stack(torch.unravel_index(flat, size), 1) if size else flat.new_empty(0)
     try:
-        places = torch.as_tensor(position, device=output.device)
+        positions = torch.as_tensor(position, device=output.device)
     except (TypeError, ValueError, RuntimeError):
-        places = torch.empty(0, 0, 0)
-    if places.ndim == 1:
-        places = places.expand(samples, -1)
-    if places.shape != (samples, len(size)) or places.is_floating_point():
+        positions = torch.empty(0, 0, 0)
+    if positions.ndim == 1:
+        positions = positions.expand(samples, -1)
+    if positions.shape != (samples, len(size)) or positions.is_floating_point():
         raise ValueError(
             f"{op}: position must be 'center', 'max' or {len(size)} integers, as {layer!r} gives "
             f"maps of {_by(size)}, got {_shown(position)}"
         )
-    if not bool(((places >= 0) & (places < places.new_tensor(size))).all()):
+    if not bool(((positions >= 0) & (positions < positions.new_tensor(size))).all()):
         raise ValueError(
             f"{op}: position must lie in the {_by(size)} map of {layer!r}, got {_shown(position)}"
         )
-    return places.long()
+    return positions.long()
 
 
 def _by(size: Sequence[int]) -> str:

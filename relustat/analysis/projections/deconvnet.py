@@ -61,7 +61,7 @@ def deconvnet(
         ValueError: if a module is in training mode; ``layer``, ``unit`` or ``position`` is unknown;
             or a layer on the way has no rule (the message names it), as all that is not affine, or
             is so only for a mask or an index that was itself computed from the input.
-        TypeError: if ``model`` is no module, or ``x`` no floating-point tensor.
+        TypeError: if ``model`` is not a module, or ``x`` is not a floating-point tensor.
 
     Source: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014;
     "guided": Springenberg et al., Striving for Simplicity, ICLR 2015 workshop.
@@ -107,8 +107,8 @@ def _choose(output: Tensor, layer: str, unit: int | None, position: Any) -> Tens
     if position is None:
         chosen[:, units] = 1
         return chosen
-    places = positions_in("deconvnet", layer, output, unit, position)
+    positions = positions_in("deconvnet", layer, output, unit, position)
     samples = torch.arange(output.size(0), device=output.device)
-    cells: tuple[Any, ...] = samples, units, *places.unbind(1)
+    cells: tuple[Any, ...] = samples, units, *positions.unbind(1)
     chosen[cells] = 1
     return chosen

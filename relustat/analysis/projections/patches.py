@@ -69,7 +69,7 @@ def deconvnet_patches(
         For each unit its patches, the strongest first.
 
     Raises:
-        ValueError, TypeError: what those two raise; and if inputs are no images.
+        ValueError, TypeError: what those two raise; and if inputs are not images.
 
     Source: Zeiler and Fergus 2014, figure 2.
 
@@ -160,10 +160,10 @@ def _fields(model: nn.Module, x: Tensor, layer: str, positions: Tensor) -> list[
         path = PathToInput("deconvnet_patches", layer, output, start)
     fields = []
     for position in positions.tolist():
-        place = [(0, 0), (0, output.size(1) - 1), *((index, index) for index in position)]
+        part = [(0, 0), (0, output.size(1) - 1), *((index, index) for index in position)]
         fields.append(
             tuple(
-                input_box(path, output, place, clipped=clipped).box[2:] for clipped in (True, False)
+                input_box(path, output, part, clipped=clipped).box[2:] for clipped in (True, False)
             )
         )
     return fields

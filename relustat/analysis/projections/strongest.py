@@ -59,8 +59,8 @@ def strongest_activations(
     Raises:
         ValueError: if a module is in training mode, layer or a unit is unknown, no unit or sample
             is given, inputs differ in size, the layer gives not something for each sample, or ``k``
-            is no positive integer.
-        TypeError: if the loader gives no tensors, or ``units`` are no integers.
+            is not a positive integer.
+        TypeError: if the loader gives no tensors, or ``units`` are not integers.
 
     Source: Zeiler and Fergus 2014, figure 2.
 
@@ -112,11 +112,13 @@ def _of_batch(
     maps: Tensor, x: Tensor, layer: str, units: Sequence[int], first_sample: int
 ) -> StrongestActivations:
     flat = maps.flatten(2) if maps.ndim > 2 else maps[..., None]
-    places = flat.nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf).argmax(2)
-    values = flat.gather(2, places[..., None]).squeeze(2)
+    positions = flat.nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf).argmax(2)
+    values = flat.gather(2, positions[..., None]).squeeze(2)
     size = maps.shape[2:]
     positions = (
-        torch.stack(torch.unravel_index(places, size), -1) if size else places[..., None][..., :0]
+        torch.stack(torch.unravel_index(positions, size), -1)
+        if size
+        else positions[..., None][..., :0]
     )
     samples = torch.arange(first_sample, first_sample + len(x), device=x.device)
     return StrongestActivations(

@@ -171,7 +171,7 @@ class ActivationRates:
         """Ends an epoch: its rates are those of what was counted since the last snapshot.
 
         Raises:
-            ValueError: if closed, or ``epoch`` is no integer above that of the last snapshot.
+            ValueError: if closed, or ``epoch`` is not an integer above that of the last snapshot.
         """
         if self._closed:
             raise ValueError("snapshot: rates must be open, got closed ones")

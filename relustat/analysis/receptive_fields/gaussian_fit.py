@@ -35,10 +35,10 @@ class GaussianFit:
             ((2.0,), 2.0)
         """
         lengths = [torch.arange(length, dtype=torch.float64) for length in shares.shape]
-        places = torch.stack(torch.meshgrid(*lengths, indexing="ij"), -1).flatten(0, -2)
+        positions = torch.stack(torch.meshgrid(*lengths, indexing="ij"), -1).flatten(0, -2)
         share = shares.flatten()
-        center = share @ places
-        offsets = places - center
+        center = share @ positions
+        offsets = positions - center
         return cls(tuple(center.tolist()), (offsets * share[:, None]).mT @ offsets)
 
     @property
@@ -46,7 +46,7 @@ class GaussianFit:
         """The standard deviation along each axis, in pixels."""
         return tuple(self.covariance.diagonal().sqrt().tolist())
 
-    def density(self, places: Tensor) -> Tensor:
+    def density(self, positions: Tensor) -> Tensor:
         """The Gaussian's density for each pixel.
 
         Args:
@@ -60,5 +60,5 @@ class GaussianFit:
         """
         mean = torch.tensor(self.center, dtype=torch.float64)
         normal = torch.distributions.MultivariateNormal(mean, self.covariance)
-        log_density: Tensor = normal.log_prob(places.double())
+        log_density: Tensor = normal.log_prob(positions.double())
         return log_density.exp()

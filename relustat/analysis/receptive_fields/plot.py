@@ -166,16 +166,16 @@ def _draw_profiles(axes: Axes, field: DrawnField) -> None:
     gaussian = field.gaussian
     is_map = len(field.box) == 2
     for axis, (low, high) in enumerate(field.box):
-        places = torch.tensor(gaussian.center).round().long().repeat(high - low + 1, 1)
-        places[:, axis] = torch.arange(low, high + 1)
-        offsets = (places[:, axis] - gaussian.center[axis]).numpy()
+        positions = torch.tensor(gaussian.center).round().long().repeat(high - low + 1, 1)
+        positions[:, axis] = torch.arange(low, high + 1)
+        offsets = (positions[:, axis] - gaussian.center[axis]).numpy()
         edges = (torch.arange(low, high + 2) - 0.5 - gaussian.center[axis]).numpy()
-        share = field.effective[tuple(places.unbind(1))].numpy()
+        share = field.effective[tuple(positions.unbind(1))].numpy()
         label = ("vertical", "horizontal")[axis] if is_map else f"axis {axis}"
         color = _PROFILES[axis]
         axes.stairs(share, edges, color=color, linewidth=1, label=label)
         if min(gaussian.sigma) > 0:
-            axes.plot(offsets, gaussian.density(places).numpy(), "--", color=color, linewidth=1)
+            axes.plot(offsets, gaussian.density(positions).numpy(), "--", color=color, linewidth=1)
     axes.set_xlabel("pixels from the Gaussian's centre", fontsize=8)
     axes.set_ylabel("share of a pixel", fontsize=8)
     axes.tick_params(labelsize=7)

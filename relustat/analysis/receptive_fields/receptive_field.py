@@ -141,8 +141,8 @@ def receptive_field(
         ValueError: if a module is in training mode; ``layer`` or ``unit`` is unknown; ``position``
             is outside the map; there are no inputs, they differ in size, or lack a dimension; the
             model does not take random inputs of this size, or none is large enough; the gradient
-            is 0 everywhere, as of dead units, or not finite; or a number is no integer.
-        TypeError: if ``model`` is no module, or inputs are not floating point.
+            is 0 everywhere, as of dead units, or not finite; or a number is not an integer.
+        TypeError: if ``model`` is not a module, or inputs are not floating point.
 
     Source: Luo et al., NIPS 2016, section 3; the Gaussian and what it means are in section 2.
 
@@ -174,13 +174,13 @@ def receptive_field(
         first = next(inputs)
         x, output = calls.run_with_gradient(first[:1])
         check_unit(_OP, layer, output, unit)
-        place = tuple(positions_in(_OP, layer, output, unit, position)[0].tolist())
+        cell = tuple(positions_in(_OP, layer, output, unit, position)[0].tolist())
         units = (0, output.size(1) - 1) if unit is None else (unit, unit)
-        part = [(0, 0), units, *((index, index) for index in place)]
+        part = [(0, 0), units, *((index, index) for index in cell)]
         path = PathToInput(_OP, layer, output, x)
         within = input_box(path, output, part)
         endless = input_box(path, output, part, clipped=False)
-        cells = (slice(None), slice(units[0], units[1] + 1), *place)
+        cells = (slice(None), slice(units[0], units[1] + 1), *cell)
         effective = torch.zeros(x.shape[2:], dtype=torch.float64)
         count = 0
         for batch in itertools.chain([first], inputs):
@@ -195,11 +195,11 @@ def receptive_field(
     if not 0 < total < math.inf:
         raise ValueError(
             f"{_OP}: the gradient must be finite and not 0 everywhere, got a sum of {total} at "
-            f"{place} of {layer!r} over {count} inputs"
+            f"{cell} of {layer!r} over {count} inputs"
         )
     return ReceptiveField(
         layer=layer,
-        position=place,
+        position=cell,
         size=tuple(high - low + 1 for low, high in endless.box[2:]),
         box=within.box[2:],
         unknown=within.unknown,

@@ -94,10 +94,10 @@ def _add_call(
     if edges.numel() == 0:
         histogram[0] += np.isnan(x).sum()
         return
-    places = find_slots(x, edges.double().cpu().numpy())
+    positions = find_slots(x, edges.double().cpu().numpy())
     if len(histogram) != layout.slots:
-        places = places + layout.slots * np.arange(units)[:, None]
-    histogram += np.bincount(places.ravel(), minlength=len(histogram))
+        positions = positions + layout.slots * np.arange(units)[:, None]
+    histogram += np.bincount(positions.ravel(), minlength=len(histogram))
 
 
 def _by_unit(x: Tensor, unit_dim: int) -> npt.NDArray[np.generic]:

@@ -50,14 +50,14 @@ def max_pool(
     # The taps of a window in row-major order, for all windows at once.
     for offset, tap in enumerate(product(*map(range, pooling.kernel_size))):
         inside = np.ones(windows, bool)
-        places = []
+        positions = []
         for axis, windows_here in enumerate(windows):
             start = tap[axis] * pooling.dilation[axis] - pooling.padding[axis]
             cells = start + pooling.stride[axis] * np.arange(windows_here)
             is_cell = (cells >= 0) & (cells < x.shape[axis - pooling.axes])
             inside &= is_cell.reshape(-1, *[1] * (pooling.axes - axis - 1))
-            places.append(np.where(is_cell, cells, 0))
-        everywhere: Any = (..., *np.ix_(*places))
+            positions.append(np.where(is_cell, cells, 0))
+        everywhere: Any = (..., *np.ix_(*positions))
         seen = values[everywhere]
         takes_over = inside & ((offsets < 0) | (seen > largest) | (seen != seen))
         largest[takes_over] = seen[takes_over]
@@ -162,8 +162,8 @@ def _indices(
     cpu = offsets.cpu().contiguous()
     # As int32: 256 taps are more than uint8 holds.
     points = (cpu >= 0) & (cpu.int() < pooling.taps)
-    for cells, place in zip(input_size, pooling.coordinates(cpu), strict=True):
-        points &= (place >= 0) & (place < cells)
+    for cells, position in zip(input_size, pooling.coordinates(cpu), strict=True):
+        points &= (position >= 0) & (position < cells)
     if validate and not points.all():
         first = int((~points).flatten().nonzero()[0])
         windows = int(np.prod(offsets.shape[-pooling.axes :]))

@@ -171,11 +171,11 @@ def test_the_tensor_is_made_in_blocks(model, x, monkeypatch):
 def test_columns_at_pixels(model, x):
     expected = expected_of(model, x, (17, 31))
     columns = hypercolumns(model, x, LAYERS, (17, 31))
-    rows, places = [0, 16, -17, 5, 5], [30, -31, 4, 9, 9]
-    found = columns.at(rows, places)
+    rows, positions = [0, 16, -17, 5, 5], [30, -31, 4, 9, 9]
+    found = columns.at(rows, positions)
     assert found.is_contiguous()
-    torch.testing.assert_close(found, expected[:, :, rows, places].mT)
-    as_tensors = columns.at(torch.tensor(rows, dtype=torch.int16), torch.tensor(places))
+    torch.testing.assert_close(found, expected[:, :, rows, positions].mT)
+    as_tensors = columns.at(torch.tensor(rows, dtype=torch.int16), torch.tensor(positions))
     assert torch.equal(as_tensors, found)
     assert columns.at(torch.arange(0), torch.arange(0)).shape == (2, 0, 18)
     assert columns.at([], []).shape == (2, 0, 18)

@@ -144,11 +144,11 @@ def test_positions(x):
     model = evaluated(ResNet())
     with torch.no_grad():
         maps = model.layer1(model.maxpool(model.relu(model.conv1(x))))[:, 5].flatten(1)
-    places = torch.stack(torch.unravel_index(maps.argmax(1), (4, 4)), 1)
+    positions = torch.stack(torch.unravel_index(maps.argmax(1), (4, 4)), 1)
     strongest = deconvnet(model, x, "layer1", 5, "max")
-    assert torch.equal(strongest, deconvnet(model, x, "layer1", 5, places))
-    for sample, place in enumerate(places.tolist()):
-        alone = deconvnet(model, x[sample : sample + 1], "layer1", 5, place)
+    assert torch.equal(strongest, deconvnet(model, x, "layer1", 5, positions))
+    for sample, position in enumerate(positions.tolist()):
+        alone = deconvnet(model, x[sample : sample + 1], "layer1", 5, position)
         torch.testing.assert_close(alone[0], strongest[sample])
     centre = deconvnet(model, x, "layer1", 5, "center")
     assert torch.equal(centre, deconvnet(model, x, "layer1", 5, (2, 2)))

@@ -33,8 +33,8 @@ def test_strongest_activations(model, data, batch, layer):
         order = np.argsort(-best, kind="stable")[:3]
         np.testing.assert_allclose(found.values[row], best[order], rtol=1e-5)
         assert found.samples[row].tolist() == order.tolist()
-        places = [np.unravel_index(maps[i, unit].argmax(), maps.shape[2:]) for i in order]
-        assert found.positions[row].tolist() == [list(map(int, place)) for place in places]
+        positions = [np.unravel_index(maps[i, unit].argmax(), maps.shape[2:]) for i in order]
+        assert found.positions[row].tolist() == [list(map(int, position)) for position in positions]
         assert torch.equal(found.inputs[row], data[order])
 
 

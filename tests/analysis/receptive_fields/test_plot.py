@@ -31,8 +31,8 @@ def test_plot(tmp_path):
     column = round(field.gaussian.center[1])
     assert vertical.get_data().values.tolist() == field.effective[5:13, column].tolist()
     dashed, _ = right.get_lines()
-    places = torch.tensor([[row, column] for row in range(5, 13)])
-    np.testing.assert_allclose(dashed.get_ydata(), field.gaussian.density(places))
+    positions = torch.tensor([[row, column] for row in range(5, 13)])
+    np.testing.assert_allclose(dashed.get_ydata(), field.gaussian.density(positions))
     figure.savefig(tmp_path / "field.png", dpi=30)
 
 

@@ -48,9 +48,9 @@ def test_one_and_three_axes(axes):
 @pytest.mark.parametrize("layer", ["0", "1", "2", "5"])
 @pytest.mark.parametrize("unit", [None, 2])
 @pytest.mark.parametrize("place", ["center", (0, 7), torch.tensor([3, 1])])
-def test_gradients_are_those_of_single_samples(layer, unit, place):
+def test_gradients_are_those_of_single_samples(layer, unit, position):
     model, data = network(), images()[:11]
-    field = receptive_field(model, layer, place, data, unit=unit)
+    field = receptive_field(model, layer, position, data, unit=unit)
     before = model[: int(layer) + 1]
     summed = np.zeros((16, 18))
     row, column = field.position
@@ -190,9 +190,9 @@ def test_gaussian_is_of_the_moments():
     fit = GaussianFit.to(torch.from_numpy(shares))
     rows, columns = np.indices(shares.shape)
     weights = shares.ravel()
-    places = np.stack([rows.ravel(), columns.ravel()])
-    np.testing.assert_allclose(fit.center, np.average(places, axis=1, weights=weights))
-    expected = np.cov(places, aweights=weights, bias=True)
+    positions = np.stack([rows.ravel(), columns.ravel()])
+    np.testing.assert_allclose(fit.center, np.average(positions, axis=1, weights=weights))
+    expected = np.cov(positions, aweights=weights, bias=True)
     np.testing.assert_allclose(fit.covariance, expected)
     offset = np.array([1.0, 2.0]) - fit.center
     density = math.exp(-offset @ np.linalg.inv(expected) @ offset / 2)

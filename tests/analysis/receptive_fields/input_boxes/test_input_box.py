@@ -139,10 +139,10 @@ def test_boxes_are_those_of_what_depends(name):
         theirs = depends[(slice(None),) * len(shape)]
         theirs = theirs.movedim(len(shape), 0)[unit]
         theirs = theirs.any(0) if unit == slice(None) else theirs
-        for place in itertools.product(*map(range, output.shape[2:])):
-            found = input_box(path, output, [(0, 0), ends, *((i, i) for i in place)])
+        for position in itertools.product(*map(range, output.shape[2:])):
+            found = input_box(path, output, [(0, 0), ends, *((i, i) for i in position)])
             assert found.unknown == ()
-            assert found.box == bounding_box(theirs[(..., *place)]), (unit, place)
+            assert found.box == bounding_box(theirs[(..., *position)]), (unit, position)
 
 
 def test_a_box_of_many_places():
