@@ -1,4 +1,4 @@
-"""Rules that arguments of many functions must keep."""
+"""Checks of arguments that many functions share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def is_integer(value: object) -> bool:
-    """Whether ``value`` is an integer of Python, NumPy or PyTorch, and no bool of theirs."""
+    """Whether ``value`` is an integer of Python, NumPy or PyTorch, and not a bool."""
     try:
         operator.index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -17,14 +17,14 @@ def is_integer(value: object) -> bool:
 
 
 def as_integer(what: str, value: Any, error: type[Exception] = ValueError) -> int:
-    """The int64 that ``value`` is.
+    """``value`` as an int64.
 
     Args:
         what: the function and its argument, as the message names them: ``"History: limit"``.
         error: what is raised.
 
     Raises:
-        ValueError: if it is none; or ``error``.
+        ValueError: if it is not an int64; or ``error``.
     """
     if not is_integer(value):
         raise error(f"{what} must be an integer, got {value!r}")

@@ -1,4 +1,4 @@
-"""What ``torch.compile`` has to be told of this package."""
+"""All that this package says to ``torch.compile``."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ ClassOrFunction = TypeVar("ClassOrFunction", bound=Callable[..., Any])
 
 
 class TraceTimeAttributes:
-    """Attributes that are made when they are first asked for.
+    """Attributes that are made when they are first read.
 
-    Of a dict, the compiler would not see what is added in the midst of a trace. A guard asks like
-    everybody else: so a graph that was traced with one object serves others that are like it.
+    In a dict, the compiler would not see what is added during a trace. A guard reads an attribute
+    as any code does. So a graph that was traced with one object serves other objects like it.
 
     Args:
-        make: a method of the owner, which makes the attribute of a name.
+        make: a method of the owner that makes the attribute of a name.
     """
 
     def __init__(self, make: Callable[[str], Any]) -> None:
-        # Its owner holds this object, and should go when nobody else holds it.
+        # Weak: the owner holds this object, and must be freed when nobody else holds it.
         self._make = weakref.WeakMethod(make)
 
     def __getattr__(self, name: str) -> Any:
@@ -67,7 +67,7 @@ class TraceTimeAttributes:
 
 
 def trace_time_attribute(attributes: TraceTimeAttributes, name: str) -> Any:
-    """``getattr`` in code that is being compiled: the attribute exists before the graph runs."""
+    """``getattr`` in code that is compiled: the attribute exists before the graph runs."""
     comptime(_make)
     return getattr(attributes, name)
 
@@ -77,24 +77,24 @@ def _make(context: ComptimeContext) -> None:
 
 
 def traced_object(context: ComptimeContext, name: str) -> Any:
-    """The object that a local variable of the function being traced holds.
+    """The object in a local variable of the function that is traced.
 
-    As a constant it would be one of the graph, which would serve no other object then.
+    As a constant it would belong to the graph, which would then serve no other object.
     """
     variable: Any = context.get_local(name)
     return variable._i_will_not_complain_if_bc_breaks_VariableTracker().realize().value
 
 
 def traced_constant(context: ComptimeContext, name: str) -> Any:
-    """The number or text that a local variable of the function being traced holds."""
+    """The number or text in a local variable of the function that is traced."""
     return context.get_local(name).as_python_constant()
 
 
 def inline_in_graph(kind: ClassOrFunction) -> ClassOrFunction:
-    """Has a function, or methods, run as they are where a graph would begin with them.
+    """Makes a function, or the methods of a class, run eagerly where a graph would begin with them.
 
-    Within a graph they are traced. The compiler would make graphs of hooks and modes that are
-    called in eager code.
+    Within a graph they are traced. Otherwise the compiler would make graphs of hooks and modes that
+    eager code calls.
     """
     for function in (kind, *vars(kind).values()):
         if isinstance(function, FunctionType):
@@ -111,18 +111,18 @@ def _skip(code: CodeType) -> None:
 
 @inline_in_graph
 def is_recomputation() -> bool:
-    """Whether a backward pass runs: a forward inside one repeats a forward counted before.
+    """Whether a backward pass runs. A forward inside it repeats one that was counted before.
 
-    Not while a graph is traced: its kernels ask for themselves.
+    False while a graph is traced: its kernels ask when they run.
     """
     return not torch.compiler.is_dynamo_compiling() and is_in_backward()
 
 
 @inline_in_graph
 def with_side_effects_allowed(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Calls a function that keeps count of where we are, also in what is traced for checkpointing.
+    """Calls a function with side effects, also in a part that is traced for checkpointing.
 
-    The compiler forbids side effects there, since eager code has them again in its recomputation.
+    The compiler forbids side effects there, because the recomputation of eager code repeats them.
     Those of a graph happen once, when it is called.
     """
     if torch.compiler.is_dynamo_compiling():
@@ -134,20 +134,20 @@ def with_side_effects_allowed(function: Callable[..., Any], *arguments: Any) -> 
 def is_exporting() -> bool:
     """Whether ``torch.export`` traces this code.
 
-    Asked while it is traced: within a trace, PyTorch 2.11 takes its own function to be True.
+    It is asked during the trace: within a trace, PyTorch 2.11 takes its own function as True.
     """
     return torch.compiler.is_exporting()
 
 
 @torch.compiler.assume_constant_result
 def is_transformed() -> bool:
-    """Whether a ``torch.func`` transform is under way, also in the code that is being traced."""
+    """Whether a ``torch.func`` transform is active, also in the code that is traced."""
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 @functools.cache
 def show_in_place_functions_to_modes() -> None:
-    """Has the compiler show modes what eager code shows them: it leaves these out."""
+    """Makes the compiler show modes the in-place functions that eager code shows them."""
     from torch._dynamo.variables.torch import get_overridable_functions
 
     get_overridable_functions().update(
@@ -157,24 +157,24 @@ def show_in_place_functions_to_modes() -> None:
 
 @contextlib.contextmanager
 def running_eagerly() -> Iterator[None]:
-    """Has compiled code run as it is written."""
+    """Runs compiled code eagerly."""
     before = eval_frame._stance
     try:
         with torch.compiler.set_stance("force_eager"):
             yield
     finally:
-        # That takes effect when it is made: an interrupt may come before it is entered.
+        # It takes effect when it is made: an interrupt may come before it is entered.
         eval_frame._set_stance(before)
 
 
 def watched_class(kind: Any) -> type[nn.Module]:
-    """A subclass for watched models, by which graphs tell them from others.
+    """A subclass for watched models, by which graphs tell them from other models.
 
-    Elsewhere an active mode tells them. But of PyTorch's own modules, such as ``nn.Sequential``,
-    the compiler inlines the call, with hooks on which it has no guards.
+    For other classes an active mode tells them. But the compiler inlines the calls of PyTorch's own
+    modules, such as ``nn.Sequential``, together with hooks on which it has no guards.
 
     Returns:
-        ``kind`` itself if it needs no other; a copied or pickled model is of it again.
+        ``kind`` itself if it needs no subclass. A copied or pickled model is of ``kind`` again.
     """
     watched: type[nn.Module] = _subclass_of(kind) if trace_rules.check(kind.forward) else kind
     return watched

@@ -18,7 +18,7 @@ def load() -> ModuleType:
     """Returns ``relustat._C``.
 
     Raises:
-        ImportError: PyTorch is too old, or the extension is missing or was built for another one.
+        ImportError: if PyTorch is too old, or if the extension is missing or built for another one.
     """
     running = str(torch.__version__)
     if minor_version(running) < OLDEST_TORCH:
@@ -42,7 +42,7 @@ def load() -> ModuleType:
 
 
 def minor_version(version: str) -> tuple[int, ...]:
-    """Of ``"2.13.0+cpu"``: ``(2, 13)``."""
+    """``(2, 13)`` for ``"2.13.0+cpu"``."""
     return tuple(map(int, version.split("+")[0].split(".")[:2]))
 
 
@@ -57,7 +57,7 @@ def check_built_for(built: str | None, running: str, cause: ImportError | None =
 
 
 def built_for(library: Path) -> str | None:
-    """The PyTorch that a library names which may be impossible to load."""
+    """The PyTorch that a library was built for, also if the library cannot be loaded."""
     found = re.search(
         rb"relustat: built for PyTorch ([0-9]+\.[0-9]+[^\0]*)\0", library.read_bytes()
     )

@@ -12,7 +12,7 @@ from typing import IO
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A file that takes the place of ``path`` when it is complete, and is removed if it is not."""
+    """A file that replaces ``path`` when it is complete, and is removed if it is not."""
     target = Path(path)
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:

@@ -1,7 +1,7 @@
-"""Hooks that come off again, wherever an interrupt came between.
+"""Hooks that can be removed after an interrupt at any point.
 
-PyTorch keeps them by number in private dicts of its modules and parameters, which no other file of
-the package touches.
+PyTorch keeps them by number in private dicts of its modules and parameters. No other file of the
+package touches these.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from torch import Tensor, nn
 def take_off(module: nn.Module, hook: object) -> None:
     """Removes a forward hook or pre-hook from ``module``, if it is there.
 
-    It is looked for: a handle is lost if an interrupt comes before it is noted.
+    It is searched for, because an interrupt may come before a handle is stored.
     """
     for hooks in (module._forward_pre_hooks, module._forward_hooks):
         for number, each in list(hooks.items()):
             if each is hook:
-                # The hook itself last: while it is there, it is found again.
+                # The hook itself comes last: while it is there, it is found again.
                 module._forward_hooks_always_called.pop(number, None)
                 hooks.pop(number, None)
 
 
 def renumber(old: int, new: int, module: nn.Module) -> None:
-    """Numbers a hook anew: the compiler has guards on those of hooks that are always called."""
+    """Gives a hook a new number: the compiler has guards on the numbers of always-called hooks."""
     all_hooks: list[dict[int, Any]] = [module._forward_hooks, module._forward_hooks_always_called]
     for hooks in all_hooks:
         hooks[new] = hooks[old]
@@ -46,9 +46,9 @@ def take_off_gradient(parameter: Tensor, hook: object) -> None:
 def forward_hooks(
     hooks: Sequence[tuple[nn.Module, Callable[..., Any], Callable[..., Any]]],
 ) -> Iterator[None]:
-    """Has modules call hooks meanwhile: the one before their forward, the other after it.
+    """Adds hooks to modules for a while: one before their forward, one after it.
 
-    The first to be called before is the last to be called after, also if a forward raises.
+    The hook that is called first before is called last after, also if a forward raises.
     """
 
     def take_all_off() -> None:
@@ -65,5 +65,5 @@ def forward_hooks(
         finally:
             take_all_off()
     finally:
-        # Again: the interrupt may have come in its midst.
+        # Again: an interrupt may have come during the first time.
         take_all_off()

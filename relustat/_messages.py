@@ -1,10 +1,10 @@
-"""Words and lists, as messages and tables show them."""
+"""Words, lists and tables for messages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-# Of longer lists a message shows so many.
+# The number of names of a longer list that a message shows.
 _SHOWN = 5
 
 
@@ -13,7 +13,7 @@ def many(count: int, noun: str) -> str:
 
 
 def named(site: str) -> str:
-    """A call site as messages name it; "" stands for a ReLU by itself."""
+    """A call site's name for a message; "" is a single ReLU."""
     return site or "the only ReLU"
 
 
@@ -26,7 +26,7 @@ def some(names: Iterable[str], separator: str = ", ") -> str:
 
 
 def align(cells: list[list[str]]) -> list[str]:
-    """Lines of a table: first and last column to the left, numbers to the right."""
+    """The lines of a table. The first and the last column are aligned left, others right."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     last = len(widths) - 1
     return [

@@ -1,4 +1,4 @@
-"""Where the names of relustat 0.1.0's modules are now, for the error of whoever imports one."""
+"""The error on the import of a module of relustat 0.1.0: it says where its names are now."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ANALYSES = (
     *("layers", "receptive_field", "receptive_field_plot", "strongest"),
 )
 
-# Only modules that held names for users.
+# Only modules with names for users.
 _NEW = {
     "relustat.bins": "relustat.stats",
     "relustat.counters": "relustat.ops",
@@ -42,5 +42,5 @@ class _Moved(importlib.abc.MetaPathFinder):
 
 
 def tell_where() -> None:
-    """Has Python ask here last, for modules that nothing else finds."""
+    """Makes Python ask here last, for a module that it finds nowhere else."""
     sys.meta_path.append(_Moved())

@@ -1,4 +1,4 @@
-"""Optional packages, asked for by name."""
+"""Imports of optional packages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def import_optional(module: str, extra: str, purpose: str) -> ModuleType:
     """Imports an optional package.
 
     Raises:
-        ImportError: if it is missing; says what to install.
+        ImportError: if it is missing. The message says what to install.
     """
     try:
         return importlib.import_module(module)

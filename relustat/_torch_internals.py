@@ -1,7 +1,7 @@
-"""Every private name of PyTorch outside of torch.compile, which ``_dynamo.py`` has, and of hooks.
+"""Every private name of PyTorch but those of torch.compile (``_dynamo``) and hooks (``_hooks``).
 
-All are in PyTorch 2.11 to 2.14. One that is gone raises an AttributeError or ImportError that names
-it when relustat is imported: no count is lost in silence.
+All are in PyTorch 2.11 to 2.14. If one is gone, the import of relustat raises an AttributeError or
+ImportError with its name: no count is lost in silence.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ pop_function_mode = torch._C._pop_torch_function_stack
 _depth = torch._C._len_torch_function_stack
 _mode_at = torch._C._get_function_stack_at
 
-# Contexts in which counting is not shown to modes of users, nor to those that replay ops, as
-# selective checkpointing does.
+# Contexts that hide counting from modes of users and from modes that replay ops, such as that of
+# selective checkpointing.
 unseen_by_function_modes = torch._C.DisableTorchFunction
 unseen_by_dispatch_modes: Any = torch._C._DisableTorchDispatch
 dispatch_mode_depth = torch._C._len_torch_dispatch_stack
 
-# The norms of many tensors in a few kernels, as torch.nn.utils.get_total_norm has them.
+# The norms of many tensors in a few kernels, as in torch.nn.utils.get_total_norm.
 foreach_norm = torch._foreach_norm
 
 _graph_task = torch._C._current_graph_task_id

@@ -1,4 +1,4 @@
-"""Counts of several processes added up: exact sums over the ranks of a process group."""
+"""Exact sums of counts over the ranks of a process group."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ["all_reduce"]
 
-# For a thread to run that is ready to; in milliseconds.
+# In milliseconds: for another thread that is ready to run.
 _MOST_WAITS = 100
 
 
 class _Site(NamedTuple):
-    """All that ranks must know of a call site's counts before they can add them.
+    """What ranks must know about the counts of a call site before they can add them.
 
-    ``rows`` is the number of histograms (1 or units) by width; ``reduced`` names the all_reduce
-    that the counts are a result of, and is empty if they are one rank's own.
+    ``rows`` is the number of histograms (1 or units) by width. ``reduced`` is the name of the
+    all_reduce that gave the counts; it is empty if they are one rank's own.
     """
 
     bins: Bins | None
@@ -61,32 +61,31 @@ def all_reduce(
 def all_reduce(
     stats: ReLUStats | Mapping[str, ReLUStats], group: ProcessGroup | None = None
 ) -> ReLUStats | dict[str, ReLUStats]:
-    """The exact sum over all ranks of the counts of one ReLU, or at each call site, on every rank.
+    """The exact sum over all ranks of the counts of one ReLU, or of each call site.
 
-    All ranks of the group call it together. The layouts are exchanged first, then all counts in
-    one int64 ``all_reduce``. A rank without call sites (one that saw no data) adds nothing and gets
-    the sum. Where ranks saw different widths (numbers of units), the sum has them all; where only
-    some have histograms per unit, it has none. Errors are raised on every rank alike.
+    All ranks of the group call it together. They first exchange the layouts, then all counts in
+    one int64 ``all_reduce``. A rank without call sites (because it saw no data) adds nothing and
+    gets the sum. The sum has the widths (numbers of units) of all ranks. It has histograms per unit
+    if all ranks have them. An error is raised on every rank.
 
-    What it returned can be passed to it again, on all ranks, and comes back unchanged. That does
-    not hold for what is derived from it, such as a sum of two results.
+    A result can be passed again, on all ranks, and comes back unchanged. This does not hold for
+    counts that are derived from it, such as the sum of two results.
 
     Args:
-        stats: this rank's own statistics: of one ReLU, or by call site, such as ``watch.stats``.
-            Ranks that hold different parts of a model, as in a pipeline, have different call sites:
-            pass the ``group`` of ranks that hold the same part.
+        stats: this rank's own statistics, of one ReLU or by call site, such as ``watch.stats``. If
+            ranks hold different parts of a model, as in a pipeline, their call sites differ: pass
+            the ``group`` of the ranks with the same part.
         group: the process group; None: all ranks.
 
     Returns:
-        The same on every rank, of the kind of ``stats``; call sites in the order of the group's
-        first rank that has any.
+        The same sum on every rank, of the type of ``stats``. Call sites have the order of the
+        group's first rank that has any.
 
     Raises:
         RuntimeError: if no process group is initialised.
         TypeError: if a rank passes anything else.
-        ValueError: if ranks that have call sites have not the same ones, or unlike bins at one, or
-            some pass a result of ``all_reduce`` and others do not; or this rank is not in
-            ``group``.
+        ValueError: if the call sites of two ranks differ, or their bins; if some ranks pass a
+            result of ``all_reduce`` and others do not; or if this rank is not in ``group``.
 
     Example:
         >>> import torch, torch.distributed as dist, relustat
@@ -117,7 +116,7 @@ def _all_reduce(stats: Mapping[str, ReLUStats], group: ProcessGroup | None) -> d
 
     parts = []
     for name, site in merged.items():
-        # Of a sum that ranks have already, one brings it to those that saw no data.
+        # If ranks have a sum already, one of them sends it to those that saw no data.
         adds = name in stats and (not site.reduced or dist.get_rank() == first)
         mine = stats[name].by_width if adds else {}
         parts += [
@@ -151,8 +150,8 @@ def _ranks_of(group: ProcessGroup | None) -> list[int]:
 
 
 def _sites_of(stats: object) -> _Sites | str:
-    """What the other ranks must know; of anything but statistics, what it is."""
-    # Raised here, an error would leave the other ranks waiting.
+    """What the other ranks must know about the statistics, or the type of what is none."""
+    # An error that is raised here would leave the other ranks waiting.
     if not isinstance(stats, Mapping):
         return f"a {type(stats).__name__}"
     for name, each in stats.items():
@@ -169,7 +168,7 @@ def _sites_of(stats: object) -> _Sites | str:
 
 
 def _checked(said: dict[int, _Sites | str]) -> dict[int, _Sites]:
-    """The call sites of the ranks that have any. The same error on every rank if they differ."""
+    """The call sites of the ranks that have any. Every rank raises the same error if they differ."""
     by_rank: dict[int, _Sites] = {}
     for rank, sites in said.items():
         if isinstance(sites, str):
@@ -204,17 +203,17 @@ def _checked(said: dict[int, _Sites | str]) -> dict[int, _Sites]:
 
 
 def _merged(sites: list[_Site]) -> _Site:
-    """What the sum of one call site will be."""
+    """The layout of the sum of one call site."""
     rows: dict[int, int] = {}
     for site in sites:
         for width, theirs in site.rows.items():
-            # As UnitCounts are added: histograms per unit only if all have them.
+            # As for UnitCounts: histograms per unit only if all ranks have them.
             rows[width] = theirs if rows.get(width, theirs) == theirs else 1
     return _Site(sites[0].bins, rows, sites[0].reduced)
 
 
 def _words(counts: UnitCounts | None, layout: CounterLayout) -> Int64Array:
-    """The counts as counters hold them, int64; all 0 where there are none."""
+    """The counts in the layout of counters, int64; all 0 if there are none."""
     words = np.zeros(layout.size, dtype=np.int64)
     if counts is not None:
         words[CALLS], words[ELEMENTS] = counts.calls, counts.elements
@@ -225,14 +224,14 @@ def _words(counts: UnitCounts | None, layout: CounterLayout) -> Int64Array:
 
 
 def _summed(parts: list[Int64Array], group: ProcessGroup | None) -> list[Int64Array]:
-    """Each part's sum over the ranks, in one exchange of int64 numbers."""
+    """The sum of each part over the ranks, in one exchange of int64 numbers."""
     if not parts:
         return []
     flat = torch.from_numpy(np.concatenate(parts)).to(_device_of(group))
     dist.all_reduce(flat, dist.ReduceOp.SUM, group)
     sums = flat.numpy(force=True).copy()
-    # Gloo's threads need the GIL to let tensors go. A script may come to its end before that, and
-    # wait for them with the GIL held, in the destructor of DistributedDataParallel:
+    # Gloo's threads need the GIL to free tensors. A script may end before that, and wait for them
+    # with the GIL held, in the destructor of DistributedDataParallel:
     # https://github.com/pytorch/pytorch/issues/56297.
     held = weakref.ref(flat)
     del flat
@@ -245,7 +244,7 @@ def _summed(parts: list[Int64Array], group: ProcessGroup | None) -> list[Int64Ar
 
 
 def _device_of(group: ProcessGroup | None) -> str:
-    """Where the group exchanges: on the CPU if it can, else on the current device of its kind."""
-    # Such as "cpu:gloo,cuda:gloo", or "cuda:nccl", which takes no tensors on the CPU.
+    """The device on which the group exchanges: the CPU if it can, else its current device."""
+    # For example "cpu:gloo,cuda:gloo", or "cuda:nccl", which takes no tensors on the CPU.
     kinds = [pair.partition(":")[0] for pair in dist.get_backend_config(group).split(",")]
     return "cpu" if "cpu" in kinds else kinds[0]

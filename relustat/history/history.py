@@ -79,8 +79,8 @@ class History:
             stats: statistics by call-site name.
 
         Raises:
-            ValueError: if ``epoch`` is not such an integer, ``stats`` no such mapping, or the bins of a
-                call site are not what they were. The history is then as before.
+            ValueError: if ``epoch`` is not such an integer, if ``stats`` is not such a mapping, or
+                if the bins of a call site have changed. The history is then as before.
         """
         span = EpochSpan.of_epoch(epoch, stats, self._spans)
         self._spans = appended(self._spans, span, self._limit)
@@ -216,7 +216,7 @@ class History:
         """The history whose :meth:`to_dict` this is.
 
         Raises:
-            ValueError: if it describes none, or a newer relustat wrote it.
+            ValueError: if it is not such a dict, or a newer relustat wrote it.
         """
         npz.check_version("from_dict", state)
         try:
@@ -240,7 +240,7 @@ class History:
         """Reads a file that :meth:`save` wrote.
 
         Raises:
-            ValueError: if it is none, or a newer relustat wrote it.
+            ValueError: if it is not such a file, or a newer relustat wrote it.
         """
         state = npz.load_history(path)
         try:

@@ -20,13 +20,13 @@ _ZEROS, _DIED, _REVIVED = "#1f77b4", "#d62728", "#2ca02c"
 
 
 def history_grid(history: CountsByEpoch, columns: int = 4) -> Figure:
-    """One panel for each call site: its zeros and its dead units by epoch, both as shares.
+    """A panel for each call site: the shares of zeros and of dead units by epoch.
 
-    Above them, marks at the epochs in which units died or were revived, however few.
+    Marks above show the epochs in which any unit died or was revived.
 
     Args:
         history: what was counted.
-        columns: panels in a row.
+        columns: number of panels in a row.
 
     Raises:
         ImportError: if matplotlib is missing.
@@ -44,7 +44,7 @@ def history_grid(history: CountsByEpoch, columns: int = 4) -> Figure:
             axes.remove()
             continue
         _draw_history(axes, history, sites[index])
-        # Also where the last row ends early.
+        # Also above a gap in the last row.
         axes.tick_params(labelbottom=index + columns >= len(sites))
     figure.supxlabel("epoch", fontsize=8)
     if sites:

@@ -25,7 +25,7 @@ _RATES: dict[str, Callable[[ReLUStats], float]] = {
     "p99": lambda stats: stats.quantile(0.99),
 }
 
-# Of the units of one width; those of several add up.
+# For the units of one width; several widths add up.
 _UNITS: dict[str, Callable[[UnitLifetimes], float]] = {
     "dead_units": lambda lifetimes: int(lifetimes.dead_epochs.sum()) / lifetimes.epochs,
     "deaths": lambda lifetimes: int(lifetimes.deaths.sum()),
@@ -34,7 +34,7 @@ _UNITS: dict[str, Callable[[UnitLifetimes], float]] = {
 
 
 class CountsByEpoch(Protocol):
-    """What tables and pictures read of a :class:`relustat.history.History`."""
+    """The part of :class:`relustat.history.History` that tables and pictures read."""
 
     @property
     def spans(self) -> tuple[EpochSpan, ...]: ...
@@ -77,7 +77,7 @@ def _value(span: EpochSpan, site: str, name: str) -> float:
 def lifetimes_of(
     caller: str, spans: Sequence[EpochSpan], site: str, width: int | None
 ) -> dict[int, UnitLifetimes]:
-    """The lifetimes of the units of one width, by first epoch of the spans with such inputs.
+    """The lifetimes of the units of one width, by first epoch of the spans with inputs of it.
 
     Raises:
         KeyError: if no input had ``width`` units.

@@ -22,12 +22,12 @@ _HEADINGS = ("call site", "zero at start", "at end", "dead", "deaths", "revivals
 
 _OF_UNITS = ("dead_units", "deaths", "revivals")
 
-# Epochs at which the line shows the share of zeros.
+# The number of epochs whose share of zeros a line shows.
 _POINTS = 12
 
 
 def text(history: CountsByEpoch) -> str:
-    """A line for each call site; :class:`relustat.history.History` says what is in it."""
+    """A line for each call site, as :class:`relustat.history.History` describes it."""
     if not history.call_sites:
         return "! no ReLU was called"
     epochs = np.array([span.first for span in history.spans])

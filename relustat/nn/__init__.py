@@ -1,4 +1,4 @@
-"""Modules that take the place of PyTorch's, and the swap of one for the other."""
+"""Drop-in modules for PyTorch's, and functions that swap them in and out of a model."""
 
 from .counting_relu import CountingReLU
 from .max_pool import MaxPool1d, MaxPool2d, MaxPool3d, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d

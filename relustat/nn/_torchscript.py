@@ -1,4 +1,4 @@
-"""What ``torch.jit.script`` is told."""
+"""The error that ``torch.jit.script`` gets."""
 
 from torch import nn
 

@@ -1,4 +1,4 @@
-"""Drop-in modules that count."""
+"""The drop-in module that counts."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 class CountingReLU(nn.ReLU):
     """``nn.ReLU`` that counts its zeros and fills a histogram of its inputs while it rectifies.
 
-    Outputs and gradients are bit for bit ``nn.ReLU``'s. The counts are no parameters and no
-    buffers: ``state_dict()`` is empty, and checkpoints load both ways; ``deepcopy`` and ``pickle``
-    keep them, ``.to()`` moves them. Processes that share a module's memory count for themselves.
+    Outputs and gradients are bit for bit those of ``nn.ReLU``. The counts are neither parameters
+    nor buffers: ``state_dict()`` is empty, and checkpoints load both ways. ``deepcopy`` and
+    ``pickle`` keep the counts, and ``.to()`` moves them. Processes that share a module's memory
+    count separately.
 
-    One module may be used at several places: totals are exact, units are kept apart by width
-    (``stats.of_width``). To tell the places apart, use :func:`relustat.watch`.
+    A module may be called at several positions of a model. Totals are exact, and units are kept by
+    width (``stats.of_width``). :func:`relustat.watch` tells the positions apart.
 
     Args:
         inplace: as in ``nn.ReLU``.
@@ -60,7 +61,7 @@ class CountingReLU(nn.ReLU):
 
     @property
     def stats(self) -> ReLUStats:
-        """What was counted since the last :meth:`reset`: a snapshot on the host."""
+        """The counts since the last :meth:`reset`: a snapshot on the host."""
         return self.counters.stats
 
     @property
@@ -70,7 +71,7 @@ class CountingReLU(nn.ReLU):
 
     @property
     def enabled(self) -> bool:
-        """Whether calls are counted; if not, this is a plain ReLU."""
+        """Whether calls are counted. If not, this is a plain ReLU."""
         return self.counters.enabled
 
     @enabled.setter
@@ -87,12 +88,12 @@ class CountingReLU(nn.ReLU):
         return self
 
     def __prepare_scriptable__(self) -> nn.Module:
-        # Asked for by torch.jit.script, which puts the answer into the model itself.
+        # torch.jit.script asks for it, and puts the answer into the model itself.
         raise not_scriptable(self)
 
     def extra_repr(self) -> str:
         if torch.compiler.is_dynamo_compiling():
-            # For vmap, which asks in a trace for what it may say in an error.
+            # vmap asks for it in a trace, in case it has to raise an error.
             return super().extra_repr()
         counters = self.counters
         parts = [super().extra_repr(), f"bins={counters.bins}"]

@@ -27,9 +27,9 @@ from ._torchscript import not_scriptable
 
 
 class _MaxPool(nn.Module):
-    """What the three have in common; PyTorch's class comes after it."""
+    """What the three pools share. A subclass names it before PyTorch's class."""
 
-    # Of modules that swap() made, too.
+    # Modules that swap() made have it, too.
     return_switches = False
     _axes: int
     _pool: Callable[..., tuple[Tensor, Switches]]
@@ -67,10 +67,10 @@ class _MaxPool(nn.Module):
         return (y, switches.indices()) if own.return_indices else y
 
     def _is_ours(self, x: object) -> bool:
-        """Whether a kernel is there for it; if not, PyTorch's own pool knows its way.
+        """Whether relustat has a kernel for the input. If not, PyTorch's own pool runs.
 
-        So it is in traces and transforms, with integers, quantised tensors and other layouts, and
-        where windows have too many cells for switches.
+        It has none in traces and transforms, for integers, quantised tensors and other layouts, and
+        for windows with too many cells.
         """
         return (
             isinstance(x, Tensor)
@@ -83,7 +83,7 @@ class _MaxPool(nn.Module):
         )
 
     def _is_cast_by_autocast(self, x: Tensor) -> bool:
-        """Whether autocast pools in float32: on the CPU, in 3-D and without indices."""
+        """Whether autocast pools in float32. It does on the CPU, in 3-D and without indices."""
         return (
             self._axes == 3
             and x.is_cpu
@@ -104,7 +104,7 @@ class _MaxPool(nn.Module):
 
 
 class MaxPool1d(_MaxPool, nn.MaxPool1d):
-    """``nn.MaxPool1d`` in the way of :class:`MaxPool2d`; takes [N, C, L] or [C, L].
+    """``nn.MaxPool1d`` with switches, as :class:`MaxPool2d`; takes [N, C, L] or [C, L].
 
     Example:
         >>> import torch, relustat
@@ -119,9 +119,9 @@ class MaxPool1d(_MaxPool, nn.MaxPool1d):
 class MaxPool2d(_MaxPool, nn.MaxPool2d):
     """``nn.MaxPool2d`` that saves a byte per output for backward, not int64 indices and the input.
 
-    Outputs, indices and float32 gradients are bit for bit ``nn.MaxPool2d``'s. (Where more than two
-    windows share a cell, 16-bit gradients are summed in float32 and rounded once; PyTorch's CPU
-    rounds each sum.)
+    Outputs, indices and float32 gradients are bit for bit those of ``nn.MaxPool2d``. If more than
+    two windows share a cell, 16-bit gradients are summed in float32 and rounded once. PyTorch
+    rounds each sum on the CPU.
 
     Args:
         kernel_size, stride, padding, dilation, ceil_mode: as in ``nn.MaxPool2d``.
@@ -130,12 +130,12 @@ class MaxPool2d(_MaxPool, nn.MaxPool2d):
 
     Shape:
         [N, C, H, W] or [C, H, W], contiguous or channels_last; float32, float64, bfloat16, float16.
-        What has no kernel (integers, quantised tensors, windows of more than 32,767 cells) and is
-        not to return switches is left to ``nn.MaxPool2d``.
+        Without ``return_switches``, inputs that have no kernel run in ``nn.MaxPool2d``: integers,
+        quantised tensors, and windows of more than 32,767 cells.
 
     Raises:
-        ValueError: if both are to be returned; and what
-            :func:`relustat.functional.max_pool2d` raises.
+        ValueError: if both indices and switches are asked for, and in all cases in which
+            :func:`relustat.functional.max_pool2d` raises it.
 
     Example:
         >>> import torch, relustat
@@ -150,7 +150,7 @@ class MaxPool2d(_MaxPool, nn.MaxPool2d):
 
 
 class MaxPool3d(_MaxPool, nn.MaxPool3d):
-    """``nn.MaxPool3d`` in the way of :class:`MaxPool2d`; takes [N, C, D, H, W] or [C, D, H, W].
+    """``nn.MaxPool3d`` with switches, as :class:`MaxPool2d`; [N, C, D, H, W] or [C, D, H, W].
 
     Example:
         >>> import torch, relustat
@@ -200,7 +200,7 @@ class MaxUnpool2d(_MaxUnpool):
     """:func:`relustat.functional.max_unpool2d` as a module: the inverse of :class:`MaxPool2d`.
 
     Args:
-        overlap: what becomes of a cell at which several windows point: "last", "sum" or "max".
+        overlap: what a cell holds that is the maximum of several windows: "last", "sum" or "max".
 
     Example:
         >>> import torch, relustat

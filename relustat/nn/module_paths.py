@@ -8,7 +8,7 @@ from torch import nn
 
 
 def named_modules(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
-    """Each module once, with its path."""
+    """Each module of a model once, with its path."""
     for path, module in model.named_modules():
         yield module, plain_path(path)
 
@@ -20,7 +20,7 @@ def uncompiled(model: nn.Module) -> nn.Module:
 
 
 def plain_path(path: str) -> str:
-    """The path without what ``torch.compile`` puts in."""
+    """The path without the names that ``torch.compile`` adds."""
     return ".".join(name for name in path.split(".") if name != "_orig_mod")
 
 

@@ -1,4 +1,4 @@
-"""Puts the counting modules into a model for good, and the plain ones back."""
+"""Swaps counting modules into a model for good, and plain ones back."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def swap(
 ) -> Model:
     """Turns every ``nn.ReLU`` of a model into a :class:`CountingReLU`, in place.
 
-    The modules stay the same objects, only their class changes: names, hooks, training mode,
-    ``state_dict`` and references to them stay as they are. For compiled and long-lived use; to
-    count for a while, :func:`relustat.watch` needs no change of the model and also finds functional
-    ReLUs. Subclasses of ``nn.ReLU`` and what was swapped before are left alone.
+    The modules stay the same objects and only change their class. So names, hooks, training mode,
+    ``state_dict`` and references stay as they are. Subclasses of ``nn.ReLU`` and modules that are
+    swapped already do not change. To count for a while, use :func:`relustat.watch`: it leaves the
+    model unchanged, and it also finds functional ReLUs.
 
     Args:
         model: changed in place; may itself be a ReLU.
@@ -64,13 +64,13 @@ def swap(
         >>> relustat.unswap(model)[0]
         ReLU()
     """
-    # All are made before the first is changed: bad arguments leave the model as it was.
+    # All modules are made before the first one is changed: an error leaves the model as it was.
     counters = {
         module: Counters(bins, unit_dim=unit_dim, unit_histograms=unit_histograms, every=every)
         for module in model.modules()
         if type(module) is nn.ReLU
     }
-    # The class last: wherever an interrupt comes, each module works, and unswap() finds it.
+    # The class comes last: after an interrupt each module works, and unswap() finds it.
     for relu, own in counters.items():
         relu.__dict__.update({"counters": own, _MARK: True})
         relu.__class__ = CountingReLU
@@ -82,9 +82,9 @@ def swap(
 
 
 def unswap(model: Model) -> Model:
-    """Undoes :func:`swap`: the counts are gone, the model is as it was.
+    """Undoes :func:`swap`. The counts are lost, and the model is as it was.
 
-    Modules that were a :class:`CountingReLU` or a pool of relustat's before stay what they are.
+    Modules that were of relustat's classes before the swap stay as they are.
 
     Example:
         >>> import torch, relustat
@@ -93,7 +93,7 @@ def unswap(model: Model) -> Model:
     """
     for module in model.modules():
         if _MARK in module.__dict__:
-            # The other way round. An interrupt may have come before the class was another.
+            # In the reverse order. After an interrupt the class may still be the old one.
             module.__class__ = _PLAIN.get(type(module), type(module))
             module.__dict__.pop("counters", None)
             module.__dict__.pop("return_switches", None)

@@ -1,4 +1,4 @@
-"""The torch ops, their reference, and what they work on. :mod:`relustat.functional` calls them."""
+"""The torch ops, their reference, counters and switches. Use them by :mod:`relustat.functional`."""
 
 from .counters import Counters
 from .switches import Switches

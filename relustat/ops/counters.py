@@ -1,4 +1,4 @@
-"""The counters of one ReLU: int64 tensors that live where its inputs do."""
+"""The counters of one ReLU: int64 tensors on the devices of its inputs."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ _MOST_UNITS_IN_1D = 65536
 
 
 class Counters:
-    """What one ReLU counts: one int64 tensor for each number of units and each device.
+    """The counters of one ReLU: an int64 tensor for each number of units and each device.
 
-    Made once and passed to :func:`relustat.functional.counting_relu` with every call. Tensors are
-    allocated at the first input of their width and keep their address.
+    Make them once, and pass them to every call of :func:`relustat.functional.counting_relu`.
+    A tensor is allocated at the first input of its width, and keeps its address.
 
     Args:
         bins: where the histogram's bins lie; None: count zeros only.
         unit_dim: dimension whose indices are the units. "auto": 1 for 2-D, 4-D and 5-D inputs, the
             last for 3-D ones (transformers; for 1-D convolutions give 1), the only one for 1-D
             inputs of up to 65536 elements; longer 1-D and 0-D inputs are one unit.
-        unit_histograms: one histogram per unit, instead of one in all.
-        every: count each ``every``-th call, the first included.
+        unit_histograms: keep a histogram for each unit, instead of one for all.
+        every: count one call in ``every``, beginning with the first.
 
     Raises:
         TypeError: if ``bins`` are not bins, or ``unit_dim`` is not an integer.
-        ValueError: if ``every`` is not an integer of at least 1, or ``unit_histograms`` is set without
-            bins.
+        ValueError: if ``every`` is not an integer of at least 1, or if ``unit_histograms`` is set
+            without bins.
 
-    Two threads may count into the same counters at once. Processes do not share them, not even by
-    ``share_memory()``: each has its own. Add their stats.
+    Threads may count into the same counters at once. Processes do not share counters, not even by
+    ``share_memory()``: each process has its own. Add their stats.
 
     Example:
         >>> import torch, relustat
@@ -87,14 +87,14 @@ class Counters:
         self._traced = TraceTimeAttributes(self._materialise)
 
     def units_of(self, x: Tensor, unit_dim: int | None = None) -> tuple[int, int]:
-        """Unit dimension and number of units of this input; ``(x.dim(), 1)`` if it is one unit.
+        """An input's unit dimension and number of units; ``(x.dim(), 1)`` if it is one unit.
 
         Args:
             x: the input.
-            unit_dim: its unit dimension, where that is not what the counters say.
+            unit_dim: its unit dimension, if it differs from that of the counters.
 
         Raises:
-            IndexError: if that is not a dimension of ``x``.
+            IndexError: if the unit dimension is not a dimension of ``x``.
         """
         dims = x.dim()
         wanted = self.unit_dim if unit_dim is None else unit_dim
@@ -114,9 +114,9 @@ class Counters:
         return wanted, x.size(wanted)
 
     def tensors_for(self, units: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """:meth:`words_for` and :meth:`edges_on`, also in code that is being compiled."""
+        """:meth:`words_for` and :meth:`edges_on`, also in code that is compiled."""
         if torch.compiler.is_dynamo_compiling():
-            # Another number of units has other counters, so it is not a variable of the graph.
+            # Another number of units has other counters: it is not a variable of the graph.
             units = operator.index(units)
             device_name = str(device).replace(":", "_")
             return (
@@ -129,9 +129,9 @@ class Counters:
         """The counters of inputs with ``units`` units on ``device``: see csrc/relu/counters.h."""
         words = self._words.get((units, device))
         if words is None:
-            # Of two threads that come here at once, both get the tensor of the first.
+            # If two threads come here at once, both get the tensor of the first.
             words = self._words.setdefault((units, device), self._new_words(units, device))
-            if not self._enabled:  # perhaps since they were made
+            if not self._enabled:  # perhaps it changed after the tensor was made
                 words[EVERY] = 0
         return words
 
@@ -146,8 +146,8 @@ class Counters:
         _check_not_capturing(device)
         bins = len(self.bins) if self.bins is not None else 0
         size = CounterLayout(units, units if self.unit_histograms else 1, bins).size
-        # An inference tensor could not be reset outside of inference mode. And a mode that replays
-        # ops, as that of selective checkpointing does, must not see what happens only once.
+        # An inference tensor cannot be reset outside of inference mode. And a mode that replays
+        # ops, as selective checkpointing does, must not see what happens only once.
         with torch.inference_mode(False), unseen_by_dispatch_modes():
             words = torch.zeros(size, dtype=torch.int64, device=device)
             words[EVERY] = self._every if self._enabled else 0
@@ -160,7 +160,7 @@ class Counters:
             return torch.from_numpy(edges.astype(np.float32)).to(device)
 
     def _materialise(self, name: str) -> Tensor:
-        """Words or edges; CUDA graphs are told that their address does not change."""
+        """Words or edges. CUDA graphs are told that their address does not change."""
         kind, *device_name = name.split("_")
         units = device_name.pop() if kind == "words" else None
         device = torch.device(":".join(device_name))
@@ -170,12 +170,12 @@ class Counters:
 
     @property
     def every(self) -> int:
-        """Each how many-th call is counted."""
+        """One call in ``every`` is counted."""
         return self._every
 
     @property
     def enabled(self) -> bool:
-        """Whether calls are counted. A word on the device: no compiled graph changes with it."""
+        """Whether calls are counted: a word on the device, so no compiled graph changes with it."""
         return self._enabled
 
     @enabled.setter
@@ -185,7 +185,7 @@ class Counters:
             words[EVERY] = self._every if self._enabled else 0
 
     def reset(self) -> None:
-        """Sets all counts to 0, and the next call to be counted to the next."""
+        """Sets all counts to 0. The next call is counted, whatever ``every`` is."""
         for words in list(self._words.values()):
             if words.is_cpu:
                 library.without_dispatcher.reset(words)
@@ -194,7 +194,7 @@ class Counters:
 
     @property
     def stats(self) -> ReLUStats:
-        """The counts so far; reading them is the only synchronisation with the device."""
+        """The counts so far. Only reading them synchronises with the device."""
         bins = len(self.bins) if self.bins is not None else 0
         by_width: dict[int, UnitCounts] = {}
         for (units, _), words in list(self._words.items()):
@@ -204,10 +204,10 @@ class Counters:
         return ReLUStats(self.bins, by_width)
 
     def apply(self, convert: Callable[[Tensor], Tensor]) -> None:
-        """Follows ``nn.Module.to()`` and its like: to another device, but never to another dtype.
+        """Moves the counters as ``nn.Module.to()`` does: to another device, never to another dtype.
 
-        What is moved onto a device that has counters already is added to them. Nothing moves to
-        the meta device, where counts would be lost.
+        If the device has counters already, the counts are added to them. Nothing moves to the
+        meta device, where counts would be lost.
         """
         self._replace_words(
             [(units, self._converted(words, convert)) for (units, _), words in self._words.items()]
@@ -230,7 +230,7 @@ class Counters:
                 replaced[key][EVERY + 1 :] += words[EVERY + 1 :]
             else:
                 replaced[key] = words
-        # At once: graphs would go on counting into what an interrupt has left them.
+        # In one step: after an interrupt, graphs would go on counting into the old tensors.
         self.__dict__.update(_words=replaced, _traced=TraceTimeAttributes(self._materialise))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -251,7 +251,7 @@ class Counters:
 
 
 def _sent(counters: Counters) -> tuple[Any, ...]:
-    """What another process gets: a copy, where it would share the memory of tensors."""
+    """What another process gets: a copy, because tensors would share their memory."""
     state = counters.__getstate__()
     words = [
         (units, str(words.device), _snapshot(words).numpy()) for units, words in state.pop("_words")
@@ -272,13 +272,13 @@ ForkingPickler.register(Counters, _sent)
 
 
 def _snapshot(words: Tensor) -> Tensor:
-    """A copy on the host, of no half of a call."""
+    """A copy on the host. It never holds half of a call."""
     copy: Tensor = library.without_dispatcher.snapshot(words) if words.is_cpu else words.cpu()
     return copy
 
 
 def _check_not_capturing(device: torch.device) -> None:
-    # What is allocated then is set to 0 at each replay.
+    # What is allocated during a capture is set to 0 at each replay.
     if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
         raise RuntimeError(
             "Counters: tensors must be allocated before a CUDA graph is captured, got the first "

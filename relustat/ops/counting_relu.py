@@ -1,4 +1,4 @@
-"""The ops as functions: thin, checked, differentiable."""
+"""The counting ReLU as a function: thin, checked, differentiable."""
 
 from __future__ import annotations
 
@@ -22,24 +22,22 @@ def counting_relu(
 ) -> Tensor:
     """``relu(x)``, counted in the same pass over memory.
 
-    The output is bit for bit ``torch.nn.functional.relu``'s, and so are gradients of any order.
-    Under ``torch.func`` transforms, in ``torch.jit.trace`` and ``torch.export``, and on the meta
-    device, it is that function, and nothing is counted; nor is the recomputation of activation
-    checkpointing.
+    The output and gradients of any order are bit for bit those of ``torch.nn.functional.relu``.
+    Nothing is counted under ``torch.func`` transforms, in ``torch.jit.trace`` and ``torch.export``,
+    on the meta device, and in the recomputation of activation checkpointing.
 
     Args:
         x: any shape and memory layout; float32, float64, bfloat16 or float16, or an integer type
             (counted by the slow reference).
-        counters: what is added to.
+        counters: where the counts are added.
         inplace: write the output over ``x``.
-        unit_dim: the unit dimension of this input, where it is not what ``counters`` says.
+        unit_dim: the unit dimension of this input, if it differs from that of ``counters``.
 
     Returns:
         The output, of x's shape, dtype and strides; ``x`` itself if ``inplace``.
 
     Raises:
-        TypeError: if ``x`` is complex, boolean, sparse, quantised or nested; or, as ``F.relu``
-            raises it, no tensor.
+        TypeError: if ``x`` is complex, boolean, sparse, quantised or nested, or not a tensor.
         IndexError: if ``unit_dim`` is not a dimension of ``x``.
 
     Example:

@@ -24,14 +24,14 @@ def is_countable(x: object) -> bool:
 
 
 def is_symbolic(x: Tensor) -> bool:
-    """Whether ``x`` stands for numbers, in a trace or a transform, rather than holding them."""
+    """Whether ``x`` holds no numbers but stands for them, in a trace or a transform."""
     if torch.compiler.is_dynamo_compiling():
         return bool(is_exporting() or is_transformed())
     return x.is_meta or not keeps_numbers(x) or is_transformed() or is_traced()
 
 
 def keeps_numbers(x: Tensor) -> bool:
-    """Whether a subclass, if ``x`` is of one, keeps its numbers where a tensor does."""
+    """Whether ``x``, if it is of a subclass, keeps its numbers where a tensor does."""
     kind = type(x)
     return kind is Tensor or kind.__torch_dispatch__ is Tensor.__torch_dispatch__
 

@@ -1,4 +1,4 @@
-"""Loads the compiled ops and tells PyTorch what it needs to know of them."""
+"""Loads the compiled ops, and registers fake kernels and fallbacks with PyTorch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .pool_geometry import PoolGeometry
 from .reference import checks
 from .reference.tensors import empty_like
 
-# The same ops for plain inputs, see csrc/bindings.cpp.
+# The same ops for plain inputs, called without the dispatcher's look-up: csrc/bindings.cpp.
 without_dispatcher: Any = _extension.load()
 build_info = without_dispatcher.build_info
 cpu_capability = without_dispatcher.cpu_capability
@@ -97,7 +97,7 @@ def _serving(function: Callable[..., Any]) -> Callable[..., Any]:
     return serve
 
 
-# A device's own kernel comes before these.
+# A kernel of the device takes precedence over these.
 _library = torch.library.Library("relustat", "IMPL")
 for _name in reference.__all__:
     _library.impl(_name, _serving(getattr(reference, _name)), "CompositeExplicitAutograd")

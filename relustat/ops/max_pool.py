@@ -47,8 +47,8 @@ def max_pool2d(
     """Max-pooling, and where each maximum came from.
 
     The output is bit for bit ``torch.nn.functional.max_pool2d``'s, and ``switches.indices()`` are
-    its indices: of equal values the first is taken, of NaNs the last. Gradients of any order; only
-    the switches are saved for backward.
+    its indices: the first of equal values, the last of NaNs. Gradients of any order exist. Only the
+    switches are saved for backward.
 
     Args:
         x: [N, C, H, W] or [C, H, W], contiguous or channels_last; float32, float64, bfloat16 or
@@ -62,7 +62,7 @@ def max_pool2d(
     Raises:
         ValueError: if padding is more than half the kernel size, a number is not positive, the
             output would be empty, or a dilated window would hold no cell of the input.
-        TypeError: if ``x`` is complex, boolean or no tensor.
+        TypeError: if ``x`` is complex or boolean, or not a tensor.
 
     Example:
         >>> import torch, relustat
@@ -108,22 +108,23 @@ def max_unpool1d(y: Tensor, switches: Switches, *, overlap: str = "last") -> Ten
 def max_unpool2d(y: Tensor, switches: Switches, *, overlap: str = "last") -> Tensor:
     """Puts values where the maxima of a pooling were, and 0 everywhere else.
 
-    Where windows overlap, several can point at one cell. The same result on every device, and under
-    ``torch.use_deterministic_algorithms(True)``; gradients of any order.
+    If windows overlap, several can have their maximum in one cell; ``overlap`` says what happens
+    then. The result is the same on every device, also under
+    ``torch.use_deterministic_algorithms(True)``. Gradients of any order exist.
 
     Args:
         y: values of the shape of the pooled output; any floating dtype of :func:`max_pool2d`'s.
-        switches: of the pooling; they know the size to restore.
+        switches: the switches of the pooling; they hold the size to restore.
         overlap: "last": the last window in row-major order wins, as in PyTorch on the CPU.
-            "sum": values add up; the adjoint of the pooling, and its gradient. Of 16-bit types they
-            add up in float32 and are rounded once. "max": the largest wins, NaN the largest of all.
+            "sum": values add up, as in the gradient of the pooling; 16-bit values add up in float32
+            and are rounded once. "max": the largest value wins, and NaN is the largest of all.
 
     Returns:
-        Of y's dtype, batch and channels, and the input size of the pooling.
+        A tensor of y's dtype, batch and channels, and of the pooling's input size.
 
     Raises:
-        ValueError: if switches and ``y`` do not fit, or a switch stands for no cell of the input.
-        TypeError: if ``y`` is complex, boolean or no tensor, or ``switches`` are no
+        ValueError: if switches and ``y`` do not fit, or a switch is not a cell of the input.
+        TypeError: if ``y`` is complex or boolean, or not a tensor, or if ``switches`` are not
             :class:`relustat.Switches`.
 
     Source: the unpooling of Zeiler and Fergus, Visualizing and Understanding Convolutional
@@ -164,7 +165,7 @@ def _max_pool(
     op = f"max_pool{axes}d"
     pooling = PoolGeometry.of(op, axes, kernel_size, stride, padding, dilation, ceil_mode)
     y, offsets = _ops_for(op, x).max_pool(x, *pooling.arguments)
-    # In a TorchScript trace sizes are tensors, of which ops take no lists.
+    # In a TorchScript trace sizes are tensors, and ops take no lists of tensors.
     size = [int(n) for n in x.shape[-axes:]] if is_jit_traced() else x.shape[-axes:]
     return y, Switches.of_pooling(offsets, pooling, size)
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Offsets fit uint8; and int16.
+# The largest windows whose offsets fit uint8 and int16.
 MOST_NARROW_TAPS = 256
 MOST_TAPS = 32767
 _HUGE = 1 << 40
@@ -42,11 +42,11 @@ class PoolGeometry:
         dilation: int | Sequence[int],
         ceil_mode: bool,
     ) -> PoolGeometry:
-        """From numbers for all axes or for each; ``op`` is who takes them, for messages."""
+        """From a number for all axes or one for each; ``op`` names the caller in messages."""
         if not isinstance(ceil_mode, bool):
             raise TypeError(f"{op}: ceil_mode must be True or False, got {ceil_mode!r}")
         kernel = per_axis(op, "kernel_size", kernel_size, axes)
-        # To torch, an empty stride is none, too.
+        # To torch, an empty stride is no stride.
         if stride is None or (isinstance(stride, Sequence) and len(stride) == 0):
             stride = kernel
         return cls(
@@ -63,7 +63,7 @@ class PoolGeometry:
 
     @property
     def taps(self) -> int:
-        """Cells of a window."""
+        """Number of cells in a window."""
         return math.prod(self.kernel_size)
 
     @property
@@ -76,10 +76,10 @@ class PoolGeometry:
         return self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
 
     def windows(self, axis: int, cells: int) -> int:
-        """How many windows ``nn.MaxPool*d`` makes along an axis of so many cells.
+        """Number of windows that ``nn.MaxPool*d`` makes along an axis of ``cells`` cells.
 
-        In ceil mode the last may hang over the far end, but has to begin within the input or the
-        near padding.
+        In ceil mode the last window may reach beyond the far end, but it begins within the input
+        or the near padding.
         """
         stride, padding = self.stride[axis], self.padding[axis]
         room = cells + 2 * padding - self.dilation[axis] * (self.kernel_size[axis] - 1) - 1
@@ -89,7 +89,7 @@ class PoolGeometry:
         return steps if steps * stride >= cells + padding else steps + 1
 
     def output_size(self, op: str, input_size: Sequence[int]) -> tuple[int, ...]:
-        """The windows along each axis.
+        """The number of windows along each axis.
 
         Raises:
             ValueError: what csrc/pool/checks.h raises, in the same words.
@@ -137,7 +137,7 @@ class PoolGeometry:
         )
         if windows <= 0:
             raise ValueError(f"{op}: the output would be empty, got an input of {geometry}")
-        # Without dilation, every window of an input has one; symbols are not walked through.
+        # Without dilation every window has a cell; symbolic sizes cannot be looped over.
         if cells == 0 or (dilation > 1 and isinstance(cells, int)):
             for window in self._windows_at_the_edges(axis, cells, windows):
                 if not self._cells_of(axis, window, cells):
@@ -162,7 +162,7 @@ class PoolGeometry:
         return range(start if start >= 0 else start % dilation, stop, dilation)
 
     def coordinates(self, offsets: Tensor) -> Iterator[Tensor]:
-        """For each axis: the cells that offsets stand for, int64 of the offsets' shape."""
+        """The cells of the offsets along each axis, int64 of the offsets' shape."""
         rest = offsets.long()
         below = self.taps
         for axis in range(self.axes):
@@ -175,7 +175,7 @@ class PoolGeometry:
             yield window * self.stride[axis] - self.padding[axis] + tap * self.dilation[axis]
 
     def flat_indices(self, offsets: Tensor, input_size: Sequence[int]) -> Tensor:
-        """The places in a plane that offsets stand for, int64, as PyTorch's indices are."""
+        """The flat positions of the offsets' cells in a plane, int64, as PyTorch's indices."""
         device = offsets.device
         tap_places = torch.zeros(1, dtype=torch.int64, device=device)
         windows = torch.zeros((), dtype=torch.int64, device=device)
@@ -206,7 +206,7 @@ class PoolGeometry:
 
 
 def per_axis(op: str, name: str, value: int | Sequence[int], axes: int) -> tuple[int, ...]:
-    """One number for each axis, from one for all or for each."""
+    """One number for each axis, from one for all or one for each."""
     if type(value) is int:
         return (value,) * axes
     given = tuple(value) if isinstance(value, Sequence) else (value,)

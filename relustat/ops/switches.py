@@ -1,4 +1,4 @@
-"""Where each pooled maximum came from."""
+"""Switches: the position of each maximum in its window."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .pool_geometry import PoolGeometry
 
 
 class Switches:
-    """Where each maximum of a max-pooling came from, with all that unpooling needs to know.
+    """The position of each maximum of a max-pooling, and all else that unpooling needs.
 
-    A switch is the place of the maximum in its window, row by row: 1 byte where windows have at
-    most 256 cells. Made by ``relustat.functional.max_pool*d`` and ``relustat.MaxPool*d``, or by
-    :meth:`from_indices`.
+    A switch is the position of the maximum in its window, counted row by row. It takes 1 byte if
+    windows have at most 256 cells, else 2. ``relustat.functional.max_pool*d``,
+    ``relustat.MaxPool*d`` and :meth:`from_indices` make switches.
 
     Attributes:
         offsets: uint8, or int16 where windows have more than 256 cells; of the pooled output's
@@ -38,7 +38,7 @@ class Switches:
 
     __hash__ = None  # type: ignore[assignment]
 
-    # The offsets that a pooling made, and their version then.
+    # The offsets that a pooling made, and their version at that time.
     _pooled: tuple[Tensor, int | None] | None = None
 
     def __init__(self, offsets: Tensor, pooling: PoolGeometry, input_size: Sequence[int]) -> None:
@@ -60,7 +60,7 @@ class Switches:
         """From PyTorch's indices, as ``return_indices=True`` gives them.
 
         Args:
-            indices: int64 [(N,) C, windows ...], flat places in the input's planes.
+            indices: int64 [(N,) C, windows ...], flat positions in the input's planes.
             input_size: the sizes of the one to three pooled axes of the input: ``x.shape[2:]``.
             kernel_size, stride, padding, dilation, ceil_mode: of the pooling that gave the indices.
 
@@ -118,16 +118,16 @@ class Switches:
     def of_pooling(
         cls, offsets: Tensor, pooling: PoolGeometry, input_size: Sequence[int]
     ) -> Switches:
-        """Switches that a pooling has just made, and so known to be right until they change."""
+        """Switches that a pooling has just made: they are valid until they change."""
         switches = cls(offsets, pooling, input_size)
         if not torch.compiler.is_dynamo_compiling():
             switches._pooled = (offsets, _version(offsets))
         return switches
 
     def are_known(self) -> bool:
-        """Whether they are as a pooling made them; if not, unpooling validates them.
+        """Whether they are unchanged since a pooling made them. If not, unpooling validates them.
 
-        Switches made in inference mode count as known: changes in place leave no trace there.
+        Switches made in inference mode count as known: PyTorch does not record their changes.
         """
         if self._pooled is None or torch.compiler.is_dynamo_compiling():
             return False
@@ -138,7 +138,7 @@ class Switches:
         return {name: value for name, value in self.__dict__.items() if name != "_pooled"}
 
     def indices(self) -> Tensor:
-        """PyTorch's indices: int64 flat places in the input's planes, of the offsets' shape."""
+        """PyTorch's indices: int64 flat positions in the input's planes, of the offsets' shape."""
         return self.pooling.flat_indices(self.offsets, self.input_size)
 
     def to(self, device: torch.device | str | int) -> Switches:
@@ -185,7 +185,7 @@ class Switches:
 
 
 def _version(tensor: Tensor) -> int | None:
-    """How often it was changed in place; None of inference tensors, which do not count."""
+    """Number of changes in place; None for inference tensors, which do not count them."""
     return None if tensor.is_inference() else tensor._version
 
 
@@ -214,7 +214,7 @@ def _from_json(arguments: Any) -> PoolGeometry:
     )
 
 
-# So that exported functions and torch.func take and return them, and torch.load reads them.
+# Exported functions and torch.func can take and return switches; torch.load can read them.
 pytree.register_pytree_node(
     Switches,
     _flatten,

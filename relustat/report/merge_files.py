@@ -1,4 +1,4 @@
-"""Files of counts added up."""
+"""The sum of several files of counts."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .report import Report
 
 
 def merge_files(paths: Sequence[str | os.PathLike[str]]) -> Report:
-    """The sum, by call site, of files that ``Report.save`` or ``ReLUStats.save`` wrote.
+    """The sum by call site of files that ``Report.save`` or ``ReLUStats.save`` wrote.
 
     Args:
-        paths: each file once. Those without call sites add nothing.
+        paths: each file once. Files without call sites add nothing.
 
     Returns:
-        A report; of files of ``ReLUStats.save``, ``save`` writes such a file again.
+        A report. If the files are those of ``ReLUStats.save``, ``save`` writes such a file again.
 
     Raises:
         OSError: if a file cannot be read.
-        ValueError: if one is no file of statistics, is given twice, or has other call sites or
+        ValueError: if a file is not one of statistics, is given twice, or has other call sites or
             bins than the others.
 
     Example:

@@ -25,15 +25,15 @@ _SLICES = 100
 
 
 def histogram_grid(stats: Mapping[str, ReLUStats], columns: int = 4) -> Figure:
-    """One panel for each call site: its inputs' histogram, normalised to unit area.
+    """A panel for each call site with the histogram of its inputs, normalised to unit area.
 
-    Inputs that the ReLU sets to zero are grey. The x-range holds the central 99.8 %; counts that
-    were kept in other bins (logarithmic ones) are interpolated to 100 equal slices of it, while
-    the share of zeros in the title is exact.
+    Inputs that the ReLU sets to zero are grey. The x-axis shows the central 99.8 % of the inputs.
+    Counts in bins of unequal width, such as logarithmic ones, are interpolated to 100 equal
+    slices. The share of zeros in the title is exact.
 
     Args:
         stats: statistics by call-site name.
-        columns: panels in a row.
+        columns: number of panels in a row.
 
     Raises:
         ImportError: if matplotlib is missing.
@@ -41,7 +41,7 @@ def histogram_grid(stats: Mapping[str, ReLUStats], columns: int = 4) -> Figure:
     figure_module = import_optional("matplotlib.figure", "plot", "plotting")
     columns = max(1, min(columns, len(stats)))
     rows = max(1, math.ceil(len(stats) / columns))
-    # Not pyplot's: nothing to close, and no screen needed.
+    # Not pyplot's figure: it needs no screen, and nobody has to close it.
     figure: Figure = figure_module.Figure(figsize=(3.1 * columns, 2.2 * rows), layout="constrained")
     for index, (name, site) in enumerate(stats.items()):
         axes = figure.add_subplot(rows, columns, index + 1)
@@ -78,13 +78,13 @@ def _draw(axes: Axes, histogram: Histogram | None) -> None:
         axes.stairs(density[: below.sum() - 1], edges[below], fill=True, color=_ZEROED)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0, None)
-    # Labels of four digits must not touch.
+    # Labels with four digits must not touch.
     axes.locator_params(axis="x", nbins=5)
     if edges[0] < 0 < edges[-1]:
         axes.axvline(0, color="black", linewidth=0.6)
 
 
 def _slices(low: float, high: float) -> npt.NDArray[np.float64]:
-    """Some hundred equal slices, 0 among their edges, lest one hold both zeroed and passed."""
+    """About 100 equal slices. 0 is an edge: no slice holds both zeroed and passed inputs."""
     step = (high - low) / _SLICES
     return np.float64(step) * np.arange(math.floor(low / step), math.ceil(high / step) + 1)

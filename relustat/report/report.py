@@ -1,4 +1,4 @@
-"""A table of call sites that a person wants to read, and the forms in which it is handed on."""
+"""A report: the statistics of all call sites as text, data frame, picture and file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
-# Beyond this share of values outside the bins, quantiles and pictures mislead.
+# If a larger share of values lies outside the bins, quantiles and pictures mislead.
 _MUCH_OUTSIDE = 0.01
 
 
@@ -38,11 +38,11 @@ _HEADINGS = (
 class Report:
     """Statistics of all call sites of a model, in the order of execution.
 
-    ``print(report)`` shows a table: for each call site its elements; the share of outputs that are
-    zero; dead units (that gave only zeros), of all units, and units that are always on (that gave
-    none), over everything counted; the death rate (mean over units of the share of calls with only
-    zeros); bounds, median and 99th percentile of the inputs; and their histogram between the
-    percentiles 0.5 and 99.5. Warnings follow.
+    ``print(report)`` shows a line for each call site: the number of elements; the share of zeros
+    among the outputs; the number of dead units (all outputs 0) of all units, and of units that are
+    always on (no output 0); the death rate (mean over units of the share of calls with only
+    zeros); minimum, median, 99th percentile and maximum of the inputs; and their histogram between
+    the percentiles 0.5 and 99.5. Warnings follow.
 
     Attributes:
         stats: statistics by call-site name.
@@ -78,7 +78,7 @@ class Report:
 
     @property
     def warnings(self) -> list[str]:
-        """What deserves a look: dead units, NaNs, values outside the bins, layers never called."""
+        """Warnings of dead units, NaNs, values outside the bins, and layers that were not called."""
         return self._warnings(self.rows)
 
     def _warnings(self, rows: list[Row]) -> list[str]:
@@ -122,7 +122,7 @@ class Report:
         table = table_module.Table(box=None, header_style="bold", pad_edge=False)
         for index, column in enumerate(zip(_HEADINGS, *(row.cells() for row in rows), strict=True)):
             is_last = index == len(_HEADINGS) - 1
-            # In a narrow terminal the picture is cut; a name or a number never is.
+            # A narrow terminal cuts the picture, but never a name or a number.
             table.add_column(
                 column[0],
                 justify="left" if index == 0 or is_last else "right",
@@ -163,7 +163,7 @@ class Report:
         return plots.histogram_grid(self.stats)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes all counts to an ``.npz`` file, whole or not at all. Warnings are not kept."""
+        """Writes all counts to an ``.npz`` file, whole or not at all. Warnings are not written."""
         npz.save(path, {name: stats.to_dict() for name, stats in self.stats.items()})
 
     @classmethod
@@ -171,7 +171,7 @@ class Report:
         """Reads a file that :meth:`save` or :meth:`ReLUStats.save` wrote.
 
         Raises:
-            ValueError: if it is none, or a newer relustat wrote it.
+            ValueError: if it is not such a file, or a newer relustat wrote it.
         """
         states = npz.load(path)
         return cls(

@@ -12,9 +12,9 @@ from .sparkline import sparkline
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One call site: what the table shows of it, unformatted.
+    """The numbers that the table shows of one call site, unformatted.
 
-    ``low``, ``high`` bound all inputs, ``median`` and ``p99`` are quantiles of them; all four are
+    ``low`` and ``high`` bound all inputs; ``median`` and ``p99`` are their quantiles. All four are
     NaN if only zeros were counted. ``death_rate`` is the mean over units of dead calls / calls.
     """
 
@@ -61,7 +61,7 @@ class Row:
         )
 
     def cells(self) -> list[str]:
-        """What the printed table shows."""
+        """The cells of the printed table."""
         return [
             self.call_site,
             f"{self.elements:,}",

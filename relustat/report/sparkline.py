@@ -1,4 +1,4 @@
-"""Pictures in a line of text."""
+"""Histograms and shares as a line of text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
 def central_range(histogram: Histogram, tail: float) -> tuple[float, float] | None:
-    """The quantiles ``tail`` and ``1 - tail``, within the bins; None if they do not differ."""
+    """The quantiles ``tail`` and ``1 - tail``, within the bins; None if they are equal."""
     if not histogram.sum(flow=False):
         return None
     edges = histogram.edges
@@ -25,7 +25,7 @@ def central_range(histogram: Histogram, tail: float) -> tuple[float, float] | No
 def sparkline(histogram: Histogram, width: int = 12) -> str:
     """``width`` blocks whose heights are the counts of equal slices of the central 99 %.
 
-    Any slice that holds a value has at least the lowest block.
+    A slice that is not empty has at least the lowest block.
     """
     within = central_range(histogram, 0.005)
     if within is None:

@@ -1,4 +1,4 @@
-"""What was counted: bins, histograms and statistics. NumPy only; no file here imports torch."""
+"""Counts as plain integers: bins, histograms, statistics. No file here imports torch."""
 
 from .bins import Bins, EdgeBins, LinearBins, LogBins
 from .histogram import Histogram

@@ -1,9 +1,8 @@
 """Where histogram bins lie: logarithmic, linear or given edges.
 
-Edges are float32 numbers, whatever dtype is counted: every input dtype is compared with the same
+Edges are float32 numbers for every dtype that is counted. All inputs are compared with the same
 edges, so histograms of float16 and float64 layers merge. Bin ``i`` holds
-``edges[i] <= x < edges[i + 1]``; the last bin includes its right edge, as ``numpy.histogram``'s
-does.
+``edges[i] <= x < edges[i + 1]``. The last bin includes its right edge, as in ``numpy.histogram``.
 """
 
 from __future__ import annotations
@@ -79,10 +78,10 @@ class Bins(ABC):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LogBins(Bins):
-    """Signed logarithmic bins: no range to choose, and any two histograms of them merge.
+    """Signed logarithmic bins. There is no range to choose, and any two such histograms merge.
 
     Edges are ``+-2**e * (1 + k / per_octave)`` for ``min_exponent <= e < max_exponent``, the two
-    outermost ``+-2**max_exponent``, and 0. The two bins beside 0 reach to ``+-2**min_exponent``.
+    outermost ``+-2**max_exponent``, and 0. The two bins next to 0 reach to ``+-2**min_exponent``.
 
     Args:
         per_octave: bins from one power of two to the next; a power of two, at most 256. The

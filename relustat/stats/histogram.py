@@ -1,4 +1,4 @@
-"""A histogram: integer counts between edges, with what fell outside counted apart."""
+"""A histogram: integer counts between edges, and separate counts of what lies outside."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class _Traits:
 class Histogram:
     """Exact counts of values between the edges of ``bins``.
 
-    Satisfies UHI's ``PlottableHistogram``, so mplhep, histoprint and boost-histogram take it as it
-    is (``boost_histogram.Histogram(h)``). Two histograms of equal edges add with ``+``.
+    It satisfies UHI's ``PlottableHistogram``, so mplhep, histoprint and boost-histogram accept it
+    (``boost_histogram.Histogram(h)``). Two histograms with equal edges add with ``+``.
 
     Attributes:
         bins: where the bins lie.
@@ -107,7 +107,7 @@ class Histogram:
         return self.values(flow)
 
     def sum(self, flow: bool = True) -> int:
-        """How many values were binned, out-of-range ones included; NaNs never are."""
+        """Number of values that are not NaN, those out of range included."""
         return int(self._counts.sum()) + (self.underflow + self.overflow if flow else 0)
 
     def to_numpy(self) -> tuple[Int64Array, npt.NDArray[np.float64]]:
@@ -115,16 +115,16 @@ class Histogram:
         return self._counts, self.edges
 
     def density(self) -> npt.NDArray[np.float64]:
-        """Counts over bin width, normalised so that all values, also those out of range, make 1."""
+        """Counts over bin width. The integral over all values, also those out of range, is 1."""
         total = self.sum()
         return self._counts / np.diff(self.edges) / total if total else self.values()
 
     def quantile(self, q: float) -> float:
         """The value below which a share ``q`` of all values lies.
 
-        That is the ``ceil(q * n)``-th smallest of n values, or the smallest for q = 0. Interpolated
-        within its bin, so wrong by the bin's width at most; -inf or inf where it lies outside the
-        edges; NaN if nothing was counted.
+        It is the ``ceil(q * n)``-th smallest of n values, or the smallest for q = 0. It is
+        interpolated within its bin, so the error is at most the bin's width. It is -inf or inf if
+        it lies outside the edges, and NaN if nothing was counted.
 
         Raises:
             ValueError: if ``q`` is not in [0, 1].
@@ -148,9 +148,9 @@ class Histogram:
 
     @property
     def range(self) -> tuple[float, float]:
-        """Bounds of all values: outer edges of the outermost bins that hold any.
+        """Bounds of all values: the outer edges of the outermost bins that are not empty.
 
-        -inf or inf where values lie outside the edges; NaNs if nothing was counted.
+        A bound is -inf or inf if values lie outside the edges, and NaN if nothing was counted.
         """
         filled = np.nonzero(self._counts)[0]
         if not len(filled) and not self.underflow and not self.overflow:
@@ -161,9 +161,9 @@ class Histogram:
 
     @property
     def mean(self) -> float:
-        """Mean of the bins' middles; wrong by half a bin's width at most.
+        """Mean of the bins' middles; the error is at most half a bin's width.
 
-        NaN if nothing was counted, or if values lie outside the edges: where, is not known.
+        NaN if nothing was counted, or if values lie outside the edges.
         """
         total = self.sum()
         if total == 0 or self.underflow or self.overflow:
@@ -172,7 +172,7 @@ class Histogram:
 
     @property
     def std(self) -> float:
-        """Standard deviation of the bins' middles; NaN where the mean is."""
+        """Standard deviation of the bins' middles; NaN if the mean is NaN."""
         mean = self.mean
         if math.isnan(mean):
             return math.nan
@@ -186,11 +186,11 @@ class Histogram:
         """The same values in coarser bins, exactly.
 
         Args:
-            edges: some of this histogram's edges. What lies outside them becomes under- and
-                overflow; a value equal to a new last edge that is not the old one does too.
+            edges: some of this histogram's edges. Values outside them become underflow and
+                overflow. So does a value equal to the new last edge, if that is not the old one.
 
         Raises:
-            ValueError: if an edge is none of this histogram's; see :meth:`interpolate_to`.
+            ValueError: if an edge is not one of this histogram's; see :meth:`interpolate_to`.
         """
         bins = edges if isinstance(edges, Bins) else EdgeBins(edges)
         positions = np.searchsorted(self.edges, bins.edges)
@@ -204,9 +204,9 @@ class Histogram:
         return self._with_counts_below(bins, self._counts_below()[positions])
 
     def interpolate_to(self, edges: Bins | npt.ArrayLike) -> Histogram:
-        """The same values in any bins, *estimated*: values are taken as spread evenly in each bin.
+        """The same values in any bins, *estimated* as if they lay evenly in each bin.
 
-        The total is kept; single counts are not exact.
+        The total is exact; single counts are not.
         """
         bins = edges if isinstance(edges, Bins) else EdgeBins(edges)
         return self._with_counts_below(bins, self._estimated_below(bins.edges))
@@ -220,7 +220,7 @@ class Histogram:
         return np.rint(below).astype(np.int64)
 
     def _counts_below(self) -> Int64Array:
-        """How many values in range lie below each edge, int64 [n + 1]."""
+        """Number of values in range below each edge, int64 [n + 1]."""
         return np.concatenate([[0], np.cumsum(self._counts)])
 
     def _with_counts_below(self, bins: Bins, below: Int64Array) -> Histogram:
@@ -265,7 +265,7 @@ class Histogram:
         )
 
     def _to_boost_histogram_(self) -> Any:
-        """For ``boost_histogram.Histogram(h)``. boost has no place for NaNs: they are left out."""
+        """For ``boost_histogram.Histogram(h)``. boost cannot hold NaNs: they are left out."""
         import boost_histogram
 
         result = boost_histogram.Histogram(

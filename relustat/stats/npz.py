@@ -1,8 +1,8 @@
 """Files of statistics: ``.npz`` archives of integers, written whole or not at all.
 
 An archive holds a JSON text ``relustat`` (version, call sites, bins) and one int64 array for each
-count, named ``<call site>/<width>/<count>`` by number. That of a history holds all counts of all
-spans in one array, ``counts``, and their shapes in the text.
+count, named ``<call site>/<width>/<count>`` by number. The archive of a history holds all counts
+of all spans in one array, ``counts``, and their shapes in the text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from relustat._files import replacing
 
-# Raised when an older relustat could no longer read what is written.
+# Increases when an older relustat can no longer read what is written.
 VERSION = 1
 
 _ARRAYS = ("zeros", "dead_calls", "slots")
@@ -52,7 +52,7 @@ def save(path: str | os.PathLike[str], states: dict[str, dict[str, Any]]) -> Non
 
 
 def save_history(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
-    """Writes ``History.to_dict()``, which is used up by it."""
+    """Writes ``History.to_dict()``. The dict is changed."""
     counts: list[Any] = []
     for width in _widths_of(state):
         for name in _HISTORY_ARRAYS:
@@ -77,7 +77,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     """Reads what :func:`save` wrote.
 
     Raises:
-        ValueError: if it is no such file, or a newer relustat wrote it.
+        ValueError: if it is not such a file, or a newer relustat wrote it.
     """
     with _reading(path, "stats") as (described, archive):
         if "windows" in described:
@@ -120,6 +120,6 @@ def _reading(path: str | os.PathLike[str], kind: str) -> Iterator[tuple[dict[str
                 described = json.loads(str(archive["relustat"]))
                 check_version("load", described)
                 yield described, archive
-        # A damaged archive makes zipfile, zlib, json and NumPy raise whatever they like.
+        # zipfile, zlib, json and NumPy raise many kinds of errors on a damaged archive.
         except Exception as error:
             raise ValueError(f"load: {path} must be a relustat {kind} file ({error})") from error

@@ -1,4 +1,4 @@
-"""What ReLUs counted: immutable integers, and the rates derived from them."""
+"""The counts of a ReLU as immutable integers, and the rates derived from them."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from .unit_counts import UnitCounts
 
 
 class ReLUStats:
-    """What one ReLU counted, up to the moment it was asked.
+    """The counts of one ReLU, up to the moment they were read.
 
     All counts are exact integers, so ``a + b`` merges batches, ranks, machines and files in any
     order with the same result. Rates, quantiles and moments are derived from them.
 
-    A ReLU that is used at several places of a model sees inputs of several widths (numbers of
-    units). Totals cover them all; what is said of single units is kept apart by width, and asked
-    for with :meth:`of_width`.
+    A ReLU that is called at several positions of a model sees inputs of several widths (numbers of
+    units). Totals cover all widths. Counts of single units are kept by width; :meth:`of_width`
+    gives those of one width.
 
     Attributes:
         bins: where the histogram's bins lie; None if only zeros were counted.
         by_width: the counts by number of units, read-only.
-        reduction: the name of the :func:`relustat.distributed.all_reduce` that these are a result
-            of; empty if they are none.
+        reduction: the name of the :func:`relustat.distributed.all_reduce` that gave these counts;
+            empty if none did.
 
     Example:
         >>> import torch, relustat
@@ -100,7 +100,7 @@ class ReLUStats:
 
     @property
     def activation_rate(self) -> float:
-        """Share of outputs above 0, NaNs counted as neither: ``1 - zero_fraction`` without NaNs."""
+        """Share of outputs above 0. It is ``1 - zero_fraction`` if there are no NaNs."""
         if not self.elements:
             return math.nan
         return (self.elements - self.zeros - self.nans) / self.elements
@@ -148,7 +148,7 @@ class ReLUStats:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """The numbers of units that inputs had, in the order in which they came."""
+        """The widths (numbers of units) of the inputs, in the order in which they came."""
         return tuple(self.by_width)
 
     def of_width(self, width: int) -> ReLUStats:
@@ -185,12 +185,12 @@ class ReLUStats:
 
     @property
     def always_on_units(self) -> Int64Array:
-        """Indices of the units that gave no 0 since the last reset, int64 [always on]."""
+        """Indices of the units with no output of 0 since the last reset, int64 [always on]."""
         return np.nonzero(self.unit_zeros == 0)[0].astype(np.int64)
 
     @property
     def unit_histograms(self) -> Int64Array | None:
-        """Counts of each unit's inputs per bin, int64 [units, n]; None if they were not asked for.
+        """Counts of each unit's inputs per bin, int64 [units, n]; None without ``unit_histograms``.
 
         Flow and NaN are in ``by_width[width].slots``.
         """
@@ -233,14 +233,14 @@ class ReLUStats:
         return self if other == 0 else NotImplemented
 
     def __sub__(self, other: ReLUStats) -> ReLUStats:
-        """What was counted between two snapshots of one ReLU: ``later - earlier``, exact.
+        """The counts between two snapshots of one ReLU: ``later - earlier``, exact.
 
-        Widths without calls in between are left out. Per unit the difference has histograms where
-        both have them, as a sum.
+        Widths without calls in between are left out. The difference has histograms per unit if
+        both snapshots have them.
 
         Raises:
-            ValueError: if the bins differ, or ``other`` is no earlier snapshot: a count would
-                become negative.
+            ValueError: if the bins differ, or ``other`` is not an earlier snapshot, so that a
+                count would be negative.
 
         Example:
             >>> import torch, relustat
@@ -300,7 +300,7 @@ class ReLUStats:
         """The statistics whose :meth:`to_dict` this is.
 
         Raises:
-            ValueError: if it describes none, or a newer relustat wrote it.
+            ValueError: if it is not such a dict, or a newer relustat wrote it.
         """
         npz.check_version("from_dict", state)
         try:
@@ -331,7 +331,7 @@ class ReLUStats:
         """Reads a file that :meth:`save` wrote.
 
         Raises:
-            ValueError: if it is none, or a newer relustat wrote it.
+            ValueError: if it is not such a file, or a newer relustat wrote it.
         """
         states = npz.load(path)
         if list(states) != [""]:

@@ -1,4 +1,4 @@
-"""What counts must have in common to be added by call site."""
+"""Whether counts of several holders can be added by call site."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def check_alike(caller: str, kind: str, holders: Mapping[str, Mapping[str, Bins 
     Args:
         caller: the function that adds them.
         kind: "ranks" or "files".
-        holders: by rank or file, as messages name it, the bins of its call sites. One without call
-            sites holds no counts and differs from none.
+        holders: the bins of the call sites of each rank or file, by its name in messages. A holder
+            without call sites has no counts and agrees with all others.
 
     Raises:
-        ValueError: if two of them have not the same call sites, or unlike bins at one of them.
+        ValueError: if two holders have different call sites, or different bins at one of them.
 
     Example:
         >>> import relustat

@@ -1,4 +1,4 @@
-"""Counts of all calls that had one number of units: the integers beneath the statistics."""
+"""The counts of all calls with one number of units: the integers beneath the statistics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .histogram import Int64Array
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class UnitCounts:
-    """The counts of all calls that had one number of units.
+    """The counts of all calls with one number of units.
 
     Attributes:
         calls: calls counted.
@@ -102,7 +102,7 @@ class UnitCounts:
     def _like_slots(self, other: UnitCounts) -> tuple[Int64Array, Int64Array]:
         mine, theirs = self.slots, other.slots
         if mine.shape[0] != theirs.shape[0]:
-            # One of the two has no histograms per unit, so neither has the sum.
+            # If one of the two has no histograms per unit, the sum has none.
             mine = mine.sum(axis=0, keepdims=True)
             theirs = theirs.sum(axis=0, keepdims=True)
         return mine, theirs

@@ -11,7 +11,7 @@ Kind = Literal["module", "module's ReLU", "functional ReLU"]
 
 
 class SiteKey(NamedTuple):
-    """A call site: the ``call``-th call, within one forward, of or in the module at ``path``."""
+    """A call site: call number ``call``, within one forward, of the module at ``path`` or in it."""
 
     path: str
     is_module: bool
@@ -19,15 +19,15 @@ class SiteKey(NamedTuple):
 
 
 def site_name(key: SiteKey, taken: Collection[str]) -> str:
-    """The site's name: no other site and no module of the model has it.
+    """The site's name. No other site and no other module of the model has it.
 
-    The module's path, or ``<path>.relu`` for a functional call; ``_<call>`` from the second call
-    on. Where a module bears that name already, an underscore is put before the number, or
-    ``functional_`` before ``relu``.
+    It is the module's path, or ``<path>.relu`` for a functional call. From the second call on,
+    ``_<call>`` is added. If a module has that name already, there is one underscore more before
+    the number, or ``functional_`` before ``relu``.
 
     Args:
         key: the site.
-        taken: paths of the model's modules.
+        taken: the paths of the model's modules.
     """
     if key.is_module:
         base = key.path or "relu"
@@ -46,7 +46,7 @@ def site_name(key: SiteKey, taken: Collection[str]) -> str:
 
 @inline_in_graph
 class CallNumbers:
-    """Numbers the calls of one forward: for each module, and each kind of call, from 0 on.
+    """Numbers the calls of one forward from 0, for each module and each kind of call.
 
     A module's own ReLU has the name of the module, but a number of its own.
     """
@@ -58,8 +58,8 @@ class CallNumbers:
         """The key of a call that is made now.
 
         Args:
-            path: of the module that is called, or that calls a function.
-            kind: of call.
+            path: the path of the module that is called, or that calls a function.
+            kind: the kind of call.
         """
         call = self._calls.get((path, kind), 0)
         self._calls[path, kind] = call + 1

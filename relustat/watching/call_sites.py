@@ -26,27 +26,27 @@ from .call_names import SiteKey, site_name
 
 @dataclasses.dataclass(eq=False)
 class Site:
-    """A call site, and what it counts."""
+    """A call site and its counters."""
 
     name: str
     counters: Counters
 
 
 class LastSite(Protocol):
-    """What is known of the forward in which a site is met."""
+    """The part of a forward pass that tells the order of call sites."""
 
     last_site: str | None
 
 
 @inline_in_graph
 class CallSites:
-    """The call sites of one model, found as they are met.
+    """The call sites of one model, in the order in which they are found.
 
     Args:
-        paths: of the model's modules.
+        paths: the paths of the model's modules.
         make_counters: called once for each site.
-        order: names of sites in the order of execution, as far as it is known; what becomes known
-            is added. (A graph that was traced for another watch does not tell it again.)
+        order: the names of sites in the order of execution, as far as it is known. New names are
+            added. (A graph that was traced for another watch does not show the order again.)
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class CallSites:
         self._traced = TraceTimeAttributes(self._materialise)
 
     def at(self, key: SiteKey, forward: LastSite) -> Site:
-        """The site. A new one comes after the one met before it."""
+        """The site of a key. A new site comes after the one before it in this forward."""
         before = forward.last_site
         if torch.compiler.is_dynamo_compiling():
             # The number of calls before is not a variable of the graph.
@@ -90,13 +90,13 @@ class CallSites:
 
     @property
     def stats(self) -> dict[str, ReLUStats]:
-        """Statistics of the sites that counted something, in the order of execution."""
+        """Statistics of the sites that have counts, in the order of execution."""
         sites = {site.name: site for site in list(self._sites.values())}
         found = {name: sites[name].counters.stats for name in list(self._order) if name in sites}
         return {name: stats for name, stats in found.items() if stats.calls}
 
     def modules_called(self) -> set[str]:
-        """Paths of the ReLU modules that counted something, or are in a graph."""
+        """Paths of the ReLU modules that have counts, or are in a graph."""
         traced = vars(self._traced)
         return {
             key.path
@@ -106,7 +106,7 @@ class CallSites:
 
     @property
     def counting(self) -> bool:
-        """Whether calls are counted. Words on the device: no compiled graph changes with it."""
+        """Whether calls are counted: words on the device, so no compiled graph changes with it."""
         return self._counting
 
     @counting.setter
@@ -121,7 +121,7 @@ class CallSites:
             site.counters.reset()
 
 
-# Names of attributes, which hold no dots, and in which any path can be told from any other.
+# The names of attributes have no dots, and each path has a name of its own.
 
 
 @torch.compiler.assume_constant_result

@@ -1,7 +1,7 @@
-"""The forward pass that a thread is in: its modules, and the mode that sees its torch calls.
+"""One forward pass in one thread: its active modules, and the mode that sees its torch calls.
 
-Everything here runs in eager code and in code that ``torch.compile`` traces, and either may find
-what the other left: a compiled part of a model in an eager one, or eager code between two graphs.
+This code runs in eager code and in code that ``torch.compile`` traces. Either may find what the
+other left: a compiled part in an eager model, or eager code between two graphs.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class ForwardPass:
     """One call of a watched module from outside, in one thread.
 
     Attributes:
-        is_counted: whether it is to be counted.
-        calls: numbers the ReLUs.
-        last_site: name of the call site met last.
+        is_counted: whether its ReLUs are counted.
+        calls: numbers its ReLUs.
+        last_site: the name of the last call site.
     """
 
     def __init__(self, mode: CallMode, is_counted: bool) -> None:
@@ -45,16 +45,16 @@ class ForwardPass:
         self.calls = CallNumbers()
         self.units = UnitDims()
         self.last_site: str | None = None
-        # Each with the frame that called it; None in compiled code, which has none.
+        # Each module with the frame that called it; compiled code has no frames.
         self._entered: list[tuple[WatchedModule, FrameType | None]] = []
 
     @property
     def watched(self) -> WatchedModule:
-        """The innermost module that is being called."""
+        """The innermost module of the current calls."""
         return self._entered[-1][0]
 
     def next_site(self) -> SiteKey:
-        """The site of a ReLU that is computed now."""
+        """The key of the ReLU that is computed now."""
         is_own = self.watched.is_relu_module
         return self.calls.next(self.watched.path, "module's ReLU" if is_own else "functional ReLU")
 
@@ -63,7 +63,7 @@ class ForwardPass:
         self._entered.append((watched, frame))
 
     def pop(self, watched: WatchedModule) -> None:
-        """Leaves a module, and those that it called. Does nothing if it was not entered."""
+        """Leaves a module and all that it called. Does nothing if it was not entered."""
         if self._entered and self._entered[-1][0] is watched:
             self._entered.pop()
         elif any(entered is watched for entered, _ in self._entered):
@@ -71,7 +71,7 @@ class ForwardPass:
                 pass
 
     def drop_interrupted(self) -> bool:
-        """Leaves the modules whose calls an interrupt ended: torch calls no hooks for those.
+        """Leaves the modules whose calls an interrupt ended. PyTorch calls no hooks for them.
 
         Returns:
             Whether any is left.
@@ -79,8 +79,8 @@ class ForwardPass:
         if torch.compiler.is_dynamo_compiling():
             return True
         running: set[FrameType | None] = {None}
-        # Not this frame: it would hold itself, and with it all tensors of the frames that called
-        # it, until the garbage collector comes.
+        # Not this frame: it would hold itself, and all tensors of the frames that called it, until
+        # the garbage collector runs.
         frame = sys._getframe().f_back
         while frame is not None:
             running.add(frame)
@@ -95,14 +95,14 @@ class ForwardPass:
 
 @inline_in_graph
 class CurrentForward(threading.local):
-    """The forward that this thread is in. A mode is active from its start to its end.
+    """The forward pass that this thread runs. Its mode is active from its start to its end.
 
-    Wherever an interrupt ends a forward, the next one, or :meth:`abandon`, finds what is left: a
-    forward is noted before its mode is active, and forgotten after.
+    An interrupt may end a forward at any point. The next forward, or :meth:`abandon`, finds what is
+    left, because a forward is stored before its mode is active and removed after.
 
     Args:
-        on_call: called for each torch call in a forward, in place of it.
-        underway: holds the forwards of all threads, but for those that are compiled whole.
+        on_call: called instead of each torch call in a forward.
+        underway: holds the forwards of all threads, except those of wholly compiled models.
     """
 
     def __init__(self, on_call: OnCall, underway: MutableSet[ForwardPass]) -> None:
@@ -131,7 +131,7 @@ class CurrentForward(threading.local):
                 self.abandon()
 
     def abandon(self) -> None:
-        """Ends the forward; also one that was interrupted, whose hooks never came."""
+        """Ends the forward, also one that was interrupted before its hooks ran."""
         forward = self._forward
         if forward is not None:
             forward.mode.deactivate()
@@ -142,12 +142,12 @@ class CurrentForward(threading.local):
 
 @inline_in_graph
 class CallMode(TorchFunctionMode):
-    """Hands on each torch call that is made while it is active."""
+    """Passes each torch call to a function while it is active."""
 
     def __init__(self, on_call: OnCall) -> None:
         super().__init__()
         self._on_call = on_call
-        # Those below it while it is active.
+        # The modes below it while it is active.
         self._below: list[TorchFunctionMode] = []
 
     def activate(self) -> None:
@@ -158,9 +158,9 @@ class CallMode(TorchFunctionMode):
         _in_one_step(map(self._below.extend, [below]), _pushing([self]))
 
     def deactivate(self) -> None:
-        """Takes this mode off the stack, on which others may lie above it after an interrupt.
+        """Removes this mode from the stack. After an interrupt, others may lie above it.
 
-        If another mode's end has taken it off already, in its own place, that one is taken off.
+        If the end of another mode has removed it by mistake, that other mode is removed.
         """
         if torch.compiler.is_dynamo_compiling():
             pop_function_mode()
@@ -187,7 +187,7 @@ class CallMode(TorchFunctionMode):
 
 @inline_in_graph
 def _outside_frame() -> FrameType:
-    """The frame that called into this package."""
+    """The innermost frame outside of this package."""
     frame = sys._getframe()
     while frame.f_back is not None and _is_ours(frame.f_globals.get("__package__")):
         frame = frame.f_back
@@ -206,5 +206,5 @@ def _pushing(modes: list[TorchFunctionMode]) -> Iterable[None]:
 
 @inline_in_graph
 def _in_one_step(*calls: Iterable[object]) -> None:
-    """Makes calls of functions in C: Python looks for interrupts before them and after."""
+    """Runs calls of C functions. Python looks for interrupts before them and after, not between."""
     collections.deque(itertools.chain(*calls), maxlen=0)

@@ -25,10 +25,10 @@ class ReLUCall:
 
     Attributes:
         x: the input.
-        inplace: whether the output is written over it.
+        inplace: whether the output is written over the input.
         replaceable: whether ``counting_relu`` gives the same output *and gradient*. ``clamp`` and
             ``threshold`` differ from ReLU in the gradient at 0 or in the sign of a zero.
-        op, arguments: the same computation, as an op beneath those functions.
+        op, arguments: the same computation as an op below those functions.
     """
 
     x: Any
@@ -42,7 +42,7 @@ class ReLUCall:
 def find_relu_call(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> ReLUCall | None:
-    """The ReLU that ``function(*args, **kwargs)`` computes, if it does.
+    """The ReLU that ``function(*args, **kwargs)`` computes, or None.
 
     Example:
         >>> import torch
@@ -54,14 +54,14 @@ def find_relu_call(
     """
     bind = _BINDERS.get(function)
     if bind is None and torch.compiler.is_dynamo_compiling():
-        # Elsewhere it is a graph, in which these calls were found when it was traced.
+        # In eager code it is a graph, in which these calls were found when it was traced.
         bind = _BINDERS_IN_TRACES.get(function)
     if bind is None:
         return None
     try:
         return bind(*args, **kwargs)
     except TypeError:
-        # Wrong arguments: the function itself will say so.
+        # Wrong arguments: the function itself raises the error.
         return None
 
 
@@ -75,7 +75,7 @@ def _relu_(input: Any) -> ReLUCall:
 
 
 def _own(x: Any, counters: Any, *, inplace: bool = False, unit_dim: int | None = None) -> ReLUCall:
-    # A counting ReLU of the model: it goes on counting for itself.
+    # A counting ReLU of the model: it counts into its own counters.
     op = functools.partial(counting_relu, inplace=inplace, unit_dim=unit_dim)
     return ReLUCall(x, inplace, False, op, (counters,))
 
@@ -102,7 +102,7 @@ def _threshold(input: Any, threshold: Any, value: Any, inplace: bool = False) ->
 
 
 def _is_zero(value: Any) -> bool:
-    # False is no number here, though Python has it equal 0.
+    # False is not a number here, although it equals 0 in Python.
     return isinstance(value, numbers.Real) and value is not False and value == 0
 
 

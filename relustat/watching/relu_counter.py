@@ -1,4 +1,4 @@
-"""What becomes of each torch call of a watched model: ReLUs are counted, all others go on."""
+"""Counts the ReLUs among the torch calls of a watched model."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ During = Literal["train", "eval", "all"]
 
 @inline_in_graph
 class ReLUCounter:
-    """Follows a model from hook to hook, and counts the ReLUs among its torch calls.
+    """Follows a model through its hooks, and counts the ReLUs among its torch calls.
 
     Args:
-        sites: where counts go.
+        sites: where the counts are added.
         functional, modules, during: what is counted; see :func:`relustat.watch`.
-        on_last_left: called when nothing is counted any more and no thread is in the model.
+        on_last_left: called when counting has ended and no thread is in the model.
 
     Attributes:
-        uncounted: call sites that could not be counted, and why.
-        seen: paths of the modules in which a ReLU was computed, counted or not.
-        closed: nothing is counted any more.
+        uncounted: the call sites that could not be counted, with the reason.
+        seen: the paths of the modules in which a ReLU was computed, counted or not.
+        closed: whether counting has ended.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ReLUCounter:
         self._functional = functional
         self._modules = modules
         self._during = during
-        # One whose thread has ended in its midst is gone.
+        # Weak: a forward ends with its thread.
         self._underway: weakref.WeakSet[ForwardPass] = weakref.WeakSet()
         self._forwards = CurrentForward(self._call, self._underway)
         self.uncounted: dict[str, str] = {}
@@ -84,9 +84,9 @@ class ReLUCounter:
             self._on_last_left()
 
     def close(self) -> None:
-        """Counts nothing from now on; forwards of other threads go on to their end.
+        """Ends counting. Forwards of other threads go on to their end.
 
-        Calls ``on_last_left`` when there are none.
+        Calls ``on_last_left`` if there are none.
         """
         self.closed = True
         self._forwards.abandon()
@@ -134,15 +134,15 @@ class ReLUCounter:
         except IndexError as error:
             self.uncounted[site.name] = str(error)
             return compute()
-        # Of no subclass that has its own way with ReLUs; the compiler has taken those apart.
+        # A subclass may compute ReLUs in its own way; the compiler has already traced into it.
         is_plain = is_compiling or type(x) in (Tensor, nn.Parameter)
-        # A mode that replays ops, as that of selective checkpointing does, must see those that come
-        # again: in a recomputation nothing is counted.
+        # A mode that replays ops, such as that of selective checkpointing, must see the same ops in
+        # the recomputation, which counts nothing.
         is_recorded = not is_compiling and dispatch_mode_depth() > 0
         if call.replaceable and is_plain and not is_recorded:
             return counting_relu(x, counters, inplace=call.inplace, unit_dim=known)
         if is_compiling or not is_symbolic(x):
-            # Not for other watches and modes to see: they see the call itself.
+            # Hidden from other watches and modes: they see the call itself.
             with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
                 counting_relu(x if is_plain else x.as_subclass(Tensor), counters, unit_dim=known)
         return compute()
@@ -151,7 +151,7 @@ class ReLUCounter:
 def _checkpoint_seen_by(
     mode: TorchFunctionMode, part: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> Any:
-    """Calls a part of the model as the compiler calls it for checkpointing, seen by ``mode``."""
+    """Calls a checkpointed part of a model as the compiler does, but with ``mode`` active."""
 
     def seen(*args: Any, **kwargs: Any) -> Any:
         with_side_effects_allowed(push_function_mode, mode)
@@ -173,6 +173,6 @@ def _compute(
     call: ReLUCall, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     if torch.compiler.is_dynamo_compiling():
-        # A graph that holds the function could be counted again when it runs.
+        # If the graph held the function, running it could count it again.
         return call.op(call.x, *call.arguments)
     return function(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Where a tensor's units lie, known from the layer that made it."""
+"""The unit dimension of a tensor, known from the layer that made it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from relustat._dynamo import inline_in_graph
 from relustat.ops import library
 
-# The spatial dimensions that follow the channels.
+# The number of spatial dimensions after the channels.
 _SPATIAL_DIMS: dict[Any, int] = {
     **dict.fromkeys(
         (
@@ -37,11 +37,11 @@ _SPATIAL_DIMS: dict[Any, int] = {
         3,
     ),
 }
-# Ours: which argument has a number for each spatial dimension.
+# For relustat's ops: the argument that has a number for each spatial dimension.
 _SPATIAL_ARGUMENT = {library.max_pool: 1, library.max_unpool: 3}
 _CHANNELS_AFTER_BATCH = frozenset({F.batch_norm, F.instance_norm, F.group_norm})
 _FEATURES_LAST = frozenset({F.linear, F.layer_norm, F.multi_head_attention_forward})
-# These may return a tensor of the same shape whose dimensions mean something else.
+# These may return a tensor of the same shape with dimensions of another meaning.
 _REARRANGING = frozenset(
     {
         *(torch.transpose, Tensor.transpose, torch.swapaxes, Tensor.swapaxes, torch.swapdims),
@@ -60,22 +60,22 @@ _ATTRIBUTE = "_relustat_unit_dim"
 
 @inline_in_graph
 class UnitDims:
-    """Follows unit dimensions through one forward pass, one torch call after the other.
+    """Follows unit dimensions through the torch calls of one forward pass.
 
-    A convolution's output has its channels before its spatial dimensions, batched or not; a linear
-    layer's features come last. Elementwise functions (anything that returns the shape of an input,
-    and is not known to rearrange) keep the dimension.
+    A convolution's output has its channels before its spatial dimensions, batched or not. A linear
+    layer's features come last. An elementwise function keeps the dimension: any function that
+    returns the shape of an input, and is not known to rearrange it.
 
-    While a graph is traced the dimension is an attribute of the tensor, which only those keep that
-    leave the graph. So compiled code does not know what layer its inputs came from; and the
-    compiler allows no attributes on tensors out of a tuple.
+    While a graph is traced, the dimension is an attribute of the tensor. Only tensors that leave the
+    graph keep it, so compiled code does not know which layer made its inputs. The compiler allows
+    no attributes on tensors from a tuple.
     """
 
     def __init__(self) -> None:
         self._unit_dims: MutableMapping[Tensor, int] | None = None
 
     def unit_dim_of(self, x: Tensor) -> int | None:
-        """The dimension, or None where only its number of dimensions can tell."""
+        """The unit dimension, or None if it follows from the number of dimensions alone."""
         if self._unit_dims is not None and not torch.compiler.is_dynamo_compiling():
             unit_dim = self._unit_dims.get(x)
             if unit_dim is not None:
@@ -97,7 +97,7 @@ class UnitDims:
         kwargs: Mapping[str, Any],
         result: Any,
     ) -> None:
-        """Notes the unit dimension of what ``function(*args, **kwargs)`` returned."""
+        """Stores the unit dimension of what ``function(*args, **kwargs)`` returned."""
         output = result
         if isinstance(result, tuple) and result and not torch.compiler.is_dynamo_compiling():
             output = result[0]

@@ -1,4 +1,4 @@
-"""The modules of a watched model, and the hooks that tell when they are called."""
+"""The modules of a watched model, and the hooks that see their calls."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from relustat.nn.module_paths import computes_relu, named_modules, uncompiled
 _ATTRIBUTE = "_relustat_watched"
 _RELU_MODULES = (nn.ReLU, nn.Threshold)
 
-# Of threads that put hooks on a module, or take them off.
+# Held by a thread that adds hooks to a module, or removes them.
 _one_at_a_time = threading.Lock()
 
 
 class Visitor(Protocol):
-    """Who wants to know when modules are called."""
+    """The object that the hooks call."""
 
     def enter(self, watched: WatchedModule, module: nn.Module) -> None: ...
 
@@ -35,11 +35,11 @@ class Visitor(Protocol):
 
 
 class WatchedModule:
-    """A module of a watched model. A copy of it is not watched, and has no visitor.
+    """A module of a watched model. A copy of the module is not watched and has no visitor.
 
     Attributes:
-        path: the module's, as a user knows it: without what ``torch.compile`` puts in.
-        is_relu_module: whether a ReLU computed in it is the module's own.
+        path: the module's path, without the names that ``torch.compile`` adds.
+        is_relu_module: whether a ReLU that is computed in it is the module's own.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class WatchedModule:
 class WatchedModules:
     """All modules of a model, with hooks on each from :meth:`install` to :meth:`remove`.
 
-    An interrupt may come anywhere: :meth:`remove` takes off what is there.
+    An interrupt may come at any point: :meth:`remove` removes the hooks that exist.
 
     Args:
-        model: TorchScript modules in it get no hooks.
-        visitor: told when modules are entered and left.
+        model: its TorchScript modules get no hooks.
+        visitor: called when modules are entered and left.
     """
 
     def __init__(self, model: nn.Module, visitor: Visitor) -> None:
@@ -82,7 +82,7 @@ class WatchedModules:
                     continue
                 watched = WatchedModule(self._visitor, path, isinstance(module, _RELU_MODULES))
                 module.__dict__.setdefault(_ATTRIBUTE, {})[self._key] = watched
-                # The first to enter is the last to leave.
+                # The first hook to enter is the last to leave.
                 module.register_forward_pre_hook(self._enter, prepend=True)
                 handle = module.register_forward_hook(self._leave, always_call=True)
                 renumber(handle.id, -1 - self._key, module)
@@ -90,7 +90,7 @@ class WatchedModules:
                 self._root.__class__ = watched_class(self._class)
 
     def remove(self) -> None:
-        """Does nothing the second time."""
+        """Removes all hooks. The second call does nothing."""
         if not self._is_installed:
             return
         with _one_at_a_time:
@@ -111,7 +111,7 @@ class WatchedModules:
         return [path for module, path in self._modules.items() if computes_relu(module)]
 
     def opaque_paths(self) -> list[str]:
-        """Paths of the modules into which nobody sees."""
+        """Paths of the modules whose calls are hidden."""
         return [
             path or type(module).__name__
             for module, path in self._modules.items()
@@ -119,13 +119,13 @@ class WatchedModules:
         ]
 
 
-# It holds a key only: the compiler does not notice that a hook is another one than it was; but it
-# does, that its module has nothing of that key, or something else.
+# A hook holds a key only. The compiler has no guard on which hook it is, but it has one on what its
+# module holds under that key.
 
 
 @inline_in_graph
 class ModuleHook:
-    """Called before a module's forward, or after it, also if it raises."""
+    """The hook that runs before a module's forward, or after it, also if the forward raises."""
 
     def __init__(self, key: int, *, is_after: bool) -> None:
         self._key = key
@@ -142,6 +142,6 @@ class ModuleHook:
 
 
 def _free_key(modules: Iterable[nn.Module]) -> int:
-    """A number that no other watch of these modules has; of successive watches the same."""
+    """A number that no other watch of these modules has. Successive watches have the same."""
     taken = {key for module in modules for key in module.__dict__.get(_ATTRIBUTE, {})}
     return next(key for key in itertools.count() if key not in taken)

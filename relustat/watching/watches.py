@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
     from typing_extensions import Self
 
-# Values are weak too: a model keeps its watch, by its hooks.
+# Values are weak too: a model keeps its watch through its hooks.
 _watches: weakref.WeakKeyDictionary[nn.Module, weakref.ref[Watch]] = weakref.WeakKeyDictionary()
 _watches_lock = threading.Lock()
 
-# The call sites of models that were watched, as they follow upon each other.
+# The order of the call sites of each model that was watched.
 _orders: weakref.WeakKeyDictionary[nn.Module, list[str]] = weakref.WeakKeyDictionary()
 
 
@@ -50,30 +50,30 @@ def watch(
 
     Finds ``nn.ReLU`` modules (in-place ones stay in-place; a module called twice has two call
     sites), ``F.relu``, ``torch.relu``, ``Tensor.relu`` and their in-place forms, ``clamp(min=0)``,
-    ``clamp_min(0)`` and ``threshold(0, 0)``. Outputs and gradients stay what they were, bit for
-    bit; but PyTorch's transformer layers leave their fused fast path, which hides its ReLUs, for
-    the plain one. Closing removes the hooks, and the model is what it was before.
+    ``clamp_min(0)`` and ``threshold(0, 0)``. Outputs and gradients stay the same, bit for bit.
+    PyTorch's transformer layers take their plain path, because the fused one hides its ReLUs.
+    Closing removes the hooks, and the model is as it was before.
 
-    Compiled code is counted as well, whether the model was compiled before or is while it is
-    watched. PyTorch's own modules, such as ``nn.Sequential``, are of a subclass meanwhile.
+    Compiled code is counted as well, compiled before or during the watch. A model of one of
+    PyTorch's own classes, such as ``nn.Sequential``, is of a subclass during the watch.
 
     Args:
-        model: called as usual while it is watched. Calls of its submodules count too, calls of
-            ``model.forward`` do not.
+        model: call it as usual. Calls of its submodules are counted too; calls of
+            ``model.forward`` are not.
         bins: where the histograms' bins lie; None: count zeros only.
         functional: count functional calls.
         modules: count ``nn.ReLU`` modules.
         unit_dim: as in :class:`relustat.Counters`; "auto" also knows which layer an input came
             from: channels for convolutions, pools and norms, the last dimension for linear layers.
         unit_histograms: one histogram for each unit, instead of one for each call site.
-        every: count each ``every``-th call of a call site, the first included.
+        every: count one call in ``every`` of each call site, beginning with the first.
         during: count only calls of a model whose ``training`` is True ("train") or False ("eval").
 
     Returns:
         A :class:`Watch`: a context manager, or to be closed with ``close()``.
 
     Raises:
-        TypeError: if ``model`` is no ``nn.Module``.
+        TypeError: if ``model`` is not an ``nn.Module``.
         ValueError: if it is watched already, or an argument is wrong.
 
     Example:
@@ -115,8 +115,8 @@ class Watch:
     """What :func:`watch` returns.
 
     Attributes:
-        history: the epochs noted by :meth:`snapshot`. ``watch.history = History(limit=20)`` begins
-            another one.
+        history: the epochs that :meth:`snapshot` added. ``watch.history = History(limit=20)``
+            begins a new one.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class Watch:
             functional=functional,
             modules=modules,
             during=during,
-            # By this the model keeps its watch.
+            # A bound method: through it the model keeps its watch.
             on_last_left=self._take_hooks_off,
         )
         self._watched_modules = WatchedModules(model, self._counter)
@@ -187,9 +187,9 @@ class Watch:
         self.close()
 
     def close(self) -> None:
-        """Takes the hooks off; what was counted stays readable. Closing twice does nothing.
+        """Removes the hooks. The counts stay readable. Closing twice does nothing.
 
-        Where other threads are inside the model, their hooks go when they leave it.
+        If other threads are inside the model, its hooks are removed when the last one leaves.
         """
         self._counter.close()
         with _watches_lock:
@@ -226,11 +226,12 @@ class Watch:
         return Report(self.stats, warnings)
 
     def all_reduce(self, group: ProcessGroup | None = None) -> None:
-        """Adds up the counts of all ranks: :attr:`stats` and :meth:`report` are then of them all.
+        """Adds up the counts of all ranks. :attr:`stats` and :meth:`report` are then those of all.
 
-        All ranks call it together, as often as they like: counts of other ranks are those at the
-        last time, this rank's go on. One exchange of all counts, exact. (The sums are not to be
-        summed again.) See :func:`relustat.distributed.all_reduce` for ``group`` and errors.
+        All ranks call it together. It can be called any number of times: this rank's counts go on,
+        and those of the other ranks are from the last call. The sums are exact, and take one
+        exchange. Do not sum them again. :func:`relustat.distributed.all_reduce` describes
+        ``group`` and the errors.
         """
         own = self._sites.stats
         total = distributed.all_reduce(own, group)
@@ -239,9 +240,9 @@ class Watch:
         }
 
     def snapshot(self, epoch: int) -> None:
-        """Adds what was counted since the last snapshot to :attr:`history`, as that of an epoch.
+        """Adds the counts since the last snapshot to :attr:`history`, as those of an epoch.
 
-        Where several ranks train, call :meth:`all_reduce` before each snapshot, or never.
+        If several ranks train, call :meth:`all_reduce` before each snapshot, or never.
 
         Raises:
             ValueError: if ``epoch`` is not an integer above that of the last snapshot.
@@ -276,7 +277,7 @@ class Watch:
         self._counter.reset()
 
     def stop(self) -> None:
-        """Counts nothing until :meth:`start`; no compiled code changes with it."""
+        """Counts nothing until :meth:`start`. Compiled code does not change."""
         self._sites.counting = False
 
     def start(self) -> None:

@@ -60,7 +60,7 @@ class GradientNorms:
         steps: how many were recorded. The first is step 0.
 
     Raises:
-        TypeError: if ``model`` is no ``nn.Module``.
+        TypeError: if ``model`` is not an ``nn.Module``.
         ValueError: if no parameter requires a gradient.
 
     Example:

@@ -91,7 +91,7 @@ def hypercolumn_clusters_grid(photographs: Tensor, labels: Tensor) -> Figure:
 
 def _panels(rows: int, columns: int, aspect: float) -> tuple[Figure, Any]:
     figure_module = import_optional("matplotlib.figure", "plot", "plotting")
-    # Not pyplot's: nothing to close, and no screen needed.
+    # Not pyplot's figure: it needs no screen, and nobody has to close it.
     figure: Figure = figure_module.Figure(
         figsize=(_PANEL * columns, (_PANEL * aspect + 0.1) * rows + 0.4), layout="constrained"
     )

@@ -51,7 +51,7 @@ def find_pool_call(
     try:
         return _bind(axes, gives, *args, **kwargs)
     except (TypeError, ValueError):
-        # Wrong arguments: the function itself will say so.
+        # Wrong arguments: the function itself raises the error.
         return None
 
 

@@ -97,7 +97,7 @@ class ActivationRates:
             that of the layer itself.
 
     Raises:
-        TypeError: if ``model`` is no ``nn.Module``.
+        TypeError: if ``model`` is not an ``nn.Module``.
         ValueError: if it is watched already, a lazy layer has no weights yet, or neither outputs
             nor gradients are to be counted.
 

@@ -68,7 +68,7 @@ def rates_figure(
     Args:
         layers: rates by layer, of outputs, of gradients or of both.
         worst: the worst rates by epoch, of the same.
-        columns: panels in a row.
+        columns: number of panels in a row.
 
     Raises:
         ImportError: if matplotlib is missing.
@@ -100,7 +100,7 @@ def _draw_layers(panels: npt.NDArray[np.object_], layers: Mapping[str, DrawnRate
         draw_rates(axes, rates.epochs, rates.activation, rates.death)
         last = f"{rates.activation[-1]:.0%} active, {rates.death[-1]:.0%} dead"
         axes.set_title(f"{name}: {last}", fontsize=8)
-        # Also where the last row ends early.
+        # Also above a gap in the last row.
         axes.tick_params(labelbottom=index + columns >= len(layers))
 
 

@@ -79,7 +79,7 @@ def receptive_field_grid(fields: Mapping[str, DrawnField], columns: int = 4) -> 
 
     Args:
         fields: by their titles; each of two axes.
-        columns: panels in a row.
+        columns: number of panels in a row.
 
     Raises:
         ValueError: if there is no field, or one has not two axes.
@@ -116,7 +116,7 @@ def receptive_field_grid(fields: Mapping[str, DrawnField], columns: int = 4) -> 
 
 def _figure(width: float, height: float) -> Figure:
     figure_module = import_optional("matplotlib.figure", "plot", "plotting")
-    # Not pyplot's: nothing to close, and no screen needed.
+    # Not pyplot's figure: it needs no screen, and nobody has to close it.
     figure: Figure = figure_module.Figure(figsize=(width, height), layout="constrained")
     return figure
 

@@ -13,7 +13,7 @@ from .checks import check_activation_hash
 
 
 def activation_keys(units: int, salt: int) -> npt.NDArray[np.uint64]:
-    """The key of each unit, as csrc/activation/key.h has them."""
+    """The key of each unit, as in csrc/activation/key.h."""
     seed = _mix64(np.array([salt], np.int64).view(np.uint64))
     return _mix64(seed + np.arange(1, units + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
 
@@ -25,17 +25,18 @@ def _mix64(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def activation_hash(x: Tensor, salt: int) -> Tensor:
-    """A hash of each sample's activation pattern: which of its elements are above 0. NaN is not.
+    """A hash of each sample's activation pattern: the set of its elements above 0, without NaNs.
 
-    The XOR of the active units' keys (Zobrist, A new hashing method with application for game
-    playing, 1970), which are numbers of a SplitMix64 generator. Were they independent and uniform,
-    two distinct patterns would have the same hash with probability 2^-64, and any two of n with at
-    most n^2 / 2^65; they are, as far as data is concerned that was not made to defy them. Hashes of
-    parts of a pattern under salts of their own XOR to a hash of the whole, just as good.
+    It is the XOR of the active units' keys (Zobrist, A new hashing method with application for game
+    playing, 1970). The keys are numbers of a SplitMix64 generator. If they were independent and
+    uniform, two distinct patterns would have the same hash with probability 2^-64, and any two of
+    n patterns with at most n^2 / 2^65. This holds for data that was not made to break the hash. If
+    parts of a pattern are hashed with salts of their own, the XOR of the hashes is as good a hash
+    of the whole.
 
     Args:
-        x: float32, float64, bfloat16 or float16 [samples, ...], of any layout; a unit is a place
-            in a sample, counted row by row.
+        x: float32, float64, bfloat16 or float16 [samples, ...], of any layout; a unit is a
+            position in a sample, counted row by row.
         salt: chooses the keys.
 
     Returns:

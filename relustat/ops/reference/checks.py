@@ -1,4 +1,4 @@
-"""What the ops refuse. Each check raises what its counterpart in csrc raises, in the same words."""
+"""Checks of the ops' arguments: each raises what its counterpart in csrc raises, word for word."""
 
 from __future__ import annotations
 

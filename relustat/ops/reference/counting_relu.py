@@ -1,8 +1,4 @@
-"""What counting means, in plain torch and NumPy: slow, obvious, and nothing compiled.
-
-The tests hold every kernel to this module. It also counts for integer dtypes and for devices that
-have no kernel; it copies the input to the host to do so.
-"""
+"""The counting ReLU in plain torch and NumPy: slow, obvious, and nothing compiled."""
 
 from __future__ import annotations
 
@@ -39,15 +35,15 @@ def find_slots(
 def counting_relu(
     x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int
 ) -> Tensor:
-    """``torch.relu(x)``, and what it counted added to ``counters``.
+    """``torch.relu(x)``; adds its counts to ``counters``.
 
     Args:
         x: any real dtype, any shape.
-        counters: int64 [words] as :class:`CounterLayout` lays them out, on the input's device.
+        counters: int64 [words] in the layout of :class:`CounterLayout`, on the input's device.
         edges: float32 [bins + 1], or empty.
         unit_dim: the dimension of ``x`` whose indices are the units; ``x.dim()``: all of ``x`` is
             one unit.
-        binning: how a kernel would look for the bins; here only whether there are any.
+        binning: how a kernel finds bins; here it only says whether there are any.
     """
     check_counting_relu(x, counters, edges, unit_dim, binning)
     output = torch.relu(x)

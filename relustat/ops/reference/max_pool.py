@@ -1,6 +1,6 @@
-"""What max-pooling with switches and unpooling mean, in plain NumPy: slow, obvious.
+"""Max-pooling with switches, and unpooling, in plain NumPy: slow and obvious.
 
-Part of :mod:`relustat.reference`. Arguments are the ops': one number for each axis.
+Arguments are those of the ops: one number for each axis.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def max_unpool(
     overlap: int,
     validate: bool = True,
 ) -> Tensor:
-    """The values ``y`` where their switches point, 0 elsewhere."""
+    """The values ``y`` at the cells of their switches, 0 elsewhere."""
     pooling = _pooling(kernel_size, stride, padding, dilation, ceil_mode)
     op = f"max_unpool{pooling.axes}d"
     check_unpooled(op, y, offsets, pooling, input_size, overlap)
@@ -88,7 +88,7 @@ def max_unpool(
     for plane, index, value, point in zip(planes, indices, values, points, strict=True):
         index, value = index[point], value[point]
         if overlap == OVERLAP_LAST:
-            plane[index] = value  # NumPy: of repeated indices, the last
+            plane[index] = value  # NumPy keeps the last of repeated indices
         elif overlap == OVERLAP_SUM:
             np.add.at(plane, index, value)
         else:
@@ -109,7 +109,7 @@ def max_unpool_backward(
     ceil_mode: bool,
     overlap: int,
 ) -> Tensor:
-    """The gradient of the values that :func:`max_unpool` put where they stayed."""
+    """The gradient of :func:`max_unpool`: for each value that stayed, that of its cell."""
     pooling = _pooling(kernel_size, stride, padding, dilation, ceil_mode)
     op = f"max_unpool{pooling.axes}d's backward"
     input_size = gradient.shape[-pooling.axes :]
@@ -134,7 +134,7 @@ def max_unpool_backward(
 
 
 def _winners(index: npt.NDArray[np.int64], value: npt.NDArray[Any]) -> list[int]:
-    """Of the values that point at one cell, the largest: the first of equals, the last NaN."""
+    """The largest value for each cell: the first of equals, the last NaN."""
     winners: dict[int, int] = {}
     for i, cell in enumerate(index.tolist()):
         best = winners.get(cell)
@@ -158,7 +158,7 @@ def _pooling(
 def _indices(
     op: str, offsets: Tensor, pooling: PoolGeometry, input_size: Sequence[int], validate: bool
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Per plane: the flat cell of each switch, and whether it is one."""
+    """For each plane: the flat cell of each switch, and whether it is a cell."""
     cpu = offsets.cpu().contiguous()
     # As int32: 256 taps are more than uint8 holds.
     points = (cpu >= 0) & (cpu.int() < pooling.taps)
