@@ -168,7 +168,7 @@ def _sites_of(stats: object) -> _Sites | str:
 
 
 def _checked(said: dict[int, _Sites | str]) -> dict[int, _Sites]:
-    """The call sites of the ranks that have any. Every rank raises the same error if they differ."""
+    """The call sites of the ranks that have any. If they differ, all ranks raise the same error."""
     by_rank: dict[int, _Sites] = {}
     for rank, sites in said.items():
         if isinstance(sites, str):

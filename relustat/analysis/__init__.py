@@ -1,7 +1,7 @@
-"""What people ask of a network's activations, one small module for each question.
+"""Analyses of a network's activations, a package for each question.
 
-Built on :func:`relustat.watch`, the ops and plain PyTorch. Numbers need torch and NumPy only;
-pictures (``plot()``, ``*_grid``) need matplotlib, clusters scikit-learn.
+They use :func:`relustat.watch`, the ops and plain PyTorch. Numbers need torch and NumPy only.
+Pictures (``plot()``, ``*_grid``) need matplotlib, and clusters need scikit-learn.
 """
 
 from .gradients.gradient_norms import GradientNorms

@@ -13,15 +13,15 @@ from .model_run.layer_outputs import outputs_of
 def by_sigma(x: Tensor, sigmas: float = 3.0) -> Tensor:
     """Scales numbers to 0..1 so that their mean is 0.5 and ``sigmas`` deviations reach the ends.
 
-    What lies further out is cut off. Mean and deviation are those of the finite numbers; where
-    these are all equal, they are 0.5. Infinity gives 1, minus infinity 0, and NaN stays NaN.
+    Numbers further out are cut off. Mean and deviation are those of the finite numbers. If these
+    are all equal, the result is 0.5. Infinity gives 1, minus infinity gives 0, and NaN stays NaN.
 
     Args:
         x: floating point, any shape.
         sigmas: standard deviations on either side.
 
     Returns:
-        Of the shape and dtype of ``x``; computed in float64.
+        A tensor of the shape and dtype of ``x``. It is computed in float64.
 
     Raises:
         ValueError: if ``sigmas`` is not positive.
@@ -39,7 +39,7 @@ def by_sigma(x: Tensor, sigmas: float = 3.0) -> Tensor:
     numbers = x.double()
     is_finite = numbers.isfinite()
     finite = numbers[is_finite]
-    # By comparison: the mean of equal numbers may differ from them in the last digit.
+    # A comparison, because the mean of equal numbers may differ from them in the last digit.
     if bool((finite == finite[:1]).all()):
         scaled = numbers.where(~is_finite, 0.5)
     else:
@@ -52,19 +52,19 @@ def by_sigma(x: Tensor, sigmas: float = 3.0) -> Tensor:
 
 
 def image_grid(images: Tensor, columns: int | None = None, gap: int = 1) -> Tensor:
-    """Images of one size beside and below each other.
+    """Images of one size in rows and columns.
 
     Args:
         images: floating point [n, channels, height, width], from 0 to 1.
-        columns: in a row; None: as many as give about a square.
-        gap: white pixels between them.
+        columns: number of images in a row; None: about as many as rows.
+        gap: number of white pixels between images.
 
     Returns:
         [channels, rows * (height + gap) - gap, columns * (width + gap) - gap].
 
     Raises:
         ValueError: if there is no image, or a number is out of range.
-        TypeError: if ``images`` are not floating point: of integers white need not be 1.
+        TypeError: if ``images`` are not floating point, because 1 is white.
 
     Example:
         >>> import torch
@@ -96,7 +96,7 @@ def image_grid(images: Tensor, columns: int | None = None, gap: int = 1) -> Tens
 def filter_images(model: nn.Module, sigmas: float = 3.0) -> Tensor:
     """The filters of a model's first 2-D convolution as one image, scaled by :func:`by_sigma`.
 
-    Filters of three channels are in the colours of the model's input, others grey.
+    Filters of three channels have the colours of the model's input. Others are grey.
 
     Args:
         model: its first ``nn.Conv2d``, in the order of ``model.modules()``, has 1 or 3 channels.
@@ -106,7 +106,7 @@ def filter_images(model: nn.Module, sigmas: float = 3.0) -> Tensor:
         [channels, height, width].
 
     Raises:
-        ValueError: if there is no convolution, or the first one is not over 1 or 3 channels.
+        ValueError: if there is no convolution, or if the first one has not 1 or 3 channels.
 
     Source: Zeiler and Fergus 2014, figure 2, layer 1.
 
@@ -136,13 +136,14 @@ def feature_images(
         x: one sample, [1, C, H, W].
         layer: a module's path, or a functional ReLU's name as :func:`relustat.watch` gives it.
         sigmas: deviations of all maps together.
-        columns: maps in a row.
+        columns: number of maps in a row.
 
     Returns:
         [1, height, width].
 
     Raises:
-        ValueError: if ``x`` is not one sample, or the layer unknown or not giving [1, C, h, w].
+        ValueError: if ``x`` is not one sample, or if the layer is unknown or its output is not
+            [1, C, h, w].
 
     Example:
         >>> import torch

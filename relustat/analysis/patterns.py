@@ -1,10 +1,10 @@
-"""How many distinct activation patterns a model's ReLUs have for given data.
+"""The number of distinct activation patterns of a model's ReLUs for given data.
 
-A pattern says of each unit whether its input is above 0. Within one pattern of all units the model
-is an affine function of its input, so distinct patterns are distinct linear regions that the data
-meets (Montufar et al., On the number of linear regions of deep neural networks, 2014).
+A pattern says for each unit whether its input is above 0. Within one pattern the model is an affine
+function of its input. So distinct patterns are distinct linear regions that the data reaches
+(Montufar et al., On the number of linear regions of deep neural networks, 2014).
 
-No pattern is kept, only 64-bit hashes: see :func:`relustat.reference.activation_hash`.
+Patterns are not stored, only their 64-bit hashes: :func:`relustat.reference.activation_hash`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .model_run.layer_calls import LayerCalls
 
 _OP = "activation_patterns"
 _HASH_VALUES = 2**64
-# Hashes that are gathered, at least, before equal ones are sought.
+# The smallest number of hashes that are gathered before equal ones are removed.
 _LEAST_SOUGHT = 2**16
 
 _Hashes = npt.NDArray[np.int64]
@@ -38,14 +38,14 @@ _Hashes = npt.NDArray[np.int64]
 class ActivationPatterns:
     """The distinct activation patterns of some samples; ``print()`` shows a table.
 
-    ``a + b`` is what one pass over the samples of both would have given.
+    ``a + b`` is the result of one pass over the samples of both.
 
     Attributes:
-        samples: how many were looked at.
-        units: units of each layer for one sample, by call-site name, in the order of execution.
+        samples: number of samples.
+        units: number of units of each layer, by call-site name, in the order of execution.
         hashes: the distinct patterns of each layer: sorted int64 [distinct].
-        network_hashes: those of all layers together.
-        skipped: ReLUs that were left out, here and of the network's patterns, with the reason.
+        network_hashes: the distinct patterns of all layers together.
+        skipped: the ReLUs that were left out, of the network's patterns too, with the reason.
     """
 
     samples: int
@@ -56,20 +56,20 @@ class ActivationPatterns:
 
     @property
     def layers(self) -> dict[str, int]:
-        """How many distinct patterns each layer has."""
+        """The number of distinct patterns of each layer."""
         return {name: len(hashes) for name, hashes in self.hashes.items()}
 
     @property
     def network(self) -> int:
-        """How many distinct patterns all layers have together."""
+        """The number of distinct patterns of all layers together."""
         return len(self.network_hashes)
 
     @property
     def collision_probability(self) -> float:
-        """At most so likely is it that any count is too small; none can be too large.
+        """An upper bound on the probability that any count is too small. None can be too large.
 
-        The union bound over all pairs of samples, for each layer and for the network, where two
-        patterns share a hash with probability 2^-64: keys are taken as independent and uniform.
+        It is the union bound over all pairs of samples, for each layer and for the network. Keys
+        are taken as independent and uniform, so two patterns share a hash with probability 2^-64.
         """
         pairs = self.samples * (self.samples - 1) / 2
         return min(1.0, (len(self.units) + 1) * pairs / _HASH_VALUES)
@@ -104,25 +104,24 @@ class ActivationPatterns:
 def activation_patterns(model: nn.Module, loader: Iterable[Any]) -> ActivationPatterns:
     """Counts the distinct activation patterns of each ReLU, and of all of them together.
 
-    Every ReLU call that :func:`relustat.watch` would find is a layer. A unit is active where the
-    ReLU's input is above 0. Hashes are bit-identical on every device, for any number of threads
-    and any split into batches, as far as the inputs of the ReLUs are.
+    Every ReLU call that :func:`relustat.watch` finds is a layer. A unit is active if the ReLU's
+    input is above 0. If the inputs of the ReLUs are the same bits, so are the hashes, on every
+    device, for any number of threads and any split into batches.
 
     Args:
         model: in evaluation mode.
         loader: gives batches of inputs, float [samples, ...], or tuples or lists that begin with
-            one; a tensor is one batch. All inputs are of one size, lest a unit be another thing
-            from batch to batch.
+            one; a tensor is one batch. All inputs have one size, so that units stay the same.
 
     Returns:
-        Counts and hashes. A ReLU whose input does not depend on the model's, or has another first
-        dimension than the batch, is left out and named. Memory: 8 bytes for each distinct pattern
-        of each layer, and up to three times as much while it grows; nothing for each unit.
+        Counts and hashes. A ReLU is left out, and named, if its input does not depend on the
+        model's, or has another first dimension than the batch. Memory: 8 bytes for each distinct
+        pattern of each layer, up to three times as much while it grows, and none for units.
 
     Raises:
         TypeError: if ``model`` is not a module, or a batch holds no tensor.
         ValueError: if the model is in training mode or has no ReLU that can be counted, if there
-            are no samples, or if the ReLUs that are met or their units differ between batches.
+            are no samples, or if the ReLUs or their units differ between batches.
 
     Example:
         >>> import torch
@@ -143,7 +142,7 @@ def activation_patterns(model: nn.Module, loader: Iterable[Any]) -> ActivationPa
             samples += len(x)
             for name, each in hashes.items():
                 layers.setdefault(name, _Distinct()).add(each)
-            # Each layer has a salt of its own: this is the hash of all units' pattern.
+            # Each layer has its own salt, so this is the hash of the pattern of all units.
             network.add(np.bitwise_xor.reduce(list(hashes.values())))
     return ActivationPatterns(
         samples,
@@ -183,7 +182,7 @@ class _PatternCalls(LayerCalls):
         return self._hashes
 
     def on_relu(self, name: str, call: ReLUCall, compute: Callable[[], Any]) -> Any:
-        # What is no tensor raises where it is computed.
+        # If it is not a tensor, its computation raises the error.
         if isinstance(call.x, Tensor):
             self._look(name, call.x)
         return compute()
@@ -214,7 +213,7 @@ class _PatternCalls(LayerCalls):
 
 
 class _Distinct:
-    """The distinct ones of many hashes."""
+    """The distinct hashes among many."""
 
     def __init__(self) -> None:
         self._sorted: _Hashes = np.empty(0, np.int64)

@@ -1,4 +1,4 @@
-"""What the switches of a pooling look like, in numbers."""
+"""Statistics of the switches of a pooling."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from relustat.ops.switches import Switches
 
 @dataclasses.dataclass(frozen=True)
 class SwitchInspection:
-    """What :func:`inspect_switches` found.
+    """The result of :func:`inspect_switches`.
 
     Attributes:
-        windows: how many there are.
-        winners: int64 of the kernel's size: how often the maximum was in each place of its window.
-        sharing: windows whose maximum is the same cell as another window's.
+        windows: number of windows.
+        winners: number of maxima at each position of a window, int64 of the kernel's size.
+        sharing: number of windows whose maximum is in the same cell as that of another window.
     """
 
     windows: int
@@ -40,9 +40,9 @@ class SwitchInspection:
 
 
 def inspect_switches(switches: Switches) -> SwitchInspection:
-    """Where maxima were in their windows, and how many windows share a cell.
+    """Counts the positions of maxima in their windows, and the windows that share a cell.
 
-    Shared cells are where ``overlap="last"`` and ``"sum"`` differ.
+    ``overlap="last"`` and ``"sum"`` differ at shared cells.
 
     Args:
         switches: of a pooling, with ``return_switches=True``.
@@ -51,7 +51,7 @@ def inspect_switches(switches: Switches) -> SwitchInspection:
         Exact counts. ``print`` it.
 
     Raises:
-        TypeError: if ``switches`` are none.
+        TypeError: if ``switches`` are not :class:`relustat.Switches`.
 
     Example:
         >>> import torch, relustat

@@ -78,7 +78,7 @@ class Report:
 
     @property
     def warnings(self) -> list[str]:
-        """Warnings of dead units, NaNs, values outside the bins, and layers that were not called."""
+        """Warnings of dead units, NaNs, values outside the bins, and layers never called."""
         return self._warnings(self.rows)
 
     def _warnings(self, rows: list[Row]) -> list[str]:

@@ -66,9 +66,9 @@ class UnitDims:
     layer's features come last. An elementwise function keeps the dimension: any function that
     returns the shape of an input, and is not known to rearrange it.
 
-    While a graph is traced, the dimension is an attribute of the tensor. Only tensors that leave the
-    graph keep it, so compiled code does not know which layer made its inputs. The compiler allows
-    no attributes on tensors from a tuple.
+    While a graph is traced, the dimension is an attribute of the tensor. Only tensors that leave
+    the graph keep it, so compiled code does not know which layer made its inputs. The compiler
+    allows no attributes on tensors from a tuple.
     """
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ class PathToInput:
     """The nodes through which ``output`` depends on ``x``.
 
     Attributes:
-        nodes: each before those that it leads to: from the output's to the one of ``x``.
+        nodes: from that of the output to that of ``x``, each before the nodes that it leads to.
 
     Raises:
         ValueError: if ``output`` does not depend on ``x``; ``op`` and ``layer`` are for messages.
@@ -29,7 +29,7 @@ class PathToInput:
         self.nodes.reverse()
 
     def inputs_on_it(self, node: Node) -> list[int]:
-        """Which of a node's inputs depend on ``x``: indices of ``node.next_functions``."""
+        """The inputs of a node that depend on ``x``, as indices of ``node.next_functions``."""
         befores = [before for before, _ in node.next_functions]
         return [index for index, before in enumerate(befores) if before in self._on_it]
 

@@ -10,18 +10,18 @@ from torch.utils.data import Dataset, IterableDataset
 
 
 def batches(op: str, loader: Iterable[Any]) -> Iterator[Tensor]:
-    """The model's inputs, batch by batch.
+    """The model's inputs, a batch at a time.
 
     Args:
-        op: who asks, for messages.
+        op: the name of the caller, for messages.
         loader: gives tensors, or tuples or lists whose first element is one, as a ``DataLoader``
             with labels does. A tensor is one batch; a single batch with labels is ``[(x, y)]``.
 
     Returns:
-        What holds samples; empty batches are passed over.
+        The batches that hold samples. Empty batches are left out.
 
     Raises:
-        TypeError: if something else is given.
+        TypeError: if the loader gives something else.
         ValueError: if there is no sample.
     """
     _check_loader(op, loader)

@@ -1,4 +1,4 @@
-"""Checks that a model is in evaluation mode, all of it."""
+"""Checks that all of a model is in evaluation mode."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import nn
 
 from relustat.nn.module_paths import named_modules
 
-# Whether they drop if they are not told.
+# The default of their argument `training`.
 _DROPOUTS = dict.fromkeys((F.dropout, F.dropout1d, F.dropout2d, F.dropout3d), True)
 _DROPOUTS |= dict.fromkeys((F.alpha_dropout, F.feature_alpha_dropout), False)
 
 
 def check_is_evaluated(op: str, model: nn.Module) -> None:
-    """Raises an error unless all of the model is in evaluation mode."""
+    """Raises an error if a module of the model is in training mode."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"{op}: model must be an nn.Module, got {type(model).__name__}")
     for module, path in named_modules(model):
@@ -35,7 +35,7 @@ def check_drops_nothing(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
 ) -> None:
-    """Raises an error if a torch call, in the module at ``path``, is dropout as in training."""
+    """Raises an error if a torch call in the module at ``path`` is dropout as in training."""
     if function not in _DROPOUTS:
         return
     if args[2] if len(args) > 2 else kwargs.get("training", _DROPOUTS[function]):

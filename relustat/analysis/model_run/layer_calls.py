@@ -29,18 +29,18 @@ _SHOWN_NAMES = 5
 class LayerCalls(TorchFunctionMode):
     """Follows a model's forward up to the layers that are wanted, and ends it there.
 
-    A layer is a module, named by its path; its second call within one forward adds ``_1``, its
-    third ``_2``. So is a functional ReLU: ``<path>.relu``, as :func:`relustat.watch` names it.
-    Counting ReLUs of the model count nothing meanwhile; a watch that is open may. Calls of the
-    model in other threads go their own way.
+    A layer is a module, named by its path, or a functional ReLU, named ``<path>.relu`` as by
+    :func:`relustat.watch`. The second call within one forward adds ``_1``, the third ``_2``. The
+    model's counting ReLUs count nothing in this forward; an open watch does count. Calls of the
+    model in other threads are not affected.
 
     Args:
-        op: who asks, for messages.
-        model: in evaluation mode. Compiled parts of it are run in eager mode.
-        layers: names of the wanted layers; none: the forward goes on to its end.
+        op: the name of the caller, for messages.
+        model: in evaluation mode. Its compiled parts run in eager mode.
+        layers: the names of the wanted layers. Without any, the forward runs to its end.
 
     Attributes:
-        opaque: paths of TorchScript modules, in which nothing is seen.
+        opaque: the paths of TorchScript modules, whose calls are hidden.
 
     Raises:
         TypeError: if ``model`` is not a module, or a layer is not a name.
@@ -71,20 +71,20 @@ class LayerCalls(TorchFunctionMode):
         ]
 
     def run(self, x: Tensor) -> dict[str, Tensor]:
-        """Calls the model, with or without gradients as the caller has it.
+        """Calls the model, with or without gradients, as is set outside.
 
         Returns:
             The outputs of the wanted layers, by name, in their order.
 
         Raises:
-            ValueError: if a wanted layer was not met, or gives no tensor; or the model applies
+            ValueError: if a wanted layer was not called or gives no tensor, or if the model applies
                 dropout as in training.
         """
         self._calls = CallNumbers()
         for kept in (self._outputs, self._met, self._within):
             kept.clear()
         self._thread = threading.get_ident()
-        # The model may work in place, or give its input as it is.
+        # The model may change its input in place, or return it.
         x = x.clone()
         self._origins.begin(x)
         with contextlib.suppress(_AllReached), self._hooks(), running_eagerly(), self:
@@ -99,7 +99,7 @@ class LayerCalls(TorchFunctionMode):
 
     def run_with_gradient(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         """The input as a leaf that requires a gradient, and the output of the one wanted layer."""
-        # A copy of an inference tensor is a plain one.
+        # A copy of an inference tensor is a normal tensor.
         x = batch.detach().clone() if batch.is_inference() else batch.detach()
         x.requires_grad_()
         (output,) = self.run(x).values()
@@ -114,7 +114,7 @@ class LayerCalls(TorchFunctionMode):
         return self._origins.of(value) is Origin.CONSTANT
 
     def on_relu(self, name: str, call: ReLUCall, compute: Callable[[], Any]) -> Any:  # noqa: ARG002
-        """Computes a ReLU, which ``name`` names. Subclasses do it in their way."""
+        """Computes the ReLU of a name. Subclasses override it."""
         return compute()
 
     def on_call(
@@ -148,7 +148,7 @@ class LayerCalls(TorchFunctionMode):
             check_drops_nothing(self._op, self.path, function, args, kwargs)
             return self.on_call(function, args, kwargs)
         if function is counting_relu:
-            # An analysis is no use of the model that is to be counted.
+            # An analysis does not count into the model's counters.
             function, args, kwargs = F.relu, (call.x, call.inplace), {}
         within = self._within[-1]
         name = self._next_name(
@@ -179,7 +179,7 @@ class LayerCalls(TorchFunctionMode):
     def _leaving(self, _module: nn.Module, _args: Any, output: Any) -> None:
         if threading.get_ident() == self._thread:
             name = self._within.pop().name
-            # None: its forward has raised.
+            # None if its forward has raised.
             if output is not None:
                 self._reach(name, output)
 
@@ -199,13 +199,13 @@ class LayerCalls(TorchFunctionMode):
         if len(self._outputs) + 1 == len(self._wanted):
             self._outputs[name] = output
             raise _AllReached
-        # What follows may work in place.
+        # A later layer may change it in place.
         self._outputs[name] = output.clone()
 
     def _near(self, layer: str) -> str:
         if layer in self._paths:
             return "that module was not called"
-        # Modules that were not met come last.
+        # Modules that were not called come last.
         names = list(dict.fromkeys([*self._met, *sorted(self._paths)]))
         if not names:
             return "the model has no layers but itself, ''"
@@ -219,11 +219,11 @@ class _ModuleCall(NamedTuple):
 
 
 class _AllReached(BaseException):
-    """Ends a forward; no ``except Exception`` of a model catches it."""
+    """Ends a forward. No ``except Exception`` of a model catches it."""
 
 
 def near_names(name: str, names: Sequence[str]) -> str:
-    """The names most like ``name``, for messages; the first few if none is."""
+    """The names most like ``name``, for messages; the first few names if none is like it."""
     near = difflib.get_close_matches(name, names, n=_SHOWN_NAMES, cutoff=0.5)
     shown = near or names[:_SHOWN_NAMES]
     return ", ".join(map(repr, shown)) + (", ..." if len(names) > len(shown) else "")

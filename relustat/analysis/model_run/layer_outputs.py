@@ -1,4 +1,4 @@
-"""What comes out of a model's layers, by name."""
+"""The outputs of a model's layers, by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .layer_calls import LayerCalls
 
 
 def layer_outputs(model: nn.Module, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-    """What comes out of some layers, in one forward that ends at the last of them.
+    """The outputs of some layers, from one forward that ends at the last of these layers.
 
     Args:
         model: in evaluation mode.
@@ -19,8 +19,8 @@ def layer_outputs(model: nn.Module, x: Tensor, layers: Sequence[str]) -> dict[st
             :func:`relustat.watch` gives them; ``_1`` is the second call of a module.
 
     Returns:
-        The outputs by name; later in-place layers do not change them. With gradients, unless
-        they are switched off.
+        The outputs by name. Later in-place layers do not change them. They have gradients, unless
+        these are switched off.
 
     Raises:
         ValueError: if a module is in training mode, no layer is given, or one is unknown.
@@ -37,7 +37,7 @@ def layer_outputs(model: nn.Module, x: Tensor, layers: Sequence[str]) -> dict[st
 
 
 def outputs_of(op: str, model: nn.Module, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-    """:func:`layer_outputs`; ``op`` is who asks, for messages."""
+    """:func:`layer_outputs`; ``op`` is the name of the caller, for messages."""
     if isinstance(layers, str) or not layers:
         raise ValueError(f"{op}: layers must be a list of at least one name, got {layers!r}")
     return LayerCalls(op, model, layers).run(x)

@@ -1,4 +1,4 @@
-"""Which tensors of a forward are computed from the model's input, and which are not."""
+"""Whether a tensor of a forward is computed from the model's input."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from relustat._torch_internals import tree_iter
 
-# They make tensors of the shape of another.
+# They make a tensor of the shape of another one.
 _NEW = frozenset(
     {
         *(torch.zeros_like, torch.ones_like, torch.full_like, torch.empty_like),
@@ -31,14 +31,14 @@ class Origin(enum.Enum):
 
 
 class Origins:
-    """Follows torch calls from the input, the parameters and the buffers on."""
+    """Follows torch calls, beginning with the input, the parameters and the buffers."""
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._origins: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
     def begin(self, x: Tensor) -> None:
-        """A forward of this input."""
+        """Begins a forward with this input."""
         self._origins.clear()
         for constant in (*self._model.parameters(), *self._model.buffers()):
             self._origins[constant] = Origin.CONSTANT
@@ -57,7 +57,7 @@ class Origins:
         kwargs: Mapping[str, Any],
         output: Any,
     ) -> None:
-        """Notes the origin of what a call gave."""
+        """Stores the origin of what a call returned."""
         given = {self.of(each) for each in tree_iter((args, kwargs))}
         if function in _NEW:
             origin = Origin.CONSTANT
@@ -65,7 +65,7 @@ class Origins:
             origin = Origin.INPUT
         else:
             origin = Origin.UNKNOWN if Origin.UNKNOWN in given else Origin.CONSTANT
-        # Assignment to a part returns nothing.
+        # An assignment to a part returns nothing.
         changed = args[:1] if function is Tensor.__setitem__ else tree_iter(output)
         for each in changed:
             if isinstance(each, Tensor):

@@ -1,4 +1,4 @@
-"""Which torch calls max-pool, and pooling whose gradient is unpooled by switches."""
+"""Torch calls that max-pool, and a pooling whose gradient is unpooled by switches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PoolCall:
     Attributes:
         x: the input.
         pooling: its geometry.
-        gives: "values"; or with them PyTorch's "indices", or the "offsets" of relustat's own op.
+        gives: "values"; "indices" if also PyTorch's, "offsets" if also those of relustat's op.
     """
 
     x: Tensor
@@ -34,7 +34,7 @@ class PoolCall:
 def find_pool_call(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> PoolCall | None:
-    """The max-pooling that ``function(*args, **kwargs)`` computes, if it does.
+    """The max-pooling that ``function(*args, **kwargs)`` computes, or None.
 
     Example:
         >>> import torch
@@ -71,7 +71,7 @@ def _bind(
 
 
 def pool(call: PoolCall, overlap: str) -> Any:
-    """Computes the call; gradients are unpooled by its switches, ``overlap`` says how."""
+    """Computes the call. Gradients are unpooled by its switches, as ``overlap`` says."""
     y, offsets = Pooled.apply(  # type: ignore[no-untyped-call]
         call.x, call.pooling, overlap
     )
@@ -82,7 +82,7 @@ def pool(call: PoolCall, overlap: str) -> Any:
 
 
 class Pooled(torch.autograd.Function):
-    """Max-pooling whose backward is an unpooling, not always the adjoint."""
+    """Max-pooling whose backward is an unpooling, which is not always the adjoint."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, pooling: PoolGeometry, overlap: str) -> tuple[Tensor, Tensor]:

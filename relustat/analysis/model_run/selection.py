@@ -1,4 +1,4 @@
-"""Which activations of a layer are meant: checks of units and positions."""
+"""Checks of the units and positions that a caller chooses in a layer's output."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check_unit(op: str, layer: str, output: Tensor, unit: int | None) -> None:
 
 
 def positions_in(op: str, layer: str, output: Tensor, unit: int | None, position: Any) -> Tensor:
-    """A place in the map for each sample.
+    """A position in the map for each sample.
 
     Args:
         op, layer: for messages.

@@ -33,7 +33,7 @@ class RuledCalls(LayerCalls):
         overlap: how signals are unpooled: as :func:`relustat.functional.max_unpool2d` does.
 
     Raises:
-        ValueError: if ``rule`` or ``overlap`` is none of these.
+        ValueError: if ``rule`` or ``overlap`` has another value.
     """
 
     def __init__(
@@ -74,18 +74,18 @@ class RuledCalls(LayerCalls):
         return output
 
     def check_rules(self, path: PathToInput, layer: str) -> None:
-        """Raises an error if something on the way to the input has no rule.
+        """Raises an error if an operation on the way to the input has no rule.
 
-        Signals are handed back through affine layers by their transpose, through ReLUs and pools
-        by the rules. By "gradient" all goes back that has one, except for pools that PyTorch
-        unpools itself, which add up.
+        Signals go back through affine layers by their transpose, and through ReLUs and pools by the
+        rules. With "gradient" they go back through all that has a gradient, but not through pools
+        that PyTorch unpools itself, because those add up.
         """
         made_by = {path.nodes[0]: _Call(layer), **self._made_by}
         for node in path.nodes:
             for before, _ in node.next_functions:
                 if before is not None:
                     made_by.setdefault(before, made_by[node])
-        # Forwards, from the input and its copy: the first without a rule is the one to name.
+        # From the input and its copy onwards: the first operation without a rule is named.
         for node in reversed(path.nodes[:-2]):
             call, inputs = made_by[node], path.inputs_on_it(node)
             where = f"in {call.where!r}" if call.where else "in the model"
@@ -112,7 +112,7 @@ class RuledCalls(LayerCalls):
         return kind in ("Rectified", "Pooled") or look_up(node).is_affine(node, inputs)
 
     def _is_hidden(self, value: Any) -> bool:
-        """Whether it depends on the input in a way that has no gradient, as a mask or an index."""
+        """Whether a value depends on the input without a gradient, as a mask or an index does."""
         if not self.depends_on_input(value):
             return False
         return value in self._hidden or not value.requires_grad
@@ -127,12 +127,12 @@ class RuledCalls(LayerCalls):
 
 
 class _Call(NamedTuple):
-    """What made a node of the autograd graph.
+    """The call that made a node of the autograd graph.
 
     Attributes:
         where: a layer's name, or a module's path.
-        is_fixed: whether the function that was computed does not itself depend on the input.
-        copies: whether it writes to a part of a tensor, and computes nothing.
+        is_fixed: whether the function is the same for all inputs.
+        copies: whether it only writes to a part of a tensor.
     """
 
     where: str
@@ -140,7 +140,7 @@ class _Call(NamedTuple):
     copies: bool = False
 
 
-# Their indices are a pool's switches.
+# Functions whose indices are the switches of a pool.
 _GIVEN_SWITCHES = frozenset({F.max_unpool1d, F.max_unpool2d, F.max_unpool3d})
 _COPIES = frozenset({F.pad, Tensor.__setitem__, Tensor.copy_})
 
@@ -166,7 +166,7 @@ class Rectified(torch.autograd.Function):
 
 
 def _windows_are_apart(kind: str, node: Node) -> bool:
-    """Whether no cell is in two windows, so that all ways to unpool are the same."""
+    """Whether no cell is in two windows. Then all ways to unpool are the same."""
     saved: Any = node
     if kind.startswith("Adaptive"):
         sizes = zip(saved._saved_self.shape, saved._saved_result1.shape, strict=True)

@@ -27,40 +27,40 @@ def deconvnet(
     *,
     signal: Signal = "one",
 ) -> Tensor:
-    """What in the input excites an activation: its projection back to pixels.
+    """The part of the input that excites an activation: its projection back to pixels.
 
-    A signal starts at the chosen activations of ``layer`` and goes back through the layers before:
-    through convolutions, linear layers, batch norm and all else that is affine by their transpose,
-    through max-pools by their switches, and through ReLUs by ``rule``, however they are spelt
-    (functional, in-place, one module called many times). The model runs once, up to ``layer``, and
-    is left as it was: no gradient of its parameters is computed.
+    A signal starts at the chosen activations of ``layer`` and goes back to the input. It goes
+    through affine layers (convolutions, linear layers, batch norm and others) by their transpose,
+    through max-pools by their switches, and through ReLUs by ``rule``. ReLUs may be functional,
+    in-place, or one module that is called many times. The model runs once, up to ``layer``. It is
+    left as it was: no gradient of its parameters is computed.
 
     Args:
         model: in evaluation mode.
         x: input, floating point [N, C, ...].
         layer: a module's path, or a functional ReLU's name as :func:`relustat.watch` gives it. Its
             output is [N, units] or [N, units, ...].
-        unit: one of them; None: all.
-        position: where in the unit's map: indices, one for each of its axes; an integer tensor of
-            them, [N, axes]; "max": the strongest activation of each sample; "center"; None: the
-            whole map.
+        unit: one unit; None: all units.
+        position: in the unit's map: an index for each axis; an integer tensor of indices,
+            [N, axes]; "max": the strongest activation of each sample; "center"; None: the whole
+            map.
         rule: at a ReLU, "deconvnet" lets the signal's positive part pass, "guided" its positive
             part where the ReLU's input was positive, "gradient" all of it there.
-        overlap: how pools with overlapping windows are undone, by any rule, as in
-            :func:`relustat.functional.max_unpool2d`: "last" as Zeiler and Fergus's switches do it,
-            "sum" as the pool's gradient does.
-        signal: what starts: "one", so that "gradient" gives the gradient of the sum of the chosen
-            activations; a unit that is not active has a projection, too. Or "activation": their
+        overlap: how pools with overlapping windows are undone, as in
+            :func:`relustat.functional.max_unpool2d`: "last" as by Zeiler and Fergus's switches,
+            "sum" as by the pool's gradient.
+        signal: the signal at the chosen activations. "one": then "gradient" gives the gradient of
+            their sum, and a unit that is not active has a projection, too. "activation": their
             values, as in the paper.
 
     Returns:
-        Of x's shape and dtype. Of several activations of one sample: what their signals give
-        together. By ``rule="gradient", overlap="sum"`` it is autograd's gradient.
+        A tensor of x's shape and dtype. The signals of several activations of one sample add up.
+        With ``rule="gradient", overlap="sum"`` it is autograd's gradient.
 
     Raises:
-        ValueError: if a module is in training mode; ``layer``, ``unit`` or ``position`` is unknown;
-            or a layer on the way has no rule (the message names it), as all that is not affine, or
-            is so only for a mask or an index that was itself computed from the input.
+        ValueError: if a module is in training mode; if ``layer``, ``unit`` or ``position`` is
+            unknown; or if a layer on the way has no rule (the message names it). Layers without a
+            rule are not affine, or affine only for a mask or an index that depends on the input.
         TypeError: if ``model`` is not a module, or ``x`` is not a floating-point tensor.
 
     Source: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014;

@@ -1,4 +1,4 @@
-"""What excites units most: pieces of samples, and their projections."""
+"""The patches of samples that excite units most, and their projections."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Patch:
-    """The part of a sample that an activation can depend on, and what of it excites it.
+    """The part of a sample that an activation can depend on, and its projection.
 
     Attributes:
-        unit: the activation's.
+        unit: the unit's index.
         value: the activation.
-        sample: which sample of the data, counted from 0.
-        position: where in the unit's map.
+        sample: the index of the sample in the data.
+        position: the activation's position in the unit's map.
         box: first and last row, first and last column, cut off at the sample's borders.
-        window: the same, not cut off: all patches of a layer have windows of one size.
+        window: the same, not cut off. All patches of a layer have windows of one size.
         input: [C, rows, columns] of the sample.
-        projection: the same place of what :func:`relustat.analysis.deconvnet` gives.
+        projection: the same part of the result of :func:`relustat.analysis.deconvnet`.
     """
 
     unit: int
@@ -57,19 +57,19 @@ def deconvnet_patches(
 ) -> dict[int, list[Patch]]:
     """The strongest activations of units over a data set, each projected back to pixels.
 
-    For each of the ``k`` samples that excite a unit most, its strongest activation goes back alone,
-    as in :func:`deconvnet` with ``signal="activation"``; sample and projection are cropped to its
-    theoretical receptive field.
+    For each of the ``k`` samples that excite a unit most, the strongest activation is projected
+    back, as by :func:`deconvnet` with ``signal="activation"``. Sample and projection are cropped to
+    its theoretical receptive field.
 
     Args:
         model, loader, layer, units, k: see :func:`strongest_activations`. Inputs are [N, C, H, W].
         rule, overlap: see :func:`deconvnet`.
 
     Returns:
-        For each unit its patches, the strongest first.
+        The patches of each unit, the strongest first.
 
     Raises:
-        ValueError, TypeError: what those two raise; and if inputs are not images.
+        ValueError, TypeError: as these two functions raise them, and if inputs are not images.
 
     Source: Zeiler and Fergus 2014, figure 2.
 
@@ -103,15 +103,15 @@ def deconvnet_grid(
     overlap: Overlap = "last",
     to_image: ToImage | None = None,
 ) -> Figure:
-    """The picture of :func:`deconvnet_patches`: for each unit projections, and crops beside them.
+    """The picture of :func:`deconvnet_patches`: projections and crops side by side for each unit.
 
     Args:
         model, loader, layer, units, k, rule, overlap: see :func:`deconvnet_patches`.
-        to_image: turns inputs [C, h, w] into colours [h, w, 3] from 0 to 1, an affine function;
-            None: each crop's smallest number is black and its largest white.
+        to_image: an affine function from inputs [C, h, w] to colours [h, w, 3] from 0 to 1. None:
+            each crop's smallest number is black and its largest is white.
 
     Returns:
-        A matplotlib figure; the deviations of projections are scaled to the same contrast.
+        A matplotlib figure. All projections have the same contrast.
 
     Raises:
         ImportError: if matplotlib is missing.
@@ -132,7 +132,7 @@ def _patches_of(
     model: nn.Module, found: StrongestActivations, index: int, rule: Rule, overlap: Overlap
 ) -> list[Patch]:
     unit, inputs, positions = found.units[index], found.inputs[index], found.positions[index]
-    # So that a unit that is never active has an empty projection.
+    # A unit that is never active has an empty projection.
     projections = deconvnet(
         model, inputs, found.layer, unit, positions, rule, overlap, signal="activation"
     )
@@ -153,7 +153,7 @@ def _patches_of(
 
 
 def _fields(model: nn.Module, x: Tensor, layer: str, positions: Tensor) -> list[Any]:
-    """Of each position the rows and columns that it sees: within the input, and beyond."""
+    """The rows and columns that each position sees: cut off at the input's borders, and not."""
     with torch.inference_mode(False), torch.enable_grad():
         calls = GeometryCalls("deconvnet_patches", model, [layer])
         start, output = calls.run_with_gradient(x)

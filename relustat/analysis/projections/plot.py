@@ -1,4 +1,4 @@
-"""Pictures of what excites units, as in figure 2 of Zeiler and Fergus."""
+"""Pictures of patches and projections, as in figure 2 of Zeiler and Fergus."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GAP = 2
 
 
 class DrawnPatch(Protocol):
-    """What pictures read of what :func:`relustat.analysis.deconvnet_patches` returns."""
+    """The part of a patch of :func:`relustat.analysis.deconvnet_patches` that pictures read."""
 
     @property
     def value(self) -> float: ...
@@ -41,13 +41,13 @@ class DrawnPatch(Protocol):
 def patch_grid(
     patches: Mapping[int, Sequence[DrawnPatch]], title: str, to_image: ToImage | None = None
 ) -> Figure:
-    """For each unit a square of projections, and beside it a square of the inputs' crops.
+    """A square of projections for each unit, and next to it a square of the inputs' crops.
 
     Args:
-        patches: what :func:`relustat.analysis.deconvnet_patches` gives.
-        title: above it all.
-        to_image: turns inputs [C, h, w] into colours [h, w, 3] from 0 to 1, an affine function;
-            None: each crop's smallest number is black and its largest white.
+        patches: the result of :func:`relustat.analysis.deconvnet_patches`.
+        title: the title of the figure.
+        to_image: an affine function from inputs [C, h, w] to colours [h, w, 3] from 0 to 1. None:
+            each crop's smallest number is black and its largest is white.
 
     Raises:
         ImportError: if matplotlib is missing.
@@ -73,14 +73,14 @@ def patch_grid(
 
 
 def _sheet(pictures: Iterable[Tensor], patches: Sequence[DrawnPatch]) -> Tensor:
-    """Crops [h, w, 3] in their windows, about as many rows as columns: [H, W, 3]."""
+    """Crops [h, w, 3] in their windows, in about as many rows as columns: [H, W, 3]."""
     framed = map(_framed, pictures, patches)
     columns = math.ceil(math.sqrt(len(patches)))
     return image_grid(torch.stack(list(framed)), columns, _GAP).permute(1, 2, 0)
 
 
 def _framed(picture: Tensor, patch: DrawnPatch) -> Tensor:
-    """The crop in its window, [3, H, W]; white where that lies beyond the sample's borders."""
+    """The crop in its window, [3, H, W]. Beyond the sample's borders it is white."""
     frame = torch.ones(3, *(last - first + 1 for first, last in patch.window))
     rows, columns = (
         slice(low - first, high - first + 1)
@@ -106,5 +106,5 @@ def _seen(image: Tensor, to_image: ToImage | None) -> Tensor:
 def _projected(image: Tensor, to_image: ToImage | None) -> Tensor:
     if to_image is None:
         return by_sigma(_coloured(image))
-    # A projection is a direction in the space of inputs: it has no mean colour.
+    # A projection is a direction in the space of inputs, so it has no mean colour.
     return by_sigma(to_image(image) - to_image(torch.zeros_like(image)))

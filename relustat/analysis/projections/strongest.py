@@ -1,4 +1,4 @@
-"""The strongest activations of units over a data set, and the samples that caused them."""
+"""The strongest activations of units over a data set, and their samples."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from relustat.analysis.model_run.selection import check_samples, check_unit
 
 @dataclasses.dataclass(frozen=True)
 class StrongestActivations:
-    """What :func:`strongest_activations` found; strongest first, each sample once for a unit.
+    """The result of :func:`strongest_activations`: strongest first, each sample once for a unit.
 
     Attributes:
-        layer, units: what was asked for.
+        layer, units: the arguments.
         values: [units, k], of the layer's dtype.
         samples: int64 [units, k], counted through the whole loader.
-        positions: int64 [units, k, axes of the map]: where in the unit's map.
-        inputs: [units, k, *input]: the samples themselves.
+        positions: int64 [units, k, axes of the map], in the unit's map.
+        inputs: [units, k, *input], the samples.
     """
 
     layer: str
@@ -43,23 +43,22 @@ def strongest_activations(
     units: Iterable[int] | Tensor,
     k: int = 9,
 ) -> StrongestActivations:
-    """The ``k`` samples in which units of a layer are active most strongly, and where.
+    """The ``k`` samples with the strongest activations of units of a layer, and their positions.
 
-    Only these samples are kept. Of equal activations the earlier sample is taken, and in one map
-    the first in row-major order. NaN is no strong activation: in a map it is passed over, and maps
-    of nothing else come last.
+    Only these samples are kept in memory. Among equal activations the earlier sample is taken, and
+    in one map the first position in row-major order. NaN counts as the weakest activation.
 
     Args:
         model: in evaluation mode.
         loader: gives inputs [N, C, ...], or tuples that begin with them; all of one size.
         layer: a module's path, or a functional ReLU's name as :func:`relustat.watch` gives it.
         units: of the layer's output, [N, units, ...].
-        k: how many; fewer come out where the loader gives fewer samples.
+        k: number of samples for each unit; fewer if the loader gives fewer.
 
     Raises:
-        ValueError: if a module is in training mode, layer or a unit is unknown, no unit or sample
-            is given, inputs differ in size, the layer gives not something for each sample, or ``k``
-            is not a positive integer.
+        ValueError: if a module is in training mode, the layer or a unit is unknown, no unit or
+            sample is given, inputs differ in size, the layer's output has not one entry for each
+            sample, or ``k`` is not a positive integer.
         TypeError: if the loader gives no tensors, or ``units`` are not integers.
 
     Source: Zeiler and Fergus 2014, figure 2.
@@ -143,7 +142,7 @@ def _joined(one: StrongestActivations, other: StrongestActivations) -> Strongest
 
 
 def _strongest(found: StrongestActivations, k: int) -> StrongestActivations:
-    # Ascending, where NaN comes last.
+    # In increasing order NaN comes last.
     _, order = found.values.double().neg().sort(dim=1, stable=True)
     rows = torch.arange(len(found.units), device=order.device)[:, None]
     kept = order[:, :k]

@@ -34,7 +34,7 @@ def random_inputs(
     """Inputs from the standard normal distribution.
 
     Args:
-        op: who asks, for messages.
+        op: the name of the caller, for messages.
         model: its first convolution, in the order of ``model.modules()``, tells channels and axes.
         calls: runs the model up to ``layer``.
         layer: whose map's centre is to have its theoretical receptive field inside.
