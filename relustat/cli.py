@@ -51,25 +51,35 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument(
         "--data",
         type=_folder,
-        help="a folder of images (one subfolder a class), or of MNIST's or Fashion-MNIST's IDX "
-        "files; scikit-learn's digits if not given",
+        help="a folder of images (a subfolder for each class), or of IDX files of MNIST or "
+        "Fashion-MNIST; without it, scikit-learn's digits",
     )
     shown.add_argument(
         "--output", type=_folder, default=Path("relustat-demo"), help="the folder to write to"
     )
-    shown.add_argument("--epochs", type=_positive, default=8, help="passes over the images")
-    shown.add_argument("--samples", type=_positive, default=10000, help="most images to train on")
-    shown.add_argument("--learning-rate", type=_rate, default=0.1, help="of SGD with momentum 0.9")
-    shown.add_argument("--seed", type=_seed, default=0, help="of weights and order")
+    shown.add_argument(
+        "--epochs", type=_positive, default=8, help="number of passes over the images"
+    )
+    shown.add_argument(
+        "--samples", type=_positive, default=10000, help="largest number of training images"
+    )
+    shown.add_argument(
+        "--learning-rate", type=_rate, default=0.1, help="learning rate of SGD with momentum 0.9"
+    )
+    shown.add_argument(
+        "--seed", type=_seed, default=0, help="seed of the weights and of the order of images"
+    )
     shown.set_defaults(run=_demo)
 
     merged = commands.add_parser(
         "merge",
-        help="add up files of counts, as processes or runs saved them",
+        help="add up files of counts that several processes or runs saved",
         description="Adds up, by call site, files that Report.save or ReLUStats.save wrote. "
-        "All must have the same call sites, with equal bins; files without any add nothing.",
+        "All must have the same call sites with equal bins. Files without call sites add nothing.",
     )
-    merged.add_argument("files", type=_file, nargs="+", metavar="file.npz", help="each once")
+    merged.add_argument(
+        "files", type=_file, nargs="+", metavar="file.npz", help="the files, each once"
+    )
     merged.add_argument(
         "-o", "--output", type=_file, required=True, metavar="all.npz", help="the file to write"
     )

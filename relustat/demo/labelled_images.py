@@ -21,13 +21,13 @@ _FOLDER_SIZE = 32
 
 @dataclasses.dataclass(frozen=True)
 class LabelledImages:
-    """A training and a held-out set.
+    """A training set and a test set.
 
     Attributes:
-        name: for people.
+        name: the name of the data set.
         train_images, test_images: float32 [N, channels, height, width], about 0 to 1.
         train_labels, test_labels: int64 [N].
-        classes: how many.
+        classes: number of classes.
     """
 
     name: str
@@ -48,10 +48,10 @@ def load_images(path: Path | None, samples: int) -> LabelledImages:
         path: None: scikit-learn's digits (1,797 of 8x8 pixels). A folder with IDX files
             (``train-images-idx3-ubyte`` and so on, also ``.gz``): MNIST, Fashion-MNIST. Any other
             folder: images in one subfolder for each class, scaled to 32x32.
-        samples: at most so many training images.
+        samples: the largest number of training images.
 
     Raises:
-        ValueError: if nothing can be read there, or it is no such data.
+        ValueError: if nothing can be read there, or if it is not such data.
         ImportError: if scikit-learn or Pillow is missing.
     """
     if path is None:
@@ -133,7 +133,7 @@ def _folder(path: Path, samples: int) -> LabelledImages:
             try:
                 with pillow.open(file) as image:
                     pixels = image.convert("RGB").resize((_FOLDER_SIZE, _FOLDER_SIZE))
-            except (OSError, ValueError, SyntaxError):  # all that Pillow raises for damaged files
+            except (OSError, ValueError, SyntaxError):  # what Pillow raises for damaged files
                 unreadable.append(file.name)
                 continue
             images.append(torch.from_numpy(np.array(pixels)).permute(2, 0, 1).float() / 255)

@@ -1,4 +1,4 @@
-"""``relustat demo``: trains a small CNN and shows what its ReLUs do, before and after."""
+"""``relustat demo``: trains a small CNN and shows its ReLUs before and after."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .labelled_images import LabelledImages, load_images
 
 @dataclasses.dataclass(frozen=True)
 class UnitChange:
-    """What training did to one call site's units: their indices."""
+    """The units of one call site that changed in training, as indices."""
 
     call_site: str
     died: list[int]
@@ -40,14 +40,12 @@ class UnitChange:
 def run(
     data: Path | None, output: Path, *, epochs: int, samples: int, learning_rate: float, seed: int
 ) -> None:
-    """Trains, prints both reports and what changed, and writes figure, JSON and CSV to ``output``.
+    """Trains, prints both reports and the changes, and writes figure, JSON and CSV to ``output``.
 
     Raises:
         ValueError, ImportError: see :func:`relustat.demo.load_images`.
     """
     rich_console = import_optional("rich.console", "demo", "the demo")
-    # A file or a pipe has no width of its own.
-    width = None if sys.stdout.isatty() else 110
     # A file or a pipe has no width of its own.
     width = None if sys.stdout.isatty() else 110
     console = rich_console.Console(highlight=False, width=width, soft_wrap=True)
@@ -90,7 +88,7 @@ def _train_and_show(
 
 
 def make_model(images: LabelledImages) -> nn.Module:
-    """Conv-ReLU-MaxPool twice, then two linear layers."""
+    """A CNN: Conv-ReLU-MaxPool twice, then two linear layers."""
     _, channels, height, width = images.train_images.shape
     return nn.Sequential(
         OrderedDict(
@@ -109,7 +107,7 @@ def make_model(images: LabelledImages) -> nn.Module:
 
 
 def look(model: nn.Module, images: LabelledImages) -> Report:
-    """What all ReLUs do on the training images."""
+    """The report of all ReLUs on the training images."""
     model.eval()
     with torch.no_grad(), watch(model) as watching:
         for batch in images.train_images.split(256):
@@ -164,11 +162,11 @@ def train(
 
 
 def compare(before: Report, after: Report) -> list[UnitChange]:
-    """Units that are dead in one report and not in the other."""
+    """The units that are dead in one report and alive in the other."""
     changes = []
     for name, stats in after.stats.items():
         was, now = set(before.stats[name].dead_units.tolist()), set(stats.dead_units.tolist())
-        if stats.nans:  # a unit that gives NaN is not dead, but has not revived
+        if stats.nans:  # a unit that gives NaN is not dead, but it is not revived either
             was = now
         changes.append(UnitChange(name, sorted(now - was), sorted(was - now)))
     return changes
@@ -190,10 +188,10 @@ def describe(before: Report, after: Report, changes: list[UnitChange]) -> list[s
 
 @contextlib.contextmanager
 def output_folder(output: Path) -> Iterator[None]:
-    """Makes the folder before any work is done; takes it away again if nothing was written.
+    """Makes the folder before any work, and removes it if nothing was written.
 
     Raises:
-        OSError: if it cannot be made, or not be written to.
+        OSError: if the folder cannot be made or written to.
     """
     is_new = not output.exists()
     try:

@@ -1,1 +1,1 @@
-"""relustat's counts in other packages' tools; each module here needs the package it is named by."""
+"""relustat's counts in tools of other packages. Each module needs the package of its name."""

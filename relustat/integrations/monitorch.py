@@ -33,24 +33,24 @@ _TAG, _WARNING_TAG = "Output Activations", "Warning Output Activations"
 
 
 class ReLUActivation(AbstractLens):  # type: ignore[misc]
-    """Activation and death rates of outputs, in place of monitorch's ``OutputActivation()``.
+    """Activation and death rates of outputs, instead of monitorch's ``OutputActivation()``.
 
-    The plots are the same, and so are the numbers: for ReLUs and dropout layers the rates of each
-    batch are read from exact counts, and their mean over the batches of an epoch weighs each batch
-    the same. Other activation functions are recorded as monitorch records them. Batches count
-    while the model is in training mode; each is read once, after the model's forward. (Calls of a
-    part of the model alone are read with the next forward, as of its batch.)
+    Plots and numbers are the same. For ReLUs and dropout layers the rates of each batch come from
+    exact counts. The rate of an epoch is their mean, with the same weight for each batch. Other
+    activation functions are recorded by monitorch. Batches count while the model is in training
+    mode. Each is read once, after the model's forward. (A call of a part of the model alone is read
+    with the next forward, as a part of its batch.)
 
-    What is different, on purpose:
+    Differences, on purpose:
 
     * Functional and in-place ReLUs are seen, and subclasses of ``nn.ReLU``. Layers have the names
-      of :func:`relustat.watch`, so the calls of one module are told apart.
-    * An output is active unless it is exactly 0: what lies between 0 and 1e-8 is active, and a NaN
-      keeps its unit from being dead (though it is not active either).
-    * Units are channels after convolutions and features after linear layers, also of 3-D outputs,
-      where monitorch takes dim 1; see :class:`relustat.analysis.ActivationRates` for dropout.
-    * Rates are exact, in float64; monitorch's are float32 means, up to two of its roundings away.
-    * A layer that was not called in an epoch is left out of it, where monitorch raises a KeyError.
+      of :func:`relustat.watch`, so each call of a module has its own rates.
+    * An output is active unless it is exactly 0. A number between 0 and 1e-8 is active. A NaN is
+      not active, but its unit is not dead.
+    * Units are channels after convolutions and features after linear layers, also for 3-D outputs,
+      where monitorch takes dim 1. :class:`relustat.analysis.ActivationRates` describes dropout.
+    * Rates are exact, in float64. monitorch's are float32 means, with up to two roundings.
+    * A layer that was not called in an epoch is left out. monitorch raises a KeyError.
 
     The model must not be watched when it is attached.
 
@@ -79,7 +79,7 @@ class ReLUActivation(AbstractLens):  # type: ignore[misc]
     def rates(self) -> OrderedDict[str, dict[str, float]]:
         """Means over the batches of this epoch: "activation_rate" and "death_rate" by layer.
 
-        Layers are in monitorch's order; functional ReLUs, and second calls, follow.
+        Layers have monitorch's order. Functional ReLUs and second calls come last.
         """
         recorded = self._recorded.value
         means: OrderedDict[str, dict[str, float]] = OrderedDict()
@@ -102,7 +102,7 @@ class ReLUActivation(AbstractLens):  # type: ignore[misc]
     def register_non_leaf_module(
         self, module: nn.Module, module_name: str, inspector_state: Any
     ) -> None:
-        # The model itself has no name.
+        # The model itself has no path.
         if not module_name:
             self._count(module, inspector_state)
 

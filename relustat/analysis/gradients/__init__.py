@@ -1,1 +1,1 @@
-"""Norms of gradients by layer in the course of a training."""
+"""Norms of gradients by layer and training step."""

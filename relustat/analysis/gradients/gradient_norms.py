@@ -1,4 +1,4 @@
-"""The norms of a model's gradients, layer by layer, while it is trained."""
+"""The norms of a model's gradients by layer, during training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Steps that are kept on the device before one copy brings them all to the host.
+# The number of steps that stay on the device before one copy brings them to the host.
 _BLOCK = 1024
 
 # Half precision overflows above 65,504 (float16) or keeps 8 bits (bfloat16).
@@ -31,33 +31,33 @@ _COMPUTED_IN = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 class GradientNorms:
     """The L2 norm of each layer's gradients at each step of a training.
 
-    A layer is a module that owns parameters which require gradients; its norm is that of all its
-    own parameters' gradients taken as one vector, without those of modules inside it. A parameter
-    without a gradient counts as 0, one that several modules share belongs to the first of them.
+    A layer is a module that owns parameters which require gradients. Its norm is that of the
+    gradients of its own parameters as one vector, without those of modules inside it. A parameter
+    without a gradient counts as 0. A parameter that several modules share belongs to the first one.
 
-    :meth:`record` does not wait for the device, where norms stay until, once in 1,024 steps, a
-    single copy brings them to the host. (Sparse gradients on a GPU are coalesced first, which may
-    wait.)
+    :meth:`record` does not wait for the device. Norms stay there, and once in 1,024 steps a single
+    copy brings them to the host. (Sparse gradients on a GPU are coalesced first, which may wait.)
 
-    Squares are summed in the gradient's own dtype, those of float16 and bfloat16 in float32. So
-    the norm of one parameter's float32 gradient is infinite above 1.8e19, as in
-    ``torch.nn.utils.clip_grad_norm_``. Sums over parameters are float64's.
+    Squares are summed in the gradient's own dtype, and in float32 for float16 and bfloat16. So the
+    norm of one parameter's float32 gradient is infinite above 1.8e19, as in
+    ``torch.nn.utils.clip_grad_norm_``. Sums over parameters are in float64.
 
-    With ``torch.amp.GradScaler`` record after ``scaler.unscale_(optimizer)``: before, norms are
-    those of the scaled loss. With gradient accumulation, they are of what has accumulated by then.
-    Of sharded parameters (FSDP2) they are those of the whole gradient, in one exchange a step:
-    all ranks record together, and make this after ``fully_shard``.
+    With ``torch.amp.GradScaler``, record after ``scaler.unscale_(optimizer)``; before it, norms are
+    those of the scaled loss. With gradient accumulation, norms are those of the gradient that has
+    accumulated by then. With sharded parameters (FSDP2), norms are those of the whole gradient and
+    take one exchange a step: make this object after ``fully_shard``, and let all ranks record
+    together.
 
-    After C. S. Perone, "Listening to the neural network gradient norms during training", Terra
-    Incognita, 2019, who took the norms of weights only.
+    Source: C. S. Perone, "Listening to the neural network gradient norms during training", Terra
+    Incognita, 2019, with the norms of weights only.
 
     Args:
-        model: its layers are those it has now.
+        model: the model; later changes of its layers are not followed.
 
     Attributes:
-        layers: paths in the order of ``model.named_modules()``; the model itself has the name of
-            its class.
-        steps: how many were recorded. The first is step 0.
+        layers: the layers' paths in the order of ``model.named_modules()``. The model itself has
+            the name of its class.
+        steps: number of steps that were recorded. The first is step 0.
 
     Raises:
         TypeError: if ``model`` is not an ``nn.Module``.
@@ -80,7 +80,7 @@ class GradientNorms:
                 f"GradientNorms: model must be an nn.Module, got {type(model).__name__}"
             )
         layers: list[str] = []
-        # An ordered set: tied parameters come once.
+        # An ordered set: a shared parameter comes once.
         parameters: dict[nn.Parameter, None] = {}
         starts: list[int] = []
         for module, path in named_modules(model):
@@ -103,7 +103,7 @@ class GradientNorms:
         self._forget_pending()
 
     def record(self) -> None:
-        """Notes one step: call it after ``backward()``, before the optimizer's step.
+        """Records one step. Call it after ``backward()``, before the optimizer's step.
 
         After clipping, norms are the clipped ones.
 
@@ -149,7 +149,7 @@ class GradientNorms:
 
     @property
     def not_finite(self) -> list[tuple[int, str]]:
-        """Step and layer of each norm that is NaN or infinite, step by step."""
+        """The step and the layer of each norm that is NaN or infinite, in the order of steps."""
         found = np.argwhere(~np.isfinite(self.values)).tolist()
         return [(step, self.layers[layer]) for step, layer in found]
 
@@ -185,13 +185,13 @@ class GradientNorms:
     ) -> None:
         """Writes the training as sound: a tone for each layer, then a rest, step after step.
 
-        The larger a norm, the higher the tone; a NaN or infinite one is a burst of noise. See
-        :func:`relustat.analysis.gradients.sound.write` for pitches, arguments and errors.
+        The larger a norm, the higher is its tone. A NaN or infinite norm is a burst of noise.
+        :func:`relustat.analysis.gradients.sound.write` describes pitches, arguments and errors.
         """
         sound.write(path, self.values, rate=rate, tone_seconds=tone_seconds)
 
     def __str__(self) -> str:
-        """A line for each layer; median and maximum are those of its finite norms."""
+        """A line for each layer, with the median and the maximum of its finite norms."""
         if not self.steps:
             return "! no step was recorded"
         width = max(len("layer"), *map(len, self.layers))
@@ -211,7 +211,7 @@ class GradientNorms:
         return f"<GradientNorms of {steps} of {layers}; print() shows it>"
 
     def _gather(self) -> None:
-        """One copy from each device; then what its steps hold is one array more on the host."""
+        """Copies the pending steps of each device to the host, as one array."""
         by_parameter = np.zeros(self._pending_steps * len(self._parameters))
         for pieces in self._pending.values():
             where, norms = zip(*pieces, strict=True)
@@ -221,7 +221,7 @@ class GradientNorms:
         self._forget_pending()
 
     def _forget_pending(self) -> None:
-        # By device: places in the array [pending steps, parameters], and the norms there.
+        # By device: positions in the array [pending steps, parameters], and the norms.
         self._pending: defaultdict[torch.device, list[tuple[npt.NDArray[np.int64], Tensor]]] = (
             defaultdict(list)
         )
@@ -229,9 +229,9 @@ class GradientNorms:
 
 
 def _norms(gradients: list[Tensor]) -> Tensor:
-    """The norm of each, [gradients], where they are; of one dtype, device and kind."""
+    """The norm of each gradient, [gradients]. All have one dtype, device and kind."""
     norms = torch.stack(foreach_norm(gradients, 2, _COMPUTED_IN.get(gradients[0].dtype)))
-    # A DTensor's are of its shard; not asked by class, which would import torch.distributed.
+    # A DTensor's is that of its shard. The class itself would import torch.distributed.
     return norms.full_tensor() if hasattr(norms, "full_tensor") else norms
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _NOT_FINITE = "#d62728"
 _LAYERS_PER_COLUMN = 24
-# Of the panel's.
+# As a share of the panel's height.
 _ZEROS_HEIGHT = 0.1
 
 
@@ -46,12 +46,12 @@ def figure(layers: Sequence[str], values: npt.NDArray[np.floating]) -> Figure:
 def draw(axes: Axes, layers: Sequence[str], values: npt.NDArray[np.floating]) -> None:
     """A line for each layer on a logarithmic scale, from the first (dark) to the last (light).
 
-    Steps at which a norm is NaN or infinite are red. Norms of 0, which have no place on such a
-    scale, are dots at the bottom, in a row for each layer.
+    Steps at which a norm is NaN or infinite are red. A norm of 0 cannot be
+    shown on such a scale; it is a dot at the bottom, in the layer's row.
 
     Args:
-        axes: where.
-        layers: their names.
+        axes: the axes to draw into.
+        layers: the names of the layers.
         values: norms, [steps, layers].
     """
     matplotlib = import_optional("matplotlib", "plot", "plotting")

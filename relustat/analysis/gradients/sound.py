@@ -15,7 +15,7 @@ BASE_HZ = 200.0
 HZ_PER_NORM = 100.0
 HIGHEST_HZ = 8_000.0
 
-# Of 16-bit samples: a quarter of full scale, since tones are tiring.
+# The amplitude of 16-bit samples: a quarter of full scale, because tones are tiring.
 _PEAK = 8_191
 _BYTES_PER_SAMPLE = 2
 _HEADER_BYTES = 44
@@ -31,9 +31,9 @@ def write(
 ) -> None:
     """Writes norms as a mono WAV file of 16 bits, whole or not at all.
 
-    Each step is one tone for each layer, in order, and a rest as long as two tones. A tone has
-    200 Hz + 100 Hz x norm, 8,000 Hz at most (norms from 78 on), and is faded in and out over a
-    tenth of its length. A NaN or infinite norm is white noise instead, the same in each file.
+    Each step is one tone for each layer, in order, and a rest as long as two tones. The pitch is
+    200 Hz + 100 Hz x norm, and at most 8,000 Hz (for norms from 78). A tone is faded in and out
+    over a tenth of its length. A NaN or infinite norm is white noise, the same in every file.
 
     The pitches and the rest are from C. S. Perone, "Listening to the neural network gradient norms
     during training", Terra Incognita, 2019.
@@ -41,7 +41,7 @@ def write(
     Args:
         path: the file.
         values: norms, [steps, layers]; ``norms.values[-200:]`` gives the last 200 steps.
-        rate: samples a second, from 22,050 to 192,000.
+        rate: samples per second, from 22,050 to 192,000.
         tone_seconds: length of a tone, from 0.001 to 10, rounded to whole samples.
 
     Raises:
@@ -85,17 +85,17 @@ def write(
         sound.setsampwidth(_BYTES_PER_SAMPLE)
         sound.setframerate(rate)
         sound.setnframes(samples)
-        # Step by step: the sound of a long training is larger than memory.
+        # One step at a time: the sound of a long training is larger than memory.
         for norms in values:
             sound.writeframesraw(b"".join(map(voice.sing, norms.tolist())) + rest)
 
 
 class _Voice:
-    """Gives the samples of one norm."""
+    """Makes the samples of one norm."""
 
     def __init__(self, rate: int, length: int) -> None:
         ramp = np.arange(length) / max(1, length // 10)
-        # Sound that begins or ends at once is heard as a click.
+        # Sound that begins or ends abruptly is heard as a click.
         self._loudness = _PEAK * np.minimum(1, np.minimum(ramp, ramp[::-1]))
         self._angle_per_hz = 2 * math.pi * np.arange(length) / rate
         self._noise = np.random.default_rng(0)

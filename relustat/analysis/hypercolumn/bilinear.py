@@ -1,4 +1,4 @@
-"""Single pixels of a bilinearly resized map, without the others."""
+"""Single pixels of a bilinearly resized map."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def resized_at(values: Tensor, size: tuple[int, int], rows: Tensor, columns: Ten
         columns: int64, within 0 and the width; broadcast against ``rows``.
 
     Returns:
-        [N, C, ...], where rows and columns broadcast to [...]; of float32 for shorter floats.
+        [N, C, ...], where rows and columns broadcast to [...]; float32 for 16-bit maps.
     """
     dtype = torch.promote_types(values.dtype, torch.float32)
     above, below, down = _neighbours(rows, size[0], values.shape[2], dtype)
@@ -29,8 +29,8 @@ def resized_at(values: Tensor, size: tuple[int, int], rows: Tensor, columns: Ten
 def _neighbours(
     positions: Tensor, length: int, cells: int, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The cells before and after each place of ``length``, and the weight of the one after."""
-    # Pixels and cells are measured at their middles.
+    """The cells before and after each position, and the weight of the cell after it."""
+    # Pixels and cells have their coordinates at their middles.
     middles = ((positions.double() + 0.5) * (cells / length) - 0.5).clamp(min=0)
     before = middles.long()
     return before, (before + 1).clamp(max=cells - 1), (middles - before).to(dtype)

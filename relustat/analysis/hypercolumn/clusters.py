@@ -14,7 +14,7 @@ from relustat._optional import import_optional
 
 from .hypercolumns import Hypercolumns
 
-# Pixels at a time: 24 MB for VGG-16's 1,472 channels.
+# Number of pixels at a time: 24 MB for VGG-16's 1,472 channels.
 _BLOCK_PIXELS = 4096
 _STARTS = 10
 
@@ -22,27 +22,27 @@ _STARTS = 10
 def hypercolumn_clusters(columns: Hypercolumns, clusters: int = 2, *, seed: int = 0) -> Tensor:
     """Groups the pixels of all images by k-means of their hypercolumns.
 
-    K-means with 10 starts finds centres for some thousand random pixels; then all pixels, block by
-    block in random order, move them (scikit-learn's ``MiniBatchKMeans``). The tensor of all
-    hypercolumns is never made. What has less than a thousandth of the pixels may be missed.
+    K-means with 10 starts finds centres for a few thousand random pixels. Then all pixels move the
+    centres, in random blocks (scikit-learn's ``MiniBatchKMeans``). The tensor of all hypercolumns
+    is never made. A cluster with less than a thousandth of the pixels may be missed.
 
-    Channels are taken as they are, as by Perone (Convolutional hypercolumns in Python, 2016), and
-    not standardised: that would lift channels which are active at a few pixels to the weight of
-    all others, and on photographs split off some small patch. So layers with large activations
-    decide: in the original VGG-16, of the last layers of its five blocks, the third has some two
-    thirds of the variance, the fifth a thousandth at most. Choose the layers by that.
+    Channels are not standardised, as in Perone (Convolutional hypercolumns in Python, 2016).
+    Standardisation would give channels that are active at a few pixels the weight of all others,
+    and would split off small patches of photographs. So layers with large activations decide. Among
+    the last layers of the five blocks of the original VGG-16, the third has about two thirds of the
+    variance, and the fifth has a thousandth at most. Choose the layers accordingly.
 
     Args:
         columns: from :func:`relustat.analysis.hypercolumns`, without NaN or infinity.
-        clusters: how many, at most as many as pixels.
-        seed: of the random order and of the starts; the same seed gives the same labels.
+        clusters: number of clusters, at most the number of pixels.
+        seed: the seed of the random order and starts. The same seed gives the same labels.
 
     Returns:
         int64 [N, H, W] on the CPU: 0 for the largest cluster, and so on by size.
 
     Raises:
-        ValueError: if ``clusters`` is below 1 or above the number of pixels, it or ``seed`` is no
-            integer, or a hypercolumn is not finite.
+        ValueError: if ``clusters`` is below 1 or above the number of pixels, if it or ``seed`` is
+            not an integer, or if a hypercolumn is not finite.
         TypeError: if ``columns`` are not hypercolumns.
         ImportError: if scikit-learn is missing.
 
@@ -70,12 +70,12 @@ def hypercolumn_clusters(columns: Hypercolumns, clusters: int = 2, *, seed: int 
         )
     sklearn = import_optional("sklearn.cluster", "analysis", "clustering")
     generator = torch.Generator().manual_seed(seed)
-    # Neighbouring pixels resemble each other: a block of them is no sample of the pictures.
+    # Neighbouring pixels resemble each other, so a block of them is not a fair sample.
     order = torch.randperm(height * width, generator=generator)
     blocks = order.split(math.ceil(max(_BLOCK_PIXELS, clusters) / images))
     first = sklearn.KMeans(clusters, n_init=_STARTS, random_state=seed)
     first.fit(_matrix(columns, blocks[0]))
-    # Centres that have few pixels are kept: the default moves them to random ones.
+    # Centres with few pixels are kept. The default moves them to random pixels.
     kmeans = sklearn.MiniBatchKMeans(
         clusters, init=first.cluster_centers_, n_init=1, reassignment_ratio=0, random_state=seed
     )

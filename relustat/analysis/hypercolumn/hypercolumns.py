@@ -1,4 +1,4 @@
-"""Hypercolumns: all that a network computed above each pixel.
+"""Hypercolumns: the activations of several layers above each pixel.
 
 Hariharan, Arbelaez, Girshick, Malik, Hypercolumns for Object Segmentation and Fine-grained
 Localization, CVPR 2015.
@@ -24,7 +24,7 @@ from .plot import hypercolumns_grid
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# What is interpolated at a time: 4 MiB of float32 stay in the cache.
+# Number of elements that are interpolated at a time: 4 MiB of float32 stay in the cache.
 _BLOCK_ELEMENTS = 1 << 20
 
 
@@ -33,26 +33,26 @@ def hypercolumns(
 ) -> Hypercolumns:
     """The activations of some layers above each pixel (Hariharan et al., CVPR 2015).
 
-    A layer's map covers the whole picture, so it is enlarged (or reduced) to the size of the
-    result: bilinearly, with the corners of the outermost cells in those of the picture
-    (``align_corners=False``), without antialiasing. A linear layer's output is a map of one cell:
-    the same for all pixels. The model runs once, without gradients, up to the last of the layers.
+    A layer's map covers the whole picture, so it is resized to the size of the result: bilinearly,
+    with the corners of the outermost cells in the corners of the picture
+    (``align_corners=False``), and without antialiasing. A linear layer's output is a map of one
+    cell, the same for all pixels. The model runs once, without gradients, up to the last layer.
 
     Args:
         model: in evaluation mode; called with ``x``.
         x: float [N, C, H, W], as the model takes it.
-        layers: names as :func:`relustat.watch` gives them; those of other modules are their paths.
-            Each gives [N, F] or [N, C, h, w].
+        layers: names as :func:`relustat.watch` gives them, or paths of other modules. The output of
+            each is [N, F] or [N, C, h, w].
         size: height and width of the result; None: those of ``x``.
 
     Returns:
         :class:`Hypercolumns`, of the dtype and on the device of ``x``. Only the layers' own maps
-        are kept; what is asked of them is interpolated then.
+        are kept. Pixels are interpolated when they are read.
 
     Raises:
         TypeError: if ``model`` is not a module, or an argument is of the wrong type.
-        ValueError: if the model is in training mode, a layer is not met or gives something else,
-            or an argument is wrong.
+        ValueError: if the model is in training mode, if a layer is not called or its output has
+            another shape, or if an argument is wrong.
 
     Example:
         >>> import torch, relustat
@@ -83,13 +83,14 @@ def hypercolumns(
 
 
 class Hypercolumns:
-    """What :func:`hypercolumns` returns: like a tensor [N, channels, H, W] that is not there.
+    """The result of :func:`hypercolumns`: it reads like a tensor [N, channels, H, W].
 
-    ``columns[image, channel, row, column]`` takes integers and slices, as a tensor does, and
-    interpolates those pixels only; the result is that of ``columns.tensor()[...]`` within rounding.
+    ``columns[image, channel, row, column]`` takes integers and slices, as a tensor does. It
+    interpolates only these pixels. Within rounding, the result is that of
+    ``columns.tensor()[...]``.
 
     Attributes:
-        layers: which channels are whose: slices by the layers' names.
+        layers: the channels of each layer, as slices by name.
         shape: (N, channels, H, W).
     """
 
@@ -140,7 +141,7 @@ class Hypercolumns:
         return self._of_pixels(down, across, *self._everywhere).mT.contiguous()
 
     def tensor(self) -> Tensor:
-        """All of them: [N, channels, H, W]. Needs the memory of the result and some MiB more."""
+        """All hypercolumns, [N, channels, H, W]. It needs the result's memory and some MiB more."""
         return self._fill(*self._everywhere, self.shape[2:], self._resized)
 
     def mean(self, layers: Iterable[str] | None = None) -> Tensor:
@@ -149,10 +150,10 @@ class Hypercolumns:
         Interpolation is linear, so it may follow the mean.
 
         Args:
-            layers: over the channels of these; None: over all.
+            layers: the layers whose channels are averaged; None: all.
 
         Raises:
-            ValueError: if one of them is not in :attr:`layers`, or there is none.
+            ValueError: if one of them is not in :attr:`layers`, or if the list is empty.
             TypeError: if ``layers`` is a string.
         """
         names = _names("Hypercolumns.mean", self.layers if layers is None else layers)
@@ -166,7 +167,7 @@ class Hypercolumns:
             raise ValueError("Hypercolumns.mean: layers must name at least one, got none")
         maps = [self._maps[name] for name in names]
         channels = sum(values.shape[1] for values in maps)
-        # Means are weighted, not sums divided: a sum may leave float16's range.
+        # Weighted means, because a sum may leave float16's range.
         means = [
             self._resized(values.mean(1, keepdim=True)) * (values.shape[1] / channels)
             for values in maps
@@ -174,7 +175,7 @@ class Hypercolumns:
         return torch.stack(means).sum(0).squeeze(1)
 
     def plot(self) -> Figure:
-        """The mean of each layer's channels, and of all, for each image.
+        """The mean of each layer's channels, and of all channels, for each image.
 
         Raises:
             ImportError: if matplotlib is missing.
@@ -189,7 +190,7 @@ class Hypercolumns:
         return F.interpolate(values, self.shape[2:], mode="bilinear", align_corners=False)
 
     def _of_pixels(self, rows: Tensor, columns: Tensor, images: range, channels: range) -> Tensor:
-        """[images, channels, ...] of the pixels [...] to which rows and columns broadcast."""
+        """The hypercolumns [images, channels, ...]; rows and columns broadcast to [...]."""
         rows, columns = (each.to(self._first.device, torch.int64) for each in (rows, columns))
         shape = torch.broadcast_shapes(rows.shape, columns.shape)
 
@@ -205,7 +206,7 @@ class Hypercolumns:
         shape: Sequence[int],
         sample: Callable[[Tensor], Tensor],
     ) -> Tensor:
-        """[images, channels, *shape], of what ``sample`` makes of the layers' maps."""
+        """Fills [images, channels, *shape] with what ``sample`` makes of the layers' maps."""
         filled = self._first.new_empty(len(images), len(channels), *shape)
         step = max(1, _BLOCK_ELEMENTS // max(1, filled[:, :1].numel()))
         for name, own in self.layers.items():

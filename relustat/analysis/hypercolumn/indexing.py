@@ -1,4 +1,4 @@
-"""Indices as a tensor takes them, for what is like a tensor."""
+"""Checks of indices, as a tensor takes them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 
 
 def positions_of(op: str, index: tuple[Any, ...], shape: Sequence[int]) -> list[range]:
-    """The places that integers and slices ask for, one range for each dimension of ``shape``.
+    """The positions that integers and slices select, one range for each dimension of ``shape``.
 
     Raises:
         TypeError: if an index is anything else.
         ValueError: if a slice's step is not above 0.
-        IndexError: if there are too many indices, or one is outside its dimension.
+        IndexError: if there are too many indices, or if one is outside its dimension.
     """
     if len(index) > len(shape):
         raise IndexError(f"{op}: there must be at most {len(shape)} indices, got {len(index)}")
@@ -48,11 +48,11 @@ def pixels_of(op: str, rows: Any, columns: Any, size: Sequence[int]) -> tuple[Te
 
 
 def _counted_from_start(op: str, which: str, positions: Tensor, length: int) -> Tensor:
-    """Places as int64 within 0 and ``length``; negative ones count from the end.
+    """Positions as int64 from 0 to ``length`` - 1; negative ones count from the end.
 
     Raises:
         TypeError: if they are not integers; ``which`` names them.
-        IndexError: if one is outside.
+        IndexError: if a position is outside.
     """
     if positions.dtype == torch.bool or positions.is_floating_point() or positions.is_complex():
         raise TypeError(f"{op}: {which} must be integers, got {positions.dtype}")

@@ -16,7 +16,7 @@ _PANEL = 2.0
 
 
 class DrawnColumns(Protocol):
-    """What pictures read of :class:`relustat.analysis.Hypercolumns`."""
+    """The part of :class:`relustat.analysis.Hypercolumns` that pictures read."""
 
     @property
     def layers(self) -> Mapping[str, slice]: ...
@@ -30,10 +30,10 @@ class DrawnColumns(Protocol):
 def hypercolumns_grid(columns: DrawnColumns) -> Figure:
     """A row for each image: the mean of each layer's channels, and of all.
 
-    Each panel has its own colours: black is the lowest mean in it, pale yellow the highest.
+    Each panel has its own scale: black is its lowest mean, pale yellow its highest.
 
     Args:
-        columns: of one or more layers.
+        columns: the hypercolumns of one or more layers.
 
     Raises:
         ImportError: if matplotlib is missing.
@@ -52,11 +52,11 @@ def hypercolumns_grid(columns: DrawnColumns) -> Figure:
 
 
 def hypercolumn_clusters_grid(photographs: Tensor, labels: Tensor) -> Figure:
-    """A row for each image: the photograph, and beside it a colour for each cluster.
+    """A row for each image: the photograph, and next to it the clusters in colours.
 
     Args:
         photographs: RGB in 0 to 1, float [N, 3, H, W].
-        labels: int64 [N, h, w], of :func:`relustat.analysis.hypercolumn_clusters`.
+        labels: int64 [N, h, w], from :func:`relustat.analysis.hypercolumn_clusters`.
 
     Raises:
         ValueError: if they have other shapes.

@@ -1,4 +1,4 @@
-"""Counts from which activation and death rates are read: of outputs, and of gradients."""
+"""Counts of active and dead outputs and gradients, from which rates are computed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class OutputCounts:
         self._hooks: list[tuple[nn.Module, _DropoutHook]] = []
 
     def open(self, model: nn.Module) -> None:
-        """Begins to count. If it raises, close.
+        """Begins to count. If it raises an error, call :meth:`close`.
 
         Raises:
             TypeError, ValueError: see :func:`relustat.watch`.
@@ -57,7 +57,7 @@ class OutputCounts:
         self._watch = watch(model, bins=None, during=self._during)
         for module, path in named_modules(model):
             if isinstance(module, _DROPOUT_LAYERS):
-                # Dropout1d drops whole channels: those before the last dimension.
+                # Dropout1d drops whole channels, the dimension before the last one.
                 unit_dim: UnitDim = -2 if isinstance(module, nn.Dropout1d) else "auto"
                 counters = Counters(None, unit_dim=unit_dim)
                 self._dropouts[path or "dropout"] = counters
@@ -66,7 +66,7 @@ class OutputCounts:
                 module.register_forward_hook(hook)
 
     def rates(self) -> dict[str, LayerRates]:
-        """Of the layers called since :meth:`reset`: ReLUs as they are executed, then dropouts."""
+        """The rates of the layers called since :meth:`reset`: ReLUs as executed, then dropouts."""
         relus = self._watch.stats if self._watch else {}
         dropouts = {path: counters.stats for path, counters in self._dropouts.items()}
         return {
@@ -101,9 +101,9 @@ class GradientCounts:
         self._registered: list[tuple[Tensor, object]] = []
 
     def open(self, model: nn.Module) -> None:
-        """Begins to count those of modules that own both ``weight`` and ``bias``.
+        """Begins to count the gradients of modules that own both ``weight`` and ``bias``.
 
-        If it raises, close.
+        If it raises an error, call :meth:`close`.
 
         Raises:
             ValueError: if one of these modules is lazy and has no weights yet.
@@ -121,13 +121,13 @@ class GradientCounts:
                 if parameters[name].requires_grad:
                     hook = _GradientHook(module, self._during)
                     self._hooks[f"{path}.{name}" if path else name] = hook
-                    # Where a whole training step is compiled, graphs would be made of it.
+                    # If a whole training step is compiled, the compiler would make graphs of it.
                     outside = torch.compiler.disable(hook)
                     self._registered.append((parameters[name], outside))
                     parameters[name].register_post_accumulate_grad_hook(outside)
 
     def rates(self) -> dict[str, LayerRates]:
-        """Of the parameters that got a gradient since :meth:`reset`, in the model's order."""
+        """The rates of the parameters with a gradient since :meth:`reset`, in the model's order."""
         rates = {name: hook.rates() for name, hook in self._hooks.items()}
         return {name: found for name, found in rates.items() if found is not None}
 
@@ -142,7 +142,7 @@ class GradientCounts:
 
 @inline_in_graph
 class _DropoutHook:
-    """Counts what comes out of a dropout layer; that of a copied layer, for itself."""
+    """Counts the outputs of a dropout layer. A copied layer has its own counts."""
 
     def __init__(self, counters: Counters, during: During) -> None:
         self._counters = counters
@@ -157,31 +157,32 @@ class _DropoutHook:
 
 @inline_in_graph
 def _count(output: Tensor, counters: Counters) -> None:
-    # No ReLU of the model, for the watch to see. Of magnitudes it gives 0 just where there was one.
+    # The watch must not see it: it is no ReLU of the model. The ReLU of a magnitude is 0 exactly
+    # where the magnitude is.
     with torch.no_grad(), unseen_by_function_modes():
         counting_relu(output.abs(), counters, inplace=True)
 
 
 def _count_unseen(output: Tensor, counters: Counters) -> None:
-    # Modes that replay ops would miss these in a recomputation.
+    # Modes that replay ops would not find these ops in a recomputation.
     with unseen_by_dispatch_modes():
         _count(output, counters)
 
 
-# Between two graphs the compiler would make another one of it.
+# The compiler would make a graph of it, between two other graphs.
 _count_in_eager_code: Callable[[Tensor, Counters], None] = torch.compiler.disable(_count_unseen)
 
 
 class _GradientHook:
-    """Counts a parameter's gradients, an accumulation a call.
+    """Counts a parameter's gradients. Each accumulation is a call.
 
     Attributes:
-        counts: calls, entries that are active, and outputs that are dead; int64 [3] on the
-            gradient's device, None before the first.
+        counts: the numbers of calls, active entries and dead outputs: int64 [3] on the gradient's
+            device, None before the first call.
     """
 
     def __init__(self, module: nn.Module, during: During) -> None:
-        # Parameters hold their hooks where the garbage collector does not look.
+        # Weak: the garbage collector does not see the hooks that a parameter holds.
         self._module = weakref.ref(module)
         self._during = during
         self._shape = (0, 0)
@@ -195,7 +196,7 @@ class _GradientHook:
         module = self._module()
         if not gradient.numel() or module is None or not _is_time(module, self._during):
             return
-        # Counting ReLUs would take a call in a backward pass for a repeated one.
+        # A counting ReLU would take a call in a backward pass as a repeated one.
         magnitudes = _by_outputs(module, gradient).abs()
         active, dead = magnitudes.gt(0).sum(), magnitudes.eq(0).all(1).sum()
         counts = torch.stack((torch.ones_like(active), active, dead))
@@ -215,7 +216,7 @@ class _GradientHook:
 def _by_outputs(module: nn.Module, gradient: Tensor) -> Tensor:
     """[outputs, entries]."""
     if isinstance(module, _TRANSPOSED_LAYERS) and gradient.dim() > 1:
-        # [inputs, outputs / groups, ...], the inputs group by group.
+        # [inputs, outputs / groups, ...], where inputs are ordered by group.
         grouped = gradient.unflatten(0, (module.groups, -1))
         gradient = grouped.transpose(1, 2).flatten(0, 1)
     return gradient.reshape(gradient.shape[0] if gradient.dim() else 1, -1)

@@ -1,4 +1,4 @@
-"""Activation and death rates of a model's layers, epoch by epoch."""
+"""Activation and death rates of a model's layers by epoch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Rates:
 
     Attributes:
         epochs: int64 [epochs].
-        activation: share of what was counted that is active, float64 [epochs].
+        activation: share of active entries, float64 [epochs].
         death: mean over units of the share of calls in which the unit was dead, float64 [epochs].
     """
 
@@ -54,9 +54,9 @@ class Rates:
 
 @dataclasses.dataclass(frozen=True)
 class Worst:
-    """The lowest activation rate and the highest death rate of an epoch, and whose they are.
+    """The lowest activation rate and the highest death rate of an epoch, with their layers.
 
-    Where several layers share the worst rate, it is the first of them.
+    If several layers share the worst rate, the first one is named.
     """
 
     epoch: int
@@ -69,37 +69,38 @@ class Worst:
 class ActivationRates:
     """Counts which units of a model are active, and which are dead, until closed.
 
-    *Outputs*. Every ReLU, found by :func:`relustat.watch` however it is spelt, is active where its
-    output is above 0; every dropout layer where its output is not 0. The activation rate is active
-    / all outputs of the epoch. The death rate is the mean over units of the share of calls in which
-    all outputs of the unit were 0. Units of dropout layers are channels (dim 1) of 2-D, 4-D and 5-D
-    outputs, of 3-D ones the last dimension, but the channels of ``nn.Dropout1d``. All calls of one
-    dropout layer count together; those of a ReLU are told apart.
+    *Outputs*. An output of a ReLU is active if it is above 0; :func:`relustat.watch` finds the
+    ReLUs. An output of a dropout layer is active if it is not 0. The activation rate is active /
+    all outputs of the epoch. The death rate is the mean over units of the share of calls in which
+    all outputs of the unit were 0. The units of dropout layers are channels (dim 1) for 2-D, 4-D
+    and 5-D outputs, and the last dimension for 3-D ones; for ``nn.Dropout1d`` they are always
+    channels. All calls of one dropout layer count together. Each call of a ReLU counts separately.
 
-    *Gradients*. A unit that is dead passes nothing on, so what its weights get is a gradient of 0.
-    For every module that owns a ``weight`` and a ``bias``, a parameter's output is an index of dim
-    0 (in transposed convolutions an output channel), active in the entries whose gradient is not 0,
-    and dead where all are 0. The rates are means over outputs and over accumulations: each backward
-    pass counts once, with the gradient that has accumulated by then.
+    *Gradients*. A dead unit passes nothing on, so the gradient of its weights is 0. Counted are the
+    parameters of every module that owns a ``weight`` and a ``bias``. A parameter's output is an
+    index of dim 0 (in transposed convolutions an output channel). An entry is active if its
+    gradient is not 0. An output is dead if all its gradients are 0. The rates are means over
+    outputs and over accumulations: each backward pass counts once, with the gradient that has
+    accumulated by then.
 
-    Zero means exactly 0, where monitorch takes all of at most 1e-8 for it. NaN is neither active
-    nor 0. All is counted on the device, as int64; only :meth:`snapshot` waits for it. Sparse,
-    complex and sharded gradients are not counted; compiled models are. Each process counts its own.
+    Zero means exactly 0. (monitorch takes all numbers up to 1e-8 as zero.) NaN is neither active
+    nor 0. All is counted on the device, as int64, and only :meth:`snapshot` waits for it. Compiled
+    models are counted. Sparse, complex and sharded gradients are not. Each process counts its own.
 
-    The death of neurons, and the gradient as its witness: Malcolm Lett, "Neuron Death in ANNs:
-    detecting and troubleshooting"; the rates are those of the package monitorch.
+    Source: Malcolm Lett, "Neuron Death in ANNs: detecting and troubleshooting", for the death of
+    neurons and its sign in the gradient; the package monitorch for the rates.
 
     Args:
-        model: called and trained as usual meanwhile. For outputs it must not be watched.
-        outputs, gradients: what is counted.
-        during: count only in training mode ("train"), only in evaluation mode ("eval") or both
-            ("all"): for ReLUs that of the model that is called, for dropout layers and gradients
-            that of the layer itself.
+        model: call and train it as usual. It must not be watched if outputs are counted.
+        outputs, gradients: whether these are counted.
+        during: count in training mode ("train"), in evaluation mode ("eval") or in both ("all").
+            For ReLUs the mode of the called model counts, for dropout layers and gradients that of
+            the layer.
 
     Raises:
         TypeError: if ``model`` is not an ``nn.Module``.
-        ValueError: if it is watched already, a lazy layer has no weights yet, or neither outputs
-            nor gradients are to be counted.
+        ValueError: if the model is watched already, if a lazy layer has no weights yet, or if
+            neither outputs nor gradients are counted.
 
     Example:
         >>> import torch
@@ -162,13 +163,13 @@ class ActivationRates:
         self.close()
 
     def close(self) -> None:
-        """Takes all hooks off; the rates stay readable. Closing twice does nothing."""
+        """Removes all hooks. The rates stay readable. Closing twice does nothing."""
         self._closed = True
         for counts in self._counts.values():
             counts.close()
 
     def snapshot(self, epoch: int) -> None:
-        """Ends an epoch: its rates are those of what was counted since the last snapshot.
+        """Ends an epoch: its rates are those since the last snapshot.
 
         Raises:
             ValueError: if closed, or ``epoch`` is not an integer above that of the last snapshot.
@@ -185,9 +186,10 @@ class ActivationRates:
 
     @property
     def outputs(self) -> dict[str, Rates]:
-        """The rates of outputs by layer: ReLUs as they are executed, then dropout layers.
+        """The rates of outputs by layer: ReLUs in the order of execution, then dropout layers.
 
-        ReLUs have the names that :func:`relustat.watch` gives them, dropout layers their paths.
+        ReLUs have the names that :func:`relustat.watch` gives them. Dropout layers have their
+        paths.
         """
         return self._by_layer("outputs")
 
@@ -197,13 +199,13 @@ class ActivationRates:
         return self._by_layer("gradients")
 
     def worst(self, kind: Kind) -> tuple[Worst, ...]:
-        """The worst rates of all layers, epoch by epoch; without epochs in which none was called.
+        """The worst rates of all layers by epoch, without epochs in which none was called.
 
         Args:
             kind: "outputs" or "gradients".
 
         Raises:
-            ValueError: if ``kind`` is neither, or was not to be counted.
+            ValueError: if ``kind`` has another value, or was not counted.
         """
         if kind not in self._counts:
             raise ValueError(f"worst: kind must be one of {list(self._counts)}, got {kind!r}")
@@ -218,9 +220,9 @@ class ActivationRates:
         return tuple(found)
 
     def plot(self) -> Figure:
-        """A panel for each layer, and the worst ones.
+        """A panel for each layer, and the worst rates.
 
-        See :func:`relustat.analysis.rates.plot.rates_figure`.
+        :func:`relustat.analysis.rates.plot.rates_figure` says what is drawn.
 
         Raises:
             ImportError: if matplotlib is missing.

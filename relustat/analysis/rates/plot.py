@@ -24,7 +24,7 @@ _PANEL_WIDTH, _PANEL_HEIGHT, _HEADING_HEIGHT, _WORST_HEIGHT = 3.1, 1.35, 0.45, 2
 
 
 class DrawnRates(Protocol):
-    """What pictures read of :class:`relustat.analysis.Rates`."""
+    """The part of :class:`relustat.analysis.Rates` that pictures read."""
 
     @property
     def epochs(self) -> Int64Array: ...
@@ -37,7 +37,7 @@ class DrawnRates(Protocol):
 
 
 class DrawnWorst(Protocol):
-    """What pictures read of :class:`relustat.analysis.Worst`."""
+    """The part of :class:`relustat.analysis.Worst` that pictures read."""
 
     @property
     def epoch(self) -> int: ...
@@ -62,12 +62,13 @@ def rates_figure(
 ) -> Figure:
     """The rates of all layers by epoch, and the worst of them.
 
-    A block of panels for outputs and one for gradients, a panel for each layer; under them the
-    lowest activation rate and the highest death rate of all layers. Titles give the last epoch's.
+    There is a block of panels for outputs and one for gradients, with a panel for each layer. The
+    last row shows the lowest activation rate and the highest death rate of all layers. Titles name
+    the rates of the last epoch.
 
     Args:
-        layers: rates by layer, of outputs, of gradients or of both.
-        worst: the worst rates by epoch, of the same.
+        layers: the rates of outputs, of gradients or of both, by layer.
+        worst: the worst rates of the same, by epoch.
         columns: number of panels in a row.
 
     Raises:
@@ -126,7 +127,7 @@ def draw_rates(
     activation: npt.NDArray[np.float64],
     death: npt.NDArray[np.float64],
 ) -> None:
-    """One panel: an activation rate and a death rate by epoch, all of one length."""
+    """Draws an activation rate and a death rate by epoch. All arrays have one length."""
     axes.fill_between(epochs, 100 * death, color=_DEATH, alpha=0.25, linewidth=0)
     for shares, color, label in [
         (activation, _ACTIVATION, "activation rate"),

@@ -1,1 +1,1 @@
-"""Which pixels a unit depends on, and how strongly."""
+"""The pixels on which a unit depends, and how strongly."""

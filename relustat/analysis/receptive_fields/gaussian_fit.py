@@ -1,4 +1,4 @@
-"""The Gaussian most like a distribution over pixels."""
+"""The Gaussian that fits a distribution over pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class GaussianFit:
     """A Gaussian over pixels.
 
     Attributes:
-        center: its mean, in pixels along each axis; whole numbers are the centres of pixels.
+        center: the mean, in pixels along each axis. Integers are the centres of pixels.
         covariance: float64 [axes, axes], in pixels squared.
     """
 
@@ -22,10 +22,10 @@ class GaussianFit:
 
     @classmethod
     def to(cls, shares: Tensor) -> GaussianFit:
-        """Of the same mean and covariance, which is the Gaussian of maximum likelihood.
+        """The Gaussian of maximum likelihood: it has the mean and covariance of the shares.
 
         Args:
-            shares: of pixels, float64 [H, W] or of other axes; their sum is 1.
+            shares: of each pixel, float64 [H, W] or with other axes; their sum is 1.
 
         Example:
             >>> import torch
@@ -47,16 +47,16 @@ class GaussianFit:
         return tuple(self.covariance.diagonal().sqrt().tolist())
 
     def density(self, positions: Tensor) -> Tensor:
-        """The Gaussian's density for each pixel.
+        """The Gaussian's density at each position.
 
         Args:
-            places: [..., axes], in pixels.
+            positions: [..., axes], in pixels.
 
         Returns:
             float64 [...].
 
         Raises:
-            ValueError: if the Gaussian has no width along some direction.
+            ValueError: if the Gaussian has no width along a direction.
         """
         mean = torch.tensor(self.center, dtype=torch.float64)
         normal = torch.distributions.MultivariateNormal(mean, self.covariance)

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 _THEORETICAL, _GAUSSIAN = "#ffffff", "#4fc3f7"
 _PROFILES = ("#d62728", "#1f77b4", "#2ca02c")
-# Of the theoretical field, shown around it.
+# The margin around the theoretical field, as a share of it.
 _MARGIN = 0.06
 
 
 class DrawnField(Protocol):
-    """What pictures read of a :class:`relustat.analysis.ReceptiveField`."""
+    """The part of :class:`relustat.analysis.ReceptiveField` that pictures read."""
 
     @property
     def layer(self) -> str: ...
@@ -49,14 +49,14 @@ class DrawnField(Protocol):
 
 
 def receptive_field_figure(field: DrawnField) -> Figure:
-    """The map of an effective receptive field, if it has two axes, and its profiles.
+    """The map of an effective receptive field (if it has two axes), and its profiles.
 
-    The map's colours are the square roots of the shares, lest only the centre be seen; it is cut to
-    the theoretical field (white), and has the fitted Gaussian's 1 and 2 sigma (blue). The profiles
-    are the shares themselves, along each axis through the Gaussian's centre.
+    The map shows the square roots of the shares, so that more than the centre can be seen. It is
+    cut to the theoretical field (white), and shows 1 and 2 sigma of the fitted Gaussian (blue). The
+    profiles show the shares along each axis through the Gaussian's centre.
 
     Args:
-        field: of any number of axes.
+        field: a field with any number of axes.
 
     Raises:
         ImportError: if matplotlib is missing.
@@ -78,11 +78,11 @@ def receptive_field_grid(fields: Mapping[str, DrawnField], columns: int = 4) -> 
     """The maps of several effective receptive fields, as in :func:`receptive_field_figure`.
 
     Args:
-        fields: by their titles; each of two axes.
+        fields: fields of two axes, by title.
         columns: number of panels in a row.
 
     Raises:
-        ValueError: if there is no field, or one has not two axes.
+        ValueError: if there is no field, or if one has not two axes.
         ImportError: if matplotlib is missing.
 
     Example:

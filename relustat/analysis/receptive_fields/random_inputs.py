@@ -15,10 +15,10 @@ from relustat.analysis.model_run.autograd_path import PathToInput
 from .input_boxes import GeometryCalls, input_box
 
 _Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
-# Pixels along each of one, two or three axes with which to begin.
+# The first size that is tried: pixels along each axis, for one, two or three axes.
 _FIRST_LENGTHS = (224, 224, 64)
 _MOST_GROWTHS = 20
-# What maps are halved to and doubled from again, as in U-Nets, fits together at such lengths.
+# Maps that are halved and doubled again, as in U-Nets, fit together at multiples of it.
 _ROUND_LENGTH = 32
 
 
@@ -35,19 +35,20 @@ def random_inputs(
 
     Args:
         op: the name of the caller, for messages.
-        model: its first convolution, in the order of ``model.modules()``, tells channels and axes.
+        model: its first convolution, in the order of ``model.modules()``, has the channels and
+            axes.
         calls: runs the model up to ``layer``.
-        layer: whose map's centre is to have its theoretical receptive field inside.
-        size: of the inputs; None: grown until that is so.
-        samples: how many.
-        seed: of the generator.
+        layer: the layer whose map's centre must have its theoretical receptive field inside.
+        size: the size of the inputs; None: it grows until that holds.
+        samples: number of inputs.
+        seed: the seed of the generator.
 
     Returns:
         [samples, channels, *size], on the device and of the dtype of the convolution's weights.
 
     Raises:
-        ValueError: if there is no convolution, ``size`` or ``seed`` is no such thing, the model
-            does not take the size, or none is large enough.
+        ValueError: if there is no convolution, if ``size`` or ``seed`` is wrong, if the model
+            rejects the size, or if no size is large enough.
     """
     convolution = next((m for m in model.modules() if isinstance(m, _Convolution)), None)
     if convolution is None:
@@ -87,9 +88,9 @@ def _naming_the_size(op: str, size: Sequence[int]) -> Iterator[None]:
 
 
 def _grown(op: str, calls: GeometryCalls, layer: str, start: Tensor) -> list[int]:
-    """The size of the centre's theoretical field, and then what is missing, again and again.
+    """A size for the theoretical field of the centre: it grows by what is missing until it fits.
 
-    Where the model does not take a size, its lengths are rounded up.
+    If the model rejects a size, its lengths are rounded up.
     """
     with _naming_the_size(op, start.shape[2:]):
         field = _field_of_center(op, calls, layer, start)

@@ -1,4 +1,4 @@
-"""Which pixels an activation can see, and which of them count: receptive fields.
+"""Receptive fields: the pixels that an activation can see, and how much each counts.
 
 Luo, Li, Urtasun, Zemel, Understanding the Effective Receptive Field in Deep Convolutional Neural
 Networks, NIPS 2016.
@@ -31,25 +31,25 @@ if TYPE_CHECKING:
 
 _OP = "receptive_field"
 _RANDOM_SAMPLES = 16
-# Inputs that go through the model at a time.
+# Number of inputs that go through the model at a time.
 _BATCH = 8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ReceptiveField:
-    """What :func:`receptive_field` found.
+    """The result of :func:`receptive_field`.
 
     Attributes:
-        layer: its name.
-        position: the place in the layer's map.
-        size: of the theoretical receptive field along each axis of the input, in pixels, as
-            textbooks give it: as if the input went on beyond its borders.
-        box: the theoretical receptive field of this place in this input: the first and the last
-            pixel along each axis, both included. Outside it all is 0.
-        unknown: operations, by autograd node, of which it is not known what they need. They are
-            taken to need all of their input: then size and box are upper bounds.
-        effective: the share of each pixel, float64 [H, W]; its sum is 1.
-        samples: the number of inputs over which it is a mean.
+        layer: the layer's name.
+        position: the position in the layer's map.
+        size: the size of the theoretical receptive field along each axis of the input, in pixels,
+            as textbooks give it: as if the input went on beyond its borders.
+        box: the theoretical receptive field of this position in this input: the first and the last
+            pixel along each axis, both included. Outside it, all shares are 0.
+        unknown: the operations without a rule, by autograd node. They are taken to need all of
+            their input, so that size and box are upper bounds.
+        effective: the share of each pixel, float64 [H, W]; the sum is 1.
+        samples: the number of inputs over which the shares are averaged.
     """
 
     layer: str
@@ -68,7 +68,7 @@ class ReceptiveField:
 
     @property
     def is_exact(self) -> bool:
-        """Whether size and box are exact, not upper bounds."""
+        """Whether size and box are exact. If not, they are upper bounds."""
         return not self.unknown
 
     @property
@@ -80,7 +80,7 @@ class ReceptiveField:
         """The smallest number of pixels that together have this share.
 
         Args:
-            mass: above 0, at most 1.
+            mass: the share, above 0 and at most 1.
 
         Raises:
             ValueError: if ``mass`` is out of this range.
@@ -88,13 +88,13 @@ class ReceptiveField:
         if not 0 < mass <= 1:
             raise ValueError(f"area: mass must be above 0 and at most 1, got {mass}")
         held = self.effective.flatten().sort(descending=True).values.cumsum(0)
-        # A sum that is reached but for rounding is reached.
+        # A sum that is reached within rounding is reached.
         return int((held < mass * float(held[-1]) * (1 - 1e-12)).sum()) + 1
 
     def plot(self) -> Figure:
         """The effective receptive field with its Gaussian, and profiles of both.
 
-        See :func:`relustat.analysis.receptive_fields.plot.receptive_field_figure`.
+        :func:`relustat.analysis.receptive_fields.plot.receptive_field_figure` says what is drawn.
 
         Raises:
             ImportError: if matplotlib is missing.
@@ -129,22 +129,23 @@ def receptive_field(
         layer: a module's path, or a functional ReLU's name as :func:`relustat.watch` gives it. Its
             output is [N, units, ...].
         position: "center", or indices, one for each axis of the layer's map.
-        data: inputs, floating point [N, C, H, W] (or with one axis, or three), or a loader of such
-            ones, or of tuples that begin with them. All of one size.
-        unit: the gradient is that of this channel alone. (After a layer norm over channels their
-            sum is constant, and only single ones have a gradient.)
-        input_size: pixels along each axis, for random inputs.
-        samples: how many random inputs, 16 if None; or the first ones of ``data``, all if None.
-        seed: of the random inputs.
+        data: inputs of one size, floating point [N, C, H, W] (or with one axis, or three); or a
+            loader of inputs, or of tuples that begin with them.
+        unit: take the gradient of this channel alone. (After a layer norm over channels, their sum
+            is constant, and only single channels have a gradient.)
+        input_size: number of pixels along each axis of random inputs.
+        samples: number of random inputs, 16 if None; or number of inputs of ``data``, all if None.
+        seed: the seed of the random inputs.
 
     Raises:
-        ValueError: if a module is in training mode; ``layer`` or ``unit`` is unknown; ``position``
-            is outside the map; there are no inputs, they differ in size, or lack a dimension; the
-            model does not take random inputs of this size, or none is large enough; the gradient
-            is 0 everywhere, as of dead units, or not finite; or a number is not an integer.
+        ValueError: if a module is in training mode; if ``layer`` or ``unit`` is unknown; if
+            ``position`` is outside the map; if there are no inputs, or they differ in size or lack
+            a dimension; if the model rejects random inputs of this size, or none is large enough;
+            if the gradient is 0 everywhere, as for dead units, or not finite; or if a number is
+            not an integer.
         TypeError: if ``model`` is not a module, or inputs are not floating point.
 
-    Source: Luo et al., NIPS 2016, section 3; the Gaussian and what it means are in section 2.
+    Source: Luo et al., NIPS 2016, section 3; section 2 for the Gaussian.
 
     Example:
         >>> import torch, relustat
@@ -209,7 +210,7 @@ def receptive_field(
 
 
 def _split(data: Iterable[Any], samples: int | None) -> Iterator[Tensor]:
-    """The first samples, or all, a few at a time."""
+    """The first samples, or all, in small batches."""
     left = sys.maxsize if samples is None else samples
     for batch in batches(_OP, data):
         if batch.ndim < 3 or not batch.is_floating_point():
@@ -224,7 +225,7 @@ def _split(data: Iterable[Any], samples: int | None) -> Iterator[Tensor]:
 
 
 def _gradient(calls: GeometryCalls, layer: str, batch: Tensor, cells: tuple[Any, ...]) -> Tensor:
-    """Its absolute values, summed over samples and channels."""
+    """The absolute gradient, summed over samples and channels."""
     x, output = calls.run_with_gradient(batch)
     check_samples(_OP, layer, output, len(batch))
     (gradient,) = torch.autograd.grad(output[cells].sum(), x)

@@ -44,7 +44,7 @@ class InputBox:
 class GeometryCalls(LayerCalls):
     """Follows a forward, and notes what autograd nodes do not show, for :func:`input_box`.
 
-    That is where the windows of relustat's max-pools lie, and where circular padding comes from.
+    It stores the geometry of relustat's max-pools, and the origin of circular padding.
     A convolution's input without a batch dimension is refused: it would be misread.
     """
 
