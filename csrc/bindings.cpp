@@ -18,7 +18,7 @@ namespace py = pybind11;
 
 namespace {
 
-// relustat/_extension.py looks for it in a library that does not load.
+// relustat/_extension.py searches a library for it that does not load.
 [[gnu::used]] constexpr char kBuiltFor[] = "relustat: built for PyTorch " TORCH_VERSION;
 
 py::dict build_info() {
@@ -46,8 +46,8 @@ py::dict build_info() {
   return info;
 }
 
-// Whether a call with this input can go to the dispatcher at once: neither a subclass, nor a mode,
-// a trace or a transform wants to see it, and a kernel takes it.
+// Whether a call with this input can go to the dispatcher directly: there is a kernel, and no
+// subclass, mode, trace or transform has to see the call.
 bool is_plain(const py::handle& object) {
   if (!THPVariable_CheckExact(object.ptr()) || at::impl::torch_function_mode_enabled() ||
       c10::impl::dispatch_mode_enabled() ||
@@ -62,8 +62,8 @@ bool is_plain(const py::handle& object) {
           x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf);
 }
 
-// torch.ops.relustat.counting_relu and counting_relu_, for plain inputs, without what it costs to
-// find them by their schemas.
+// torch.ops.relustat.counting_relu and counting_relu_ for plain inputs, without the search by
+// schema.
 at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
                          int64_t unit_dim, int64_t binning) {
   static const auto op = c10::Dispatcher::singleton()

@@ -15,23 +15,23 @@ TORCH_LIBRARY(relustat, m) {
       "-> ()",
       {at::Tag::pt2_compliant_tag});
 
-  // A hash of which elements of each sample are above 0: see activation/key.h. x: [samples, ...].
+  // A hash of the elements above 0 of each sample: see activation/key.h. x: [samples, ...].
   // The result: int64 [samples].
   m.def("activation_hash(Tensor x, int salt) -> Tensor", {at::Tag::pt2_compliant_tag});
 
-  // A pooling is given by one number for each of its one to three axes. offsets: of each largest
-  // value in its window; uint8, or int16 where a window has more than 256 cells.
+  // A pooling has one number for each of its one to three axes. offsets: the position of each
+  // maximum in its window; uint8, or int16 if a window has more than 256 cells.
   m.def(
       "max_pool(Tensor x, int[] kernel_size, int[] stride, int[] padding, int[] dilation, "
       "bool ceil_mode) -> (Tensor y, Tensor offsets)",
       {at::Tag::pt2_compliant_tag});
-  // input_size: of the pooled axes. overlap: see pool/window.h. Switches that stand for no cell of
-  // the input raise; validate=False is for those that are known to be right.
+  // input_size: the sizes of the pooled axes. overlap: see pool/window.h. A switch that is not a
+  // cell of the input is an error; validate=False is for switches that are known to be right.
   m.def(
       "max_unpool(Tensor y, Tensor offsets, SymInt[] input_size, int[] kernel_size, int[] stride, "
       "int[] padding, int[] dilation, bool ceil_mode, int overlap, bool validate=True) -> Tensor",
       {at::Tag::pt2_compliant_tag});
-  // The gradient of y. y itself decides where overlap is "max", and is absent elsewhere.
+  // The gradient of y. y itself is needed only if overlap is "max".
   m.def(
       "max_unpool_backward(Tensor gradient, Tensor? y, Tensor offsets, int[] kernel_size, "
       "int[] stride, int[] padding, int[] dilation, bool ceil_mode, int overlap) -> Tensor",

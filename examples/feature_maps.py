@@ -44,7 +44,7 @@ def draw(network, x, maps, path):
     corner = switches.offsets[0, 0, :24, :24]
     shown = panels[5].imshow(corner, cmap="viridis", vmin=0, vmax=8)
     panels[5].set_title("switches of 3x3 windows: map 0, a corner", fontsize=9)
-    figure.colorbar(shown, ax=panels[5], shrink=0.8, label="place in the window, row by row")
+    figure.colorbar(shown, ax=panels[5], shrink=0.8, label="position in the window, row by row")
     for panel in panels:
         panel.set_xticks([])
         panel.set_yticks([])

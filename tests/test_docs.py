@@ -5,7 +5,7 @@ import re
 import pytest
 from repository import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PROOFS = re.findall(
     r'^\[([\w-]+)\]: \.\./(tests/[\w/]+\.py) "(\w+)"$',
     (ROOT / "docs/compatibility.md").read_text(),
@@ -30,3 +30,10 @@ def test_links_lead_to_files(page):
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
+
+
+def test_rooms_that_contributors_are_sent_to():
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"`((?:relustat|csrc|tests|benchmarks|docs)/[\w./]+)`", page)
+    assert len(named) > 30
+    assert [path for path in named if not (ROOT / path).exists()] == []

@@ -2,8 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
-// The rules that every backend of activation_hash holds its argument to. reference.py states the
-// same rules in the same words.
+// The checks of the argument of activation_hash, for every backend.
+// relustat/ops/reference/checks.py has the same checks in the same words; a test compares them.
 
 namespace relustat {
 

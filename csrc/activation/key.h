@@ -4,8 +4,8 @@
 
 #include "common/host_device.h"
 
-// What an activation pattern's hash is made of: Zobrist hashing (1970). Every unit has a key of 64
-// bits, and a pattern's hash is the XOR of the keys of its active units.
+// Zobrist hashing (1970) of activation patterns. Every unit has a key of 64 bits. The hash of a
+// pattern is the XOR of the keys of its active units.
 
 namespace relustat {
 inline namespace RELUSTAT_ISA {
@@ -19,7 +19,7 @@ RELUSTAT_HOST_DEVICE uint64_t mix64(uint64_t word) {
   return word ^ (word >> 31);
 }
 
-// Where a salt's sequence of keys starts.
+// The start of a salt's sequence of keys.
 RELUSTAT_HOST_DEVICE uint64_t activation_seed(int64_t salt) {
   return mix64(static_cast<uint64_t>(salt));
 }

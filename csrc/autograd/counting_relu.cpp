@@ -7,8 +7,8 @@
 
 #include "autograd/differentiation.h"
 
-// The gradient is nn.ReLU's, made of the op that nn.ReLU's is made of: any device, double backward
-// and the compiler follow. The counters have none.
+// The gradient comes from the op of nn.ReLU's gradient, so any device, double backward and the
+// compiler work. The counters have no gradient.
 
 namespace relustat {
 namespace {
@@ -35,7 +35,7 @@ const auto& in_place_op() {
   return op;
 }
 
-// By way of the ADInplaceOrView kernel below, which tells autograd that x has changed.
+// Through the ADInplaceOrView kernel below, which tells autograd that x has changed.
 void rectify_(const Tensor& x, const Tensor& counters, const Tensor& edges, int64_t unit_dim,
               int64_t binning) {
   const at::AutoDispatchBelowAutograd guard;
@@ -87,7 +87,7 @@ Tensor counting_relu(const Tensor& x, const Tensor& counters, const Tensor& edge
 
 void counting_relu_(const Tensor& x, const Tensor& counters, const Tensor& edges, int64_t unit_dim,
                     int64_t binning) {
-  // Before anything is written or counted.
+  // Before any write or count.
   torch::autograd::check_inplace(x, needs_gradient(x));
   if (has_tangent(x)) {
     rectify(x, counters, edges, unit_dim, binning);
@@ -100,7 +100,7 @@ void counting_relu_(const Tensor& x, const Tensor& counters, const Tensor& edges
   }
 }
 
-// In inference mode, too, a tensor that was saved for a backward must not change unnoticed.
+// Also in inference mode, autograd must see the change of a tensor that a backward needs.
 void counting_relu_and_mark_changed(const Tensor& x, const Tensor& counters, const Tensor& edges,
                                     int64_t unit_dim, int64_t binning) {
   {

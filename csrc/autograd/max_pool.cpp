@@ -10,9 +10,9 @@
 #include "autograd/pooling_ops.h"
 #include "pool/window.h"
 
-// Given the switches, pooling and unpooling are linear, and each is the other's adjoint: gradients
-// of any order are made of the same ops. The switches are all that is saved, and for overlap "max"
-// the values that decide it.
+// Given the switches, pooling and unpooling are linear, and each is the adjoint of the other. So
+// gradients of any order consist of the same ops. Only the switches are saved, and for overlap
+// "max" the values that decide.
 
 namespace relustat {
 namespace {
@@ -33,17 +33,17 @@ const Tensor& with_tangent(const Tensor& x, const Tensor& tangent) {
   return x;
 }
 
-// All other arguments have none.
+// All other arguments have no gradient.
 variable_list gradients(Tensor first, size_t others) {
   variable_list all{std::move(first)};
   all.resize(1 + others);
   return all;
 }
 
-// Values that were chosen already do not meet in a cell.
+// Values that were chosen before do not share a cell.
 int64_t sum_if_max(int64_t overlap) { return overlap == kMax ? kSum : overlap; }
 
-// y, but 0 where overlap "max" chose another of `values` for its cell.
+// y, but 0 where overlap "max" chose another value for the cell.
 Tensor chosen(const Tensor& y, const Tensor& values, const Tensor& offsets, SymSizes input_size,
               const PoolingArguments& pooling) {
   auto sizes = y.sym_sizes().vec();

@@ -15,7 +15,7 @@ namespace relustat {
 
 using SymSizes = c10::SymIntArrayRef;
 
-// A pooling as the ops take it, kept for backward.
+// A pooling as in the arguments of the ops, kept for backward.
 struct PoolingArguments {
   std::vector<int64_t> kernel_size;
   std::vector<int64_t> stride;

@@ -2,7 +2,7 @@
 
 namespace relustat {
 
-// What the kernels are compiled for.
+// The dtypes that kernels are compiled for.
 enum class Dtype { kFloat32, kFloat64, kBFloat16, kFloat16 };
 
 }  // namespace relustat

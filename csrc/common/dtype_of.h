@@ -6,7 +6,7 @@
 
 namespace relustat {
 
-// Of a tensor whose dtype was checked.
+// The dtype of a tensor. It must have been checked.
 inline Dtype dtype_of(const at::Tensor& x) {
   switch (x.scalar_type()) {
     case at::kFloat:

@@ -16,8 +16,8 @@ RELUSTAT_HOST_DEVICE To bit_cast(From from) {
   return to;
 }
 
-// How a floating-point format lies in its bits, and the type its values are binned in.
-// Zeros, NaNs and the rectified output are decided on the bits.
+// The bits of a floating-point format, and the type in which its values are binned. Zeros, NaNs and
+// the rectified output are decided on the bits.
 struct Float32 {
   using Bits = uint32_t;
   using Value = float;
@@ -122,8 +122,8 @@ RELUSTAT_HOST_DEVICE bool is_nan(typename Format::Bits bits) {
 template <class Format>
 constexpr bool kIsNative = sizeof(typename Format::Bits) == sizeof(typename Format::Value);
 
-// ReLU as torch computes it on the CPU: NaN and -0.0 pass through, every number below zero becomes
-// 0. A processor's maximum does just that, if denormals are not flushed.
+// ReLU as torch computes it on the CPU: NaN and -0.0 pass through, and every number below zero
+// becomes 0. A processor's maximum does exactly that, if denormals are not flushed.
 template <class Format>
 RELUSTAT_HOST_DEVICE typename Format::Bits rectify(typename Format::Bits bits) {
   using Bits = typename Format::Bits;
@@ -136,7 +136,7 @@ RELUSTAT_HOST_DEVICE typename Format::Bits rectify(typename Format::Bits bits) {
   return below_zero ? Bits{0} : bits;
 }
 
-// On CUDA devices, torch takes the maximum of x and 0, which is 0 for -0.0, too.
+// On CUDA devices torch takes the maximum of x and 0, which is 0 also for -0.0.
 template <class Format>
 RELUSTAT_HOST_DEVICE typename Format::Bits rectify_as_cuda(typename Format::Bits bits) {
   using Bits = typename Format::Bits;
@@ -144,7 +144,7 @@ RELUSTAT_HOST_DEVICE typename Format::Bits rectify_as_cuda(typename Format::Bits
   return below_zero ? Bits{0} : bits;
 }
 
-// +0.0 or -0.0: the sign is the only bit that a doubling drops.
+// Whether it is +0.0 or -0.0: the sign is the only bit that a doubling drops.
 template <class Format>
 RELUSTAT_HOST_DEVICE bool is_zero(typename Format::Bits bits) {
   using Bits = typename Format::Bits;

@@ -7,9 +7,9 @@
 #define RELUSTAT_HOST_DEVICE inline
 #endif
 
-// The same header is compiled for several instruction sets in one library. Were the names the
-// same, the linker could keep the AVX-512 copy of an inline function and run it on a machine
-// without AVX-512; so each translation unit has its own inline namespace.
+// The same header is compiled for several instruction sets in one library. If the names were the
+// same, the linker could keep the AVX-512 copy of an inline function, and a machine without AVX-512
+// would run it. So each instruction set has its own inline namespace.
 #ifndef RELUSTAT_ISA
 #define RELUSTAT_ISA portable
 #endif

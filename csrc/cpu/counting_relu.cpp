@@ -21,11 +21,11 @@
 namespace relustat::cpu {
 namespace {
 
-// A thread keeps so much scratch memory from call to call, and no more.
+// The largest scratch memory that a thread keeps from call to call.
 constexpr size_t kMostScratchWordsKept = size_t{1} << 18;
 
-// Whether this call is one of each `every`, and no recomputation inside a backward pass (activation
-// checkpointing): those elements were counted when they were first computed.
+// Whether this call is counted: one call in `every`, and no recomputation inside a backward pass
+// (activation checkpointing), whose elements were counted when they were first computed.
 bool takes_turn(int64_t* counters) {
   if (torch::autograd::get_current_graph_task_id() != -1) return false;
   const std::lock_guard lock(mutex_of(counters));
@@ -33,7 +33,7 @@ bool takes_turn(int64_t* counters) {
   return every > 0 && counters[CounterLayout::kTicks]++ % every == 0;
 }
 
-// Of a call, or of a thread's share of it.
+// The counts of a call, or of a thread's share of it.
 struct Counts {
   std::vector<int64_t> zeros;
   std::vector<int64_t> histogram;
@@ -47,7 +47,7 @@ struct Counts {
   }
 };
 
-// Under the mutex of the counters.
+// Holds the mutex of the counters.
 void add_call(const std::vector<int64_t>& zeros, const CounterLayout& layout,
               int64_t elements_per_unit, int64_t* counters) {
   counters[CounterLayout::kCalls] += 1;
@@ -58,7 +58,7 @@ void add_call(const std::vector<int64_t>& zeros, const CounterLayout& layout,
   }
 }
 
-// x and y are dense, with equal strides but for dimensions of size 1; y may be x.
+// x and y are dense, with equal strides except for dimensions of size 1. y may be x.
 void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tensor& counters,
                        const at::Tensor& edges, int64_t unit_dim, int64_t binning,
                        const CounterLayout& layout) {
@@ -76,7 +76,7 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
   const int64_t scratch_words = make_tiling(whole.units, whole.inner, whole.bins).words;
 
   const auto count = [&](int64_t begin, int64_t end, int64_t* zeros, int64_t* histogram) {
-    // Kept from call to call: the kernel leaves it zero.
+    // It is kept from call to call, because the kernel leaves it 0.
     thread_local std::vector<uint32_t> scratch;
     if (scratch.size() < static_cast<size_t>(scratch_words)) scratch.resize(scratch_words);
     CountingReluShare share = whole;
@@ -94,7 +94,7 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
   auto* const words = counters.mutable_data_ptr<int64_t>();
   const int64_t elements = units.elements();
   if (layout.rows * layout.slots > elements) {
-    // Histograms of the call alone would take longer than the counting.
+    // To make and merge a histogram of this call would take longer than to count.
     std::vector<int64_t> zeros(layout.units);
     const std::lock_guard lock(mutex_of(words));
     count(0, elements, zeros.data(), words + layout.histogram());

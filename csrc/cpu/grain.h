@@ -7,7 +7,7 @@ namespace relustat::cpu {
 // Below this many elements, waking a second thread costs more than it saves (torch's own figure).
 constexpr int64_t kGrain = 32768;
 
-// Parts of so many elements each that a thread should have at least.
+// The number of parts that are worth a thread, for parts of this number of elements.
 inline int64_t grain_of(int64_t elements) { return (kGrain + elements - 1) / elements; }
 
 }  // namespace relustat::cpu

@@ -11,7 +11,7 @@
 namespace relustat::cpu {
 namespace {
 
-// Of many, some wrong one.
+// One of the wrong switches, if there are any.
 [[noreturn]] void raise_for(const std::string& op, const SwitchesShare& row) {
   const Pooling pooling(row.pooling);
   const int64_t n = pooling.w.output * row.channels;

@@ -2,8 +2,8 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/library.h>
 
-// Views whose values are the negatives of what is in memory, such as z.conj().imag. PyTorch's
-// fallback for them takes what an op has written from its results, and this op has none.
+// Views whose values are the negatives of those in memory, such as z.conj().imag. PyTorch's
+// fallback for them reads what an op has written from its results, and this op has no result.
 
 namespace relustat {
 namespace {
@@ -18,7 +18,7 @@ void counting_relu_of_negative_view_(c10::DispatchKeySet keys, const Tensor& x,
           .findSchemaOrThrow("relustat::counting_relu_", "")
           .typed<void(const Tensor&, const Tensor&, const Tensor&, int64_t, int64_t)>();
   TORCH_CHECK_VALUE(!counters.is_neg(), "counting_relu_: counters must be no negative view");
-  // Before anything is counted: it is a copy that is counted, which has no overlap.
+  // Before any count: a copy is counted, and a copy has no overlap.
   at::assert_no_internal_overlap(x);
   const c10::DispatchKeySet below(c10::DispatchKeySet::FULL_AFTER, c10::DispatchKey::Negative);
   const Tensor values = x.clone();

@@ -9,13 +9,14 @@
 
 #include "pool/window.h"
 
-// The rules that every backend of max_pool and max_unpool holds its arguments to. pooling.py and
-// pooling_reference.py state the same rules in the same words.
+// The checks of the arguments of max_pool and max_unpool, for every backend.
+// relustat/ops/reference/checks.py and pool_geometry.py have the same checks in the same words; a
+// test compares them.
 
 namespace relustat {
 inline namespace RELUSTAT_ISA {
 
-// A pooling as the ops take it: one number for each of one to three axes, outermost first.
+// A pooling as in the arguments of the ops: a number for each of one to three axes.
 struct PoolingOptions {
   at::IntArrayRef kernel_size;
   at::IntArrayRef stride;
@@ -94,20 +95,20 @@ inline PoolingNumbers check_pooling(const std::string& op, const PoolingOptions&
   return {windows[0], windows[1], windows[2]};
 }
 
-// How many windows there are along each of the pooled axes.
+// The number of windows along each of the pooled axes.
 inline std::vector<int64_t> windows_of(const PoolingNumbers& pooling, int64_t axes) {
   const std::array<int64_t, 3> windows{pooling.d.output, pooling.h.output, pooling.w.output};
   return {windows.end() - axes, windows.end()};
 }
 
-// The sizes of x with others of its last dimensions.
+// The sizes of x, with other sizes of its last dimensions.
 inline std::vector<int64_t> resized(const at::Tensor& x, at::IntArrayRef spatial) {
   auto sizes = x.sizes().vec();
   std::copy(spatial.begin(), spatial.end(), sizes.end() - spatial.size());
   return sizes;
 }
 
-// The format that nn.MaxPool*d's output has.
+// The memory format of the output of nn.MaxPool*d.
 inline at::MemoryFormat pooling_format(const at::Tensor& x, int64_t axes) {
   if (axes == 2 && x.dim() == 4) return x.suggest_memory_format();
   if (axes == 3 && x.dim() == 5) return x.suggest_memory_format();
@@ -128,7 +129,7 @@ inline at::ScalarType offsets_dtype(const PoolingNumbers& pooling) {
   return Pooling(pooling).taps() <= kMostNarrowTaps ? at::kByte : at::kShort;
 }
 
-// y and offsets of one pooling of an input of these sizes.
+// Checks y and offsets of a pooling of an input of these sizes.
 inline void check_unpooled(const std::string& op, const at::Tensor& y, const at::Tensor& offsets,
                            const PoolingNumbers& pooling, int64_t axes, int64_t overlap) {
   check_pooled(op, y, axes);

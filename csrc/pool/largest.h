@@ -7,7 +7,7 @@
 namespace relustat {
 inline namespace RELUSTAT_ISA {
 
-// How the values of a format compare. float32 and float64: as they are.
+// How the values of a format compare. float32 and float64 compare as they are.
 template <class Format>
 struct Ranking {
   using Key = typename Format::Value;
@@ -21,7 +21,8 @@ struct Ranking {
   }
 };
 
-// 16-bit formats: as the integers magnitude times sign, so both zeros as 0; all NaNs on top.
+// 16-bit formats compare as integers: magnitude times sign, both zeros as 0, and NaN as the
+// largest.
 template <class Format>
 struct IntegerRanking {
   using Key = int16_t;
@@ -45,7 +46,7 @@ struct Ranking<BFloat16> : IntegerRanking<BFloat16> {};
 template <>
 struct Ranking<Float16> : IntegerRanking<Float16> {};
 
-// A single value; the CPU's loops have vectors of them.
+// A single value. The CPU's loops have vectors.
 struct Single {
   template <class T>
   using Of = T;
@@ -63,8 +64,7 @@ struct Single {
   }
 };
 
-// The largest value so far and its position, decided as PyTorch does: the first of equals, and the
-// last of NaNs.
+// The largest value so far and its position, as in PyTorch: the first of equals, the last of NaNs.
 template <class Format, class Lanes, class Rank = Ranking<Format>>
 struct Largest {
   using Bits = typename Lanes::template Of<typename Format::Bits>;
@@ -76,14 +76,14 @@ struct Largest {
 
   RELUSTAT_HOST_DEVICE Largest() : bits{}, position{}, key{} {}
 
-  // With -inf, which stays where nothing is offered that is larger.
+  // Begins with -inf, which stays if nothing larger comes.
   RELUSTAT_HOST_DEVICE void begin(Bits negative_infinity, Bits first_position) {
     bits = negative_infinity;
     position = first_position;
     key = Rank::template keys<Keys>(negative_infinity);
   }
 
-  // Returns whether it takes over.
+  // Returns whether the new value takes over.
   RELUSTAT_HOST_DEVICE auto offer(Bits other, Bits other_position) {
     const Keys other_key = Rank::template keys<Keys>(other);
     const auto takes_over = (other_key > key) | Rank::is_nan(other_key);

@@ -8,8 +8,8 @@
 
 #include "pool/checks.h"
 
-// What every backend of the pooling ops begins with: arguments checked, tensors dense in one
-// format, outputs allocated.
+// The first step of the pooling ops, for every backend: checks arguments, makes tensors dense in
+// one format, and allocates outputs.
 
 namespace relustat {
 inline namespace RELUSTAT_ISA {
@@ -17,10 +17,10 @@ inline namespace RELUSTAT_ISA {
 struct PooledPlanes {
   PoolingNumbers numbers;
   at::MemoryFormat format;
-  int64_t planes;    // of [batch, channels]; of the batch alone where channels are last
+  int64_t planes;    // [batch, channels], or the batch alone if channels are last
   int64_t channels;  // side by side at each position: 1 in contiguous planes
 
-  // `x`: any tensor whose last dimensions are pooled, or have been.
+  // `x`: a tensor whose last dimensions are pooled, or were.
   PooledPlanes(const PoolingNumbers& numbers, const at::Tensor& x, int64_t axes)
       : numbers(numbers), format(pooling_format(x, axes)), planes(1), channels(1) {
     for (int64_t dim = 0; dim < x.dim() - axes; ++dim) planes *= x.size(dim);
@@ -78,7 +78,7 @@ struct MaxUnpoolBackwardTensors {
   std::string op;
   PooledPlanes pooled;
   at::Tensor gradient;
-  at::Tensor y;  // undefined where the overlap does not need it
+  at::Tensor y;  // undefined if the overlap does not need it
   at::Tensor offsets;
   at::Tensor y_gradient;
 };

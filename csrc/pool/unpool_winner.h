@@ -12,7 +12,7 @@ struct PlaneCell {
   Index plane, d, h, w, channel;
 };
 
-// Which of the values that point at one cell stays there.
+// Decides which of the values of one cell stays there.
 template <class Format, class Offset, class Index>
 struct UnpoolWinner {
   using Bits = typename Format::Bits;
@@ -23,7 +23,7 @@ struct UnpoolWinner {
   Index channels;  // 1: of contiguous planes
   Overlap overlap;
 
-  // Its position; -1 if none points there.
+  // The position of that value; -1 if there is none.
   RELUSTAT_HOST_DEVICE Index of(const PlaneCell<Index>& cell) const {
     constexpr auto kNegativeInfinity = static_cast<Bits>(Format::kSign | Format::kInfinity);
     Index winner = -1;

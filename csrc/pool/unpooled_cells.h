@@ -3,10 +3,9 @@
 #include "common/float_format.h"
 #include "pool/largest.h"
 
-// What becomes of cells at which windows may point. Each kind is offered windows in row-major
-// order: `points` tells where one points at the cell. A cell, or a vector of them: see Single.
-// (They have constructors since GCC compiles those that it makes itself for another instruction
-// set.)
+// The results of unpooling in a cell, or in a vector of cells (see Single). Each kind of overlap is
+// offered windows in row-major order; `points` says whether the window's maximum is in the cell.
+// (They have constructors, because GCC compiles implicit ones for another instruction set.)
 
 namespace relustat {
 inline namespace RELUSTAT_ISA {
@@ -14,7 +13,7 @@ inline namespace RELUSTAT_ISA {
 template <class Format, class Lanes>
 struct LastCells {
   using Bits = typename Lanes::template Of<typename Format::Bits>;
-  using Element = typename Format::Bits;  // what it computes with
+  using Element = typename Format::Bits;  // the type of its arithmetic
   Bits last;
 
   RELUSTAT_HOST_DEVICE LastCells() : last{} {}

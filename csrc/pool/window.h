@@ -6,7 +6,7 @@
 
 namespace relustat {
 
-// Plain numbers, the same type for every instruction set. Pooling along one axis:
+// A pooling along one axis in plain numbers, of one type for every instruction set.
 struct WindowNumbers {
   int64_t input;   // cells
   int64_t output;  // windows
@@ -16,14 +16,14 @@ struct WindowNumbers {
   int64_t dilation;
 };
 
-// Over three axes; where there are fewer, the first ones are of size 1.
+// A pooling over three axes. If there are fewer, the first ones have size 1.
 struct PoolingNumbers {
   WindowNumbers d;
   WindowNumbers h;
   WindowNumbers w;
 };
 
-// What becomes of a cell at which several windows point.
+// The result in a cell that holds the maximum of several windows.
 enum class Overlap : int64_t {
   kLast,  // the last window's value, in row-major order
   kSum,
@@ -32,7 +32,7 @@ enum class Overlap : int64_t {
 
 inline namespace RELUSTAT_ISA {
 
-// Sizes and positions are int64_t, or int32_t on devices that are slow with wider ones: Index.
+// Index is the type of sizes and positions: int64_t, or int32_t on devices that are slow with it.
 
 template <class Index>
 RELUSTAT_HOST_DEVICE Index floor_divide(Index a, Index b) {  // b > 0
@@ -54,7 +54,7 @@ RELUSTAT_HOST_DEVICE Index clamp(Index value, typename OfType<Index>::Type low,
   return value < low ? low : value > high ? high : value;
 }
 
-// Whole numbers [begin, end).
+// The integers [begin, end).
 template <class Index>
 struct BasicRange {
   Index begin;
@@ -63,7 +63,7 @@ struct BasicRange {
   RELUSTAT_HOST_DEVICE bool contains(Index i) const { return begin <= i && i < end; }
 };
 
-// Output o looks through its taps at cells of the input.
+// Output o sees cells of the input through its taps.
 template <class Index>
 struct BasicWindow {
   using Range = BasicRange<Index>;
@@ -92,7 +92,7 @@ struct BasicWindow {
   // The taps of window o that lie within the input.
   RELUSTAT_HOST_DEVICE Range taps_inside(Index o) const {
     const Index at = start(o);
-    // Dividing by 1, too, takes its time.
+    // A division by 1 takes time, too.
     const Index before = dilation == 1 ? -at : ceil_divide(-at, dilation);
     const Index begin = before > 0 ? before : 0;
     const Index left = input - 1 - at;
@@ -100,7 +100,7 @@ struct BasicWindow {
     return {begin, clamp(end, begin, kernel > begin ? kernel : begin)};
   }
 
-  // The windows of which all taps lie within the input.
+  // The windows with all taps within the input.
   RELUSTAT_HOST_DEVICE Range whole_windows() const {
     const Index begin = clamp(ceil_divide(padding, stride), 0, output);
     const Index end = floor_divide(input - 1 - reach() + padding, stride) + 1;
@@ -114,7 +114,7 @@ struct BasicWindow {
     return {begin, clamp(end, begin, output)};
   }
 
-  // The most that windows_near() holds.
+  // The largest number of windows in windows_near().
   RELUSTAT_HOST_DEVICE Index most_near() const { return clamp(reach() / stride + 1, 1, output); }
 
   // The tap that window o, one of windows_near(i), has at cell i; or -1.
@@ -134,8 +134,8 @@ struct BasicWindow {
     }
   }
 
-  // How many windows nn.MaxPool*d makes. In ceil mode the last may hang over the far end, but has
-  // to begin within the input or the near padding.
+  // The number of windows that nn.MaxPool*d makes. In ceil mode the last window may reach beyond
+  // the far end, but it begins within the input or the near padding.
   static RELUSTAT_HOST_DEVICE Index output_size(Index input, Index kernel, Index stride,
                                                 Index padding, Index dilation, bool ceil_mode) {
     const Index room = input + 2 * padding - (kernel - 1) * dilation - 1;
@@ -144,7 +144,7 @@ struct BasicWindow {
   }
 };
 
-// A switch is the position of a tap among all of its window, row by row.
+// A switch is the position of a tap in its window, counted row by row.
 template <class Index>
 struct BasicPooling {
   BasicWindow<Index> d;

@@ -4,7 +4,7 @@
 
 #include "common/float_format.h"
 
-// value -> slot. With n bins a histogram has n + 3 slots:
+// From a value to its slot. With n bins a histogram has n + 3 slots:
 //   0: underflow   1 .. n: the bins   n + 1: overflow   n + 2: NaN
 // Bin i (slot i + 1) holds edges[i] <= x < edges[i + 1]; the last one includes its right edge, as
 // numpy.histogram does. Edges are float32; wider inputs are compared with them in their own type.
@@ -14,7 +14,7 @@ inline namespace RELUSTAT_ISA {
 
 enum class Binning : int64_t { kNone = 0, kSearch = 1, kLinear = 2, kLog = 3 };
 
-// Slots are 16-bit, and the three flow slots are among them.
+// Slots are 16-bit numbers, and three slots are for underflow, overflow and NaN.
 constexpr int64_t kMaxBins = 65532;
 
 RELUSTAT_HOST_DEVICE int64_t slot_count(int64_t bins) {
@@ -28,7 +28,7 @@ struct SearchBinner {
   const float* edges;  // [bins + 1]
   int32_t bins;
 
-  // `below` is how many edges are known to be <= x; each step halves what is left to compare.
+  // `below` is the number of edges that are known to be <= x. Each step halves the rest.
   RELUSTAT_HOST_DEVICE int32_t step(Value x, int32_t below, int32_t half) const {
     return below + (static_cast<Value>(edges[below + half - 1]) <= x ? half : 0);
   }
@@ -49,17 +49,17 @@ struct SearchBinner {
   }
 };
 
-// Equal widths: the slot is guessed by multiplication, and compared with its edge only where the
-// guess lies within rounding of one.
+// Equal widths: multiplication gives a guess of the slot. The value is compared with an edge only
+// if the guess lies within rounding of it.
 template <class Value>
 struct LinearBinner {
   const float* edges;  // [bins + 1]
   int32_t bins;
-  Value scale, offset;  // x * scale + offset is the slot and how far x is in it
+  Value scale, offset;  // x * scale + offset is the slot, and the fraction of x in it
   Value least, most;    // the middles of slots 0 and bins + 1
-  Value doubtful;       // a guess that is less far in its slot may be one too high
+  Value doubtful;       // a guess with a smaller fraction may be one too high
   Value last_edge;
-  Value exempt;  // 0 where the guess at 0 is known to be right (zeros are common), else NaN
+  Value exempt;  // 0 if the guess at 0 is known to be right (zeros are common), else NaN
   bool guesses_within_one;
 
   static RELUSTAT_HOST_DEVICE LinearBinner make(const float* edges, int64_t bins) {
@@ -71,21 +71,21 @@ struct LinearBinner {
     const double scale = bins / (hi - lo);
     const double magnitude =
         (lo < 0 ? -lo : lo) > (hi < 0 ? -hi : hi) ? (lo < 0 ? -lo : lo) : (hi < 0 ? -hi : hi);
-    // In roundings: two of the product (its own and the scale's), one of the offset, one of the
-    // sum; and of the edges, which are float32 whatever type is binned, their own and that of the
-    // ends.
+    // In roundings: two for the product (its own and that of the scale), one for the offset, one
+    // for the sum; for the edges, which are float32 for every type, their own and that of the ends.
     const double unit_roundoff = sizeof(Value) == sizeof(float) ? 0x1p-24 : 0x1p-53;
     const double in_bins = magnitude * scale;
     const double last = static_cast<double>(bins + 2);
     const double tolerance =
         1.01 * (unit_roundoff * (2 * in_bins + (1 + in_bins) + last) + 0x1p-24 * 2 * in_bins);
-    // Shifted by the tolerance, guesses are late by no more than twice as much and never early.
+    // Shifted by the tolerance, a guess is never too low, and too high by twice the tolerance at
+    // most.
     binner.scale = static_cast<Value>(scale);
     binner.offset = static_cast<Value>(1 - lo * scale + tolerance);
     binner.least = static_cast<Value>(0.5);
     binner.most = static_cast<Value>(static_cast<double>(bins) + 1.5);
     binner.doubtful = static_cast<Value>(2 * tolerance);
-    // Not so for bins so narrow, or ranges so extreme, that only a search finds the bin.
+    // If bins are too narrow, or ranges too extreme, only a search finds the bin.
     binner.guesses_within_one = tolerance < 0.25 && scale > 0x1p-100 && scale < 0x1p100;
     binner.exempt = bit_cast<float>(0x7fc00000u);
     if (binner.guesses_within_one &&
@@ -123,17 +123,17 @@ struct LinearBinner {
   }
 };
 
-// Signed logarithmic bins: edges +-2^e * (1 + k / per_octave) and 0. The bin is a shift of the
-// float's own bits, without their sign.
+// Signed logarithmic bins with edges +-2^e * (1 + k / per_octave) and 0. The bin is a shift of the
+// float's bits without their sign.
 template <class Value>
 struct LogBinner {
   using Key = typename Ieee<Value>::Key;
 
   int32_t bins;
   int32_t shift;
-  int32_t nearest;  // step of the two bins beside 0, counted from the smallest float
-  int32_t beyond;   // step of what lies beyond the outer edges
-  Key top;          // of the outer edges
+  int32_t nearest;  // step of the two bins next to 0, counted from the smallest float
+  int32_t beyond;   // step of the values beyond the outer edges
+  Key top;          // the key of the outer edges
   int32_t zero_slot;
 
   static RELUSTAT_HOST_DEVICE Key magnitude(Value x) {
@@ -151,7 +151,7 @@ struct LogBinner {
     binner.shift = Ieee<Value>::kMantissaBits;
     for (int64_t parts = per_octave; parts > 1; parts >>= 1) --binner.shift;
     binner.nearest = static_cast<int32_t>(lowest >> binner.shift) - 1;
-    // That of `top`; and no slot is out of range, whatever the edges are.
+    // The step of `top`. It keeps every slot in range, for any edges.
     binner.beyond = binner.nearest + binner.bins / 2;
     binner.zero_slot = binner.bins / 2 + 1;
     return binner;
@@ -160,7 +160,7 @@ struct LogBinner {
   RELUSTAT_HOST_DEVICE int32_t slot(Value x) const {
     const bool is_below_zero = x < 0;
     const Key distance = magnitude(x);
-    // Below 0 bins include their outer edge and not their inner one; so does the last bin.
+    // Below 0 a bin includes its outer edge but not its inner one; so does the last bin.
     const Key inwards = is_below_zero | (distance == top) ? 1 : 0;
     const int32_t step = static_cast<int32_t>((distance - inwards) >> shift);
     const int32_t from_nearest = step > nearest ? step : nearest;

@@ -7,13 +7,13 @@
 #include "relu/counters.h"
 #include "relu/unit_layout.h"
 
-// The rules that every backend of counting_relu holds its arguments to. reference.py states the
-// same rules in the same words.
+// The checks of the arguments of counting_relu, for every backend.
+// relustat/ops/reference/checks.py has the same checks in the same words; a test compares them.
 
 namespace relustat {
 inline namespace RELUSTAT_ISA {
 
-// A dimension of x, or x.dim(): all of x is one unit.
+// A dimension of x; or x.dim(), if all of x is one unit.
 inline int64_t unit_count(const at::Tensor& x, int64_t unit_dim) {
   TORCH_CHECK_INDEX(-x.dim() <= unit_dim && unit_dim <= x.dim(),
                     "counting_relu: unit_dim must be in [", -x.dim(), ", ", x.dim(), "] for a ",
@@ -74,7 +74,7 @@ inline UnitLayout dense_unit_layout(const at::Tensor& x, int64_t unit_dim) {
   layout.units = x.size(unit_dim);
   for (int64_t dim = 0; dim < x.dim(); ++dim) {
     if (dim == unit_dim) continue;
-    // A dimension of size 1 has any stride, and lies on either side.
+    // A dimension of size 1 may have any stride, and lies on either side.
     const bool is_inner = x.stride(dim) < x.stride(unit_dim);
     (is_inner ? layout.inner : layout.outer) *= x.size(dim);
   }

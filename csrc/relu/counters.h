@@ -7,12 +7,12 @@
 namespace relustat {
 inline namespace RELUSTAT_ISA {
 
-// The counters of one ReLU of one width: a 1-D int64 tensor on the input's device.
-//   [0] every: count each `every`-th call; 0: count none     [1] ticks: calls seen while every > 0
+// The counters of one ReLU for one width: a 1-D int64 tensor on the input's device.
+//   [0] every: count one call in `every`; 0: count none      [1] ticks: calls seen while every > 0
 //   [2] calls: calls counted                                 [3] elements: elements counted
 //   then zeros[units], dead_calls[units], and the histogram [rows, slots], where rows is 1, or
 //   units if each unit has a histogram of its own.
-// relustat/counter_layout.py is the same in Python.
+// relustat/stats/counter_layout.py is the same in Python.
 struct CounterLayout {
   static constexpr int64_t kEvery = 0;
   static constexpr int64_t kTicks = 1;

@@ -3,13 +3,13 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty_like.h>
 
-// Kernels of counting_relu look at dense tensors in memory order. This is how any tensor becomes
-// one, whatever the backend.
+// Kernels of counting_relu take dense tensors in memory order. Here any tensor becomes one, for
+// every backend.
 
 namespace relustat {
 
-// Of the strides that F.relu's output has: TensorIterator keeps a dense input's, but strides of
-// dimensions of size 1 only where the input is in none of these formats.
+// The strides of F.relu's output. TensorIterator keeps those of a dense input. It keeps the strides
+// of dimensions of size 1 only if the input is in none of these formats.
 inline at::Tensor empty_relu_output(const at::Tensor& dense) {
   for (const auto format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
     if (dense.is_contiguous(format)) return at::empty_like(dense, dense.options(), format);
@@ -17,7 +17,7 @@ inline at::Tensor empty_relu_output(const at::Tensor& dense) {
   return at::empty_like(dense);
 }
 
-// rectify(x, y): both dense, with equal strides but for dimensions of size 1; y may be x.
+// rectify(x, y): both are dense, with equal strides except for dimensions of size 1. y may be x.
 template <class Rectify>
 at::Tensor rectify_dense(const at::Tensor& x, const Rectify& rectify) {
   if (x.is_non_overlapping_and_dense()) {

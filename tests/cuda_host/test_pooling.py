@@ -190,7 +190,7 @@ def test_max_unpool_backward(dtype, overlap, elements_off):
 
 
 def wrong_switches(offsets, pooling, x):
-    """(offsets with one wrong switch, its place in memory) for each kind of wrong."""
+    """(offsets with one wrong switch, its position in memory) for each kind of wrong."""
     flat = in_memory_order(offsets)
     for position in (0, flat.numel() // 2, flat.numel() - 1):
         for wrong in {pooling.taps, 255 if offsets.dtype == torch.uint8 else -1}:

@@ -17,7 +17,7 @@ struct PoolingCall {
   Dtype dtype;
   bool wide_offsets;
   PoolingNumbers pooling;
-  int64_t planes;    // of [batch, channels]; of the batch alone where channels are last
+  int64_t planes;    // [batch, channels], or the batch alone if channels are last
   int64_t channels;  // side by side at each position: 1 in contiguous planes
   int64_t most_narrow_positions = kMostNarrowPositions;  // fewer in tests
 

@@ -15,7 +15,7 @@
 namespace relustat::cuda {
 namespace {
 
-// x and y are dense, with equal strides but for dimensions of size 1; y may be x.
+// x and y are dense, with equal strides except for dimensions of size 1. y may be x.
 void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tensor& counters,
                        const at::Tensor& edges, int64_t unit_dim, int64_t binning,
                        const CounterLayout& layout) {
@@ -35,8 +35,8 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
   });
 }
 
-// Whether a backward pass runs: a forward inside one (activation checkpointing) repeats one that
-// was counted before.
+// Whether a backward pass runs. A forward inside it (activation checkpointing) repeats one that was
+// counted before.
 bool is_recomputation() { return torch::autograd::get_current_graph_task_id() != -1; }
 
 at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,

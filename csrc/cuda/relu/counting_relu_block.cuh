@@ -5,7 +5,7 @@
 
 namespace relustat::cuda {
 
-// What one block of counting_relu's kernel does. Counter: how it counts what goes into bins.
+// One block of counting_relu's kernel. Counter: how it counts elements into bins.
 template <class Format, class Counter, int kVector>
 class CountingReluBlock {
  public:
@@ -18,7 +18,7 @@ class CountingReluBlock {
 
   __device__ void run() {
     ask_for_first_rows();
-    // Two threads that wait for memory, while the others clear.
+    // Two threads wait for memory while the others clear.
     if (threadIdx.x == 0) control().counts = takes_turn(call_);
     if (threadIdx.x == blockDim.x - 1) control().made = Counter::make(call_);
     auto* const words = reinterpret_cast<uint32_t*>(shared_memory() + kControlBytes);
@@ -53,7 +53,7 @@ class CountingReluBlock {
 
   __device__ Control& control() const { return *reinterpret_cast<Control*>(shared_memory()); }
 
-  // The block's chunks; `strip` and `chunk`: where the first lies.
+  // The block's chunks. `strip` and `chunk`: the position of the first one.
   struct Share {
     int32_t chunks;
     int32_t strip;
@@ -67,7 +67,7 @@ class CountingReluBlock {
     return {tiling_.share + (is_longer ? 1 : 0), strip, begin - strip * tiling_.chunks};
   }
 
-  // So that they are under way while the block gets ready.
+  // Loads are under way while the block prepares.
   __device__ void ask_for_first_rows() const {
     const Share first = share();
     const Strip strip = Strip::at<kVector>(first.strip, tiling_);
@@ -83,7 +83,7 @@ class CountingReluBlock {
   __device__ bool is_idle() const {
     return row_ >= tiling_.rows_at_once || vector_ >= strip_.width;
   }
-  // Zeros that idle threads hold are of the same unit, from wider strips before.
+  // Zeros of idle threads belong to the same unit, from earlier and wider strips.
   __device__ int32_t counted_column() const { return is_idle() ? 0 : column(); }
 
   // What is counted between two additions to the counters: zeros of the strip in registers, or of
@@ -160,7 +160,7 @@ class CountingReluBlock {
     if constexpr (kUnroll > 1) walk_alone<kCounts, kUnroll / 2>(counter, x, y, left);
   }
 
-  // All lanes of a warp go through the loop alike; `all_left`: rows of the thread with the most.
+  // All lanes of a warp run the same iterations. `all_left`: rows of the thread with the most.
   __device__ void walk_together(Counter& counter, const Bits* x, Bits* y, int32_t left,
                                 int32_t all_left) {
     const int32_t at_once = tiling_.rows_at_once;
@@ -182,7 +182,7 @@ class CountingReluBlock {
     return zeros_.rectify_and_count(x, counter.count(x));
   }
 
-  // The last row ends anywhere, in the midst of a vector too.
+  // The last row may end within a vector.
   template <bool kCounts>
   __device__ void walk_last_row(Counter& counter) {
     const int64_t begin = element_at(strip_, strip_.rows);
@@ -205,13 +205,13 @@ class CountingReluBlock {
     }
   }
 
-  // After it, a barrier must come before the block counts again.
+  // A barrier must follow before the block counts again.
   __device__ void add_to_counters(Counter& counter, bool histogram_too) {
     zeros_.add_to_workspace(strip_, counted_column());
     if (histogram_too) counter.add_to_counters(strip_);
   }
 
-  // The last block to come here sees what all others added, and closes the call.
+  // The last block sees the counts of all others, and closes the call.
   __device__ void finish(bool counts) {
     __syncthreads();
     if (threadIdx.x == 0) control().is_last = is_last_to_finish(call_);

@@ -6,7 +6,7 @@
 
 namespace relustat::cuda {
 
-// Words that are 0 between kernels, and of which no two kernels that run at a time have the same.
+// Words that are 0 between kernels. Kernels that run at the same time have different words.
 struct Workspace {
   static constexpr int64_t kTurn = 0;      // 0, or one of Turn
   static constexpr int64_t kFinished = 1;  // blocks

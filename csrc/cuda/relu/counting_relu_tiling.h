@@ -8,7 +8,7 @@
 #include "relu/counters.h"
 #include "relu/unit_layout.h"
 
-// Which elements each block of counting_relu's kernel sees, and where it counts them. Torch-free.
+// The elements of each block of counting_relu's kernel, and where it counts them. Torch-free.
 
 namespace relustat::cuda {
 
@@ -16,14 +16,14 @@ constexpr int kCountingReluThreads = 512;
 constexpr int kCountingReluBlocksPerProcessor = 2;
 // Threads count the zeros of a column in as few as 16 bits.
 constexpr int64_t kMostZerosInColumn = 0xffff;
-// What a block holds in shared memory before its counts.
+// The words of a block's shared memory before its counts.
 constexpr int64_t kControlBytes = 128;
-// Units, and elements of a row, so that the device computes with 32 bits.
+// The largest number of units, and of elements in a row, for arithmetic in 32 bits.
 constexpr int64_t kMostColumns = int64_t{1} << 30;
-// Fewer than a vector's elements of each unit may lie side by side.
+// A unit may have fewer neighbouring elements than a vector.
 constexpr int64_t kMostUnits = kMostColumns / 8;
 
-// What a device, or a test, grants.
+// The limits of a device, or of a test.
 struct CountingReluLimits {
   int64_t threads;       // of a block; whole warps
   int64_t blocks;        // at most
@@ -31,7 +31,7 @@ struct CountingReluLimits {
   int64_t most_pending;  // elements that a block may count before it adds them to the counters
 };
 
-// How blocks walk through the tensor, so that a thread's columns stay those of the same units: it
+// How blocks walk through the tensor. A thread's columns stay those of the same units, so that it
 // counts their zeros in registers.
 //
 // Down: the tensor is a matrix [outer, units * inner], `fold` rows of which are one where only so
@@ -103,7 +103,7 @@ inline int64_t busy_width(int64_t row_vectors, int64_t widest, int64_t threads, 
   return best;
 }
 
-// How the tensor is cut; `vector`: elements that are loaded at once.
+// How the tensor is cut. `vector`: number of elements that are loaded at once.
 class Cut {
  public:
   Cut(const UnitLayout& layout, int64_t vector, int64_t threads)
@@ -119,12 +119,12 @@ class Cut {
     }
   }
 
-  // Strips of at most so many vectors.
+  // Strips of at most this number of vectors.
   void set_strips(int64_t vectors) {
     if (!t_.along) {
       t_.strips = static_cast<int32_t>(ceil_divide(t_.row_vectors, vectors));
       t_.strip_vectors = static_cast<int32_t>(ceil_divide(t_.row_vectors, t_.strips));
-      // A strip may begin and end in the midst of a unit.
+      // A strip may begin and end within a unit.
       const int64_t units = ceil_divide(t_.strip_vectors * vector_ - 1, t_.inner) + 1;
       t_.strip_units = static_cast<int32_t>(std::min(units, ceil_divide(t_.stride, t_.inner)));
     }
@@ -158,7 +158,7 @@ class Cut {
   void cut_down() {
     int64_t columns = layout_.units * layout_.inner;
     if (layout_.units == 1) {
-      // Any rows do; these are one strip.
+      // Any rows will do; these are one strip.
       columns = std::min(t_.elements, threads_ * vector_);
       t_.inner = kMostColumns;
     }
@@ -184,8 +184,8 @@ class Cut {
   CountingReluTiling t_{};
 };
 
-// How many copies of the counts fit, and pay: to clear and to add them up must cost little beside
-// counting the elements of a block. Many counts of few elements are better off without.
+// The number of copies of the counts that fit and pay off. To clear them and to add them up must
+// cost little compared with counting a block's elements. For many counts of few elements it is 0.
 inline int32_t copies_that_fit(int64_t counts, int64_t words, int64_t elements, int32_t most) {
   if (counts > words || counts > 4 * elements) return 0;
   int32_t copies = most;

@@ -69,7 +69,7 @@ class KeyCounter {
   __device__ bool is_per_unit() const { return false; }
   __device__ void enter(const Strip&, int32_t) {}
 
-  // Returns whether all are known to be numbers.
+  // Returns whether no element is a NaN.
   __device__ bool count(const Vector<Format, kVector>& x) {
     if (has_magnitude<Format>(x, limit_)) {
 #pragma unroll
@@ -162,7 +162,7 @@ class KeySlotCounter {
   __device__ bool is_per_unit() const { return true; }
   __device__ void enter(const Strip& strip, int32_t column) { histogram_.enter(strip, column); }
 
-  // Returns whether all are known to be numbers.
+  // Returns whether no element is a NaN.
   __device__ bool count(const Vector<Format, kVector>& x) {
     if (has_magnitude<Format>(x, limit_)) {
 #pragma unroll

@@ -38,7 +38,7 @@ class LinearCounter {
   __device__ bool is_per_unit() const { return histogram_.is_per_unit(); }
   __device__ void enter(const Strip& strip, int32_t column) { histogram_.enter(strip, column); }
 
-  // Returns whether all are known to be numbers.
+  // Returns whether no element is a NaN.
   __device__ bool count(const Vector<Format, kVector>& x) {
     float least_far = 1;
     float sum = 0;  // NaN, if a summand is one

@@ -6,14 +6,14 @@
 
 namespace relustat::cuda {
 
-// Finds each element's slot and counts it: for every kind of bins, every dtype, wherever the counts
-// are. Without bins a histogram has one slot, of NaNs.
+// Finds each element's slot and counts it, for every kind of bins, every dtype and every memory of
+// the counts. Without bins a histogram has one slot, for NaNs.
 template <class Format, Binning kBinning, int kVector, Placement kPlacement>
 class SlotCounter {
  public:
   using Bits = typename Format::Bits;
   using Value = typename Format::Value;
-  // What one thread makes for all.
+  // One thread makes it for all threads.
   using Made = decltype(make_binner<Value, kBinning>(nullptr, 0));
   static constexpr int kUnroll = kPlacement == Placement::kAny ? 1 : 2;
   // Whether the lanes of a warp count at the same time.
@@ -29,7 +29,7 @@ class SlotCounter {
   __device__ bool is_per_unit() const { return histogram_.is_per_unit(); }
   __device__ void enter(const Strip& strip, int32_t column) { histogram_.enter(strip, column); }
 
-  // Returns whether all are known to be numbers.
+  // Returns whether no element is a NaN.
   __device__ bool count(const Vector<Format, kVector>& x) {
 #pragma unroll
     for (int v = 0; v < kVector; ++v) {
@@ -58,7 +58,7 @@ class SlotCounter {
   __device__ void add_to_counters(const Strip& strip) { histogram_.add_to_counters(strip); }
 
  private:
-  // -1: it is not counted.
+  // -1: the element is not counted.
   __device__ int32_t slot_of(Bits bits) const {
     if constexpr (kBinning == Binning::kNone) {
       return is_nan<Format>(bits) ? 0 : -1;

@@ -5,7 +5,7 @@
 
 namespace relustat::cuda {
 
-// Neighbours that are rectified, and whose zeros are counted, in one register.
+// Neighbouring elements that are rectified in one register, and whose zeros are counted.
 template <class Format, int kCount>
 struct Word;
 
@@ -15,7 +15,7 @@ struct Word<Format, 1> {
   static RELUSTAT_HOST_DEVICE Bits element(Bits word, int) { return word; }
   static __device__ typename Format::Value value(Bits word, int) { return Format::value(word); }
   static RELUSTAT_HOST_DEVICE Bits rectified(Bits word) { return rectify_as_cuda<Format>(word); }
-  // Rectifies and counts what becomes 0. Counts may be added up kMostZerosInColumn times.
+  // Rectifies, and counts zeros. Counts may be added up kMostZerosInColumn times.
   static __device__ Bits rectify_and_count(Bits word, uint32_t& zeros) {
     if constexpr (sizeof(Bits) == 4) {
       return cuda::rectify_and_count(word, zeros);
@@ -54,7 +54,7 @@ struct Word<Format, 2> {
     zeros += ~others >> 15 & twice(1u);
     return y;
   }
-  // Of words without NaNs.
+  // For words without NaNs.
   static __device__ Bits rectify_and_count_numbers(Bits word, uint32_t& zeros) {
     const Bits y = rectified_halves<Format>(word);
     zeros += halves_of_zero<Format>(y);
@@ -68,7 +68,7 @@ struct Word<Format, 2> {
   static constexpr Bits twice(Bits half) { return half << 16 | half; }
 };
 
-// So many neighbours in memory, which a thread loads and stores at once.
+// Neighbouring elements that a thread loads and stores at once.
 template <class Format, int kVector>
 struct Vector {
   static constexpr int kInWord = sizeof(typename Format::Bits) == 2 && kVector > 1 ? 2 : 1;

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-// 64-bit words for kernels that leave them 0. Kernels of one stream run one after the other, and
-// share their words; so do those of one stream that are captured into one graph.
+// 64-bit words for kernels that leave them 0. Kernels of one stream run one after the other and
+// share their words. So do kernels of one stream that are captured into one graph.
 
 namespace relustat::cuda {
 
@@ -22,18 +22,18 @@ struct Words {
   int64_t count = 0;
 };
 
-// More than was asked for, and not cleared. Of the device itself: PyTorch's allocator may be told
-// to take what it gives for a graph's own.
+// More words than asked for, not cleared. They come from the device itself, because PyTorch's
+// allocator may give memory that belongs to a graph.
 inline Words allocate_words(int device, int64_t asked) {
   constexpr int64_t kLeast = 4096;
   const int64_t count = std::max(2 * asked, kLeast);
   const auto bytes = static_cast<size_t>(count) * sizeof(int64_t);
-  // A graph may be captured meanwhile.
+  // A graph may be captured at the same time.
   const c10::cuda::CUDAStreamCaptureModeGuard guard(cudaStreamCaptureModeRelaxed);
   void* first = nullptr;
   cudaError_t error = cudaMalloc(&first, bytes);
   if (error == cudaErrorMemoryAllocation) {
-    // PyTorch may keep all memory for tensors to come.
+    // PyTorch may hold all memory in its cache.
     cudaGetLastError();
     c10::cuda::CUDACachingAllocator::emptyCache();
     error = cudaMalloc(&first, bytes);
@@ -42,7 +42,7 @@ inline Words allocate_words(int device, int64_t asked) {
   return {device, first, count};
 }
 
-// Words that belonged to graphs which are no more, for graphs to come.
+// Words of destroyed graphs, for new graphs.
 class ReturnedWords {
  public:
   Words take_or_allocate(int device, int64_t asked) {
@@ -60,7 +60,7 @@ class ReturnedWords {
     return allocate_words(device, asked);
   }
 
-  // The graph returns them when it is destroyed, and no longer runs.
+  // The graph returns them when it is destroyed.
   void lend(cudaGraph_t graph, const Words& words) {
     cudaUserObject_t object;
     C10_CUDA_CHECK(cudaUserObjectCreate(&object, new Words(words), give_back, 1,
@@ -68,7 +68,7 @@ class ReturnedWords {
     C10_CUDA_CHECK(cudaGraphRetainUserObject(graph, object, 1, cudaGraphUserObjectMove));
   }
 
-  // Never destroyed, as graphs may be at the very end.
+  // Never destroyed, because a graph may be destroyed at the very end.
   static ReturnedWords& instance() {
     static auto* const returned = new ReturnedWords;
     return *returned;
@@ -90,9 +90,9 @@ class ReturnedWords {
   std::vector<Words> words_;
 };
 
-// At least so many words for a kernel that is launched next on the current stream.
+// At least this number of words, for the next kernel on the current stream.
 inline void* workspace_words(int64_t asked) {
-  // Of a stream, and of what was captured from it last.
+  // The words of a stream, and those of its last capture.
   struct Kept {
     Words eager;
     Words captured;
@@ -102,7 +102,7 @@ inline void* workspace_words(int64_t asked) {
   static std::map<std::pair<int, unsigned long long>, Kept> of_streams;
   const c10::cuda::CUDAStream stream = c10::cuda::getCurrentCUDAStream();
   const int device = stream.device_index();
-  // Handles are used again for other streams; ids are not.
+  // Handles are reused for other streams; ids are not.
   unsigned long long id = 0;
   C10_CUDA_CHECK(cudaStreamGetId(stream, &id));
   cudaStreamCaptureStatus status;
@@ -114,8 +114,8 @@ inline void* workspace_words(int64_t asked) {
   Kept& kept = of_streams[{device, id}];
   if (status == cudaStreamCaptureStatusNone) {
     if (kept.eager.count < asked) {
-      // The smaller one is not freed, as kernels may run on it. Sizes double, so that all of those
-      // together are no larger than the last.
+      // The smaller block is not freed, because kernels may use it. Sizes double, so that all
+      // smaller blocks together are not larger than the last one.
       kept.eager = allocate_words(device, asked);
       C10_CUDA_CHECK(
           cudaMemsetAsync(kept.eager.first, 0, kept.eager.count * sizeof(int64_t), stream));
@@ -126,7 +126,7 @@ inline void* workspace_words(int64_t asked) {
     kept.captured = ReturnedWords::instance().take_or_allocate(device, asked);
     kept.capture = capture;
     ReturnedWords::instance().lend(graph, kept.captured);
-    // Once at each replay: one that was cut short may have left anything.
+    // At each replay: an interrupted one may have left any numbers.
     C10_CUDA_CHECK(
         cudaMemsetAsync(kept.captured.first, 0, kept.captured.count * sizeof(int64_t), stream));
   }

@@ -47,7 +47,7 @@ def test_one_and_three_axes(axes):
 
 @pytest.mark.parametrize("layer", ["0", "1", "2", "5"])
 @pytest.mark.parametrize("unit", [None, 2])
-@pytest.mark.parametrize("place", ["center", (0, 7), torch.tensor([3, 1])])
+@pytest.mark.parametrize("position", ["center", (0, 7), torch.tensor([3, 1])])
 def test_gradients_are_those_of_single_samples(layer, unit, position):
     model, data = network(), images()[:11]
     field = receptive_field(model, layer, position, data, unit=unit)

@@ -16,7 +16,7 @@ struct ActivationHashShare {
   int64_t end;
   int64_t unit_begin;
   int64_t unit_end;
-  uint64_t* hashes;  // [samples]; keys are XORed into them, and no other thread does so meanwhile
+  uint64_t* hashes;  // [samples]; keys are XORed into them, by one thread at a time
 };
 
 }  // namespace relustat::cpu

@@ -12,8 +12,8 @@ namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
 
-// The keys of some units that follow each other, cut into parts as wide as the elements, so that
-// an element and its key lie in lanes of one width.
+// The keys of consecutive units, cut into parts as wide as the elements, so that an element and its
+// key lie in lanes of one width.
 template <class Format>
 class KeyBlock {
  public:
@@ -30,7 +30,7 @@ class KeyBlock {
     }
   }
 
-  // Of the units' elements in one sample.
+  // The hash of the units' elements in one sample.
   uint64_t hash(const Bits* x) const {
     Bits hashes[kParts] = {};
     for (int64_t i = 0; i < units_; ++i) {

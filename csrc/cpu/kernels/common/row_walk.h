@@ -7,7 +7,7 @@
 namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 
-// Walks the rows of planes [d, h], one after the other, without dividing.
+// Walks the rows of planes [d, h] in order, without divisions.
 struct RowWalk {
   const int64_t size_d;
   const int64_t size_h;

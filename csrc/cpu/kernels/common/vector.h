@@ -10,8 +10,8 @@
 
 #include "common/float_format.h"
 
-// Vectors of a fixed number of lanes, by the extension that GCC and Clang share. The file that
-// includes this says how many bytes its instruction set has: RELUSTAT_VECTOR_BYTES.
+// Vectors with a fixed number of lanes, by the extension that GCC and Clang share. The including
+// file sets RELUSTAT_VECTOR_BYTES, the width of its instruction set.
 
 namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
@@ -43,8 +43,8 @@ using Vector = typename Lanes<kLanes>::template Of<T>;
 template <class T>
 constexpr int kFullLanes = RELUSTAT_VECTOR_BYTES / sizeof(T);
 
-// How many elements, kStep apart (0: any step), to work on at once: two vectors share what each tap
-// costs. Lanes that must be filled one by one are slow to fill by the dozen.
+// The number of elements, kStep apart (0: any step), to work on at once. Two vectors share the cost
+// of each tap. Lanes that must be filled one by one are slow, so there are fewer.
 template <class T, int kStep>
 constexpr int kStrip = kStep == 0 ? (kFullLanes<T> < 16 ? kFullLanes<T> : 16) : 2 * kFullLanes<T>;
 
@@ -65,8 +65,8 @@ Vector<T, kLanes> splat(T value) {
   return Lanes<kLanes>::splat(value);
 }
 
-// Integers to wider ones. GCC 12 takes steps of more than a doubling lane by lane, and doublings in
-// halves; so the one that matters most is spelt out.
+// Converts integers to wider ones. GCC 12 converts lane by lane if the width more than doubles, and
+// in halves if it doubles. So the conversion that matters most is written out.
 template <class To, int kLanes, class From>
 Vector<To, kLanes> widen(Vector<From, kLanes> from) {
 #if defined(__x86_64__) && RELUSTAT_VECTOR_BYTES == 64
@@ -96,7 +96,7 @@ typename Lanes<kLanes>::template Of<To> Lanes<kLanes>::wide(Of<From> vector) {
   return widen<To, kLanes, From>(vector);
 }
 
-// Lane i: the kPositions[i]-th of a's lanes followed by b's.
+// Lane i is lane kPositions[i] of a's lanes followed by b's.
 template <class T, int kLanes, int... kPositions>
 Vector<T, kLanes> shuffle(Vector<T, kLanes> a, Vector<T, kLanes> b,
                           std::integer_sequence<int, kPositions...>) {
@@ -113,7 +113,7 @@ Vector<T, kLanes> load_every(const T* x, int64_t step) {
   if constexpr (kStep == 1 || kLanes == 1) {
     return load<kLanes>(x);
   } else if constexpr (kStep == 2) {
-    // The second half is loaded one early: what lies behind the last lane may not be ours to read.
+    // The second half is loaded one element early: memory behind the last lane may not be readable.
     return [&]<int... kLane>(std::integer_sequence<int, kLane...>) {
       return shuffle<T, kLanes>(
           load<kLanes>(x), load<kLanes>(x + kLanes - 1),

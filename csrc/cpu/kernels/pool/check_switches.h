@@ -12,7 +12,7 @@ struct SwitchesShare {
   const void* offsets;
   bool wide_offsets;  // int16_t instead of uint8_t
   PoolingNumbers pooling;
-  int64_t channels;  // of each pixel of a row; 1 where planes are contiguous
+  int64_t channels;  // number of channels of a pixel; 1 if planes are contiguous
   int64_t begin;
   int64_t end;
   const TapPosition* positions;

@@ -35,7 +35,7 @@ bool check_switches_of(const SwitchesShare& share) {
   if (!are_taps(offsets + share.begin * in_row, (share.end - share.begin) * in_row, taps)) {
     return false;
   }
-  // Of windows that lie within the input, any tap does.
+  // If a window lies within the input, every tap is valid.
   const bool all_whole = whole.size() == pooling.w.output && whole_d.size() == pooling.d.output &&
                          whole_h.size() == pooling.h.output;
   if (all_whole) return true;
@@ -69,7 +69,7 @@ bool check_switches_of(const SwitchesShare& share) {
 
 }  // namespace
 
-// Whether every switch stands for a cell of the input.
+// Whether every switch is a cell of the input.
 bool check_switches_share(const SwitchesShare& share) {
   return share.wide_offsets ? check_switches_of<int16_t>(share) : check_switches_of<uint8_t>(share);
 }

@@ -20,7 +20,7 @@ Vector<Bits, kLanes> load_switches(const Offset* offsets) {
   return widen<Bits, kLanes, Offset>(load<kLanes>(offsets));
 }
 
-// What the windows of `covers` leave in the cells of kPhases phases, kVectors vectors of each.
+// Unpools the windows of `covers` into the cells of kPhases phases, kVectors vectors of each.
 template <class Cells, int kLanes, int kPhases, int kVectors, class Bits, class Offset>
 PhaseVectors<Bits, kLanes, kPhases, kVectors> gather(const Bits* y, const Offset* offsets,
                                                      const Cover* covers, int64_t n) {

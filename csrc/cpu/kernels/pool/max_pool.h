@@ -7,7 +7,7 @@
 
 namespace relustat::cpu {
 
-// A row of taps of one window: what lies at the first one's cell, and its switch.
+// A row of taps of one window: the values from the first tap's cell on, and its switch.
 struct TapRow {
   int64_t cell;
   int64_t first_switch;
@@ -21,8 +21,8 @@ struct MaxPoolShare {
   Dtype dtype;
   bool wide_offsets;  // int16_t instead of uint8_t
   PoolingNumbers pooling;
-  // Of contiguous planes: output rows [begin, end), and channels is 0.
-  // Of channels_last pixels, each of so many channels: output pixels [begin, end).
+  // For contiguous planes: output rows [begin, end), and channels is 0.
+  // For channels_last pixels with `channels` channels: output pixels [begin, end).
   int64_t channels;
   int64_t begin;
   int64_t end;

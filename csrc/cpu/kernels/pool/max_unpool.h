@@ -16,8 +16,8 @@ struct MaxUnpoolShare {
   bool wide_offsets;  // int16_t instead of uint8_t
   Overlap overlap;
   PoolingNumbers pooling;
-  // Of contiguous planes: input rows [begin, end), and channels is 0.
-  // Of channels_last pixels, each of so many channels: input pixels [begin, end).
+  // For contiguous planes: input rows [begin, end), and channels is 0.
+  // For channels_last pixels with `channels` channels: input pixels [begin, end).
   int64_t channels;
   int64_t begin;
   int64_t end;

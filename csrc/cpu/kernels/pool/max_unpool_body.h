@@ -12,8 +12,7 @@ namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
 
-// Cells that the last window is put into are moved, whatever their bits stand for: 16-bit formats
-// share a loop.
+// With overlap "last", values are moved as bits: 16-bit formats share a loop.
 template <class Format>
 struct Moved {
   using Type = Format;

@@ -6,7 +6,7 @@
 
 namespace relustat::cpu {
 
-// The tap that a switch stands for.
+// The tap of a switch.
 struct TapPosition {
   int16_t d;
   int16_t h;
@@ -15,7 +15,7 @@ struct TapPosition {
 
 inline namespace RELUSTAT_ISA {
 
-// positions: [taps]. Dividing for every switch would show.
+// positions: [taps]. A division for every switch would be slow.
 inline void find_tap_positions(const Pooling& pooling, TapPosition* positions) {
   for (int64_t d = 0; d < pooling.d.kernel; ++d) {
     for (int64_t h = 0; h < pooling.h.kernel; ++h) {

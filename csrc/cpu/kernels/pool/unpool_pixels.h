@@ -14,7 +14,7 @@ namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
 
-// Of channels_last pixels.
+// The loop over channels_last pixels.
 template <class Format, class Offset, template <class, class> class Cells>
 class UnpoolPixels {
  public:
@@ -34,7 +34,7 @@ class UnpoolPixels {
   void run() {
     const Window& w = pooling_.w;
     const int64_t channels = share_.channels;
-    // Dividing for every pixel would show.
+    // A division for every pixel would be slow.
     for (int64_t i = 0; i < w.input; ++i) near_[i] = w.windows_near(i);
     int64_t column = share_.begin % w.input;
     int64_t pixel = share_.begin;

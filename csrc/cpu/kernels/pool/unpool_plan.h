@@ -8,7 +8,7 @@
 namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 
-// Phases whose cells are unpooled at once, where the stride is no larger.
+// The number of phases that are unpooled at once, if the stride is not larger.
 constexpr int kMostPhases = 3;
 
 // The taps through which the windows of `step - shift` see the cells of some phases; -1: none.
@@ -17,15 +17,15 @@ struct ShiftedTaps {
   int64_t taps[kMostPhases];
 };
 
-// A window that sees cells of some phases, and the switches that point there.
+// A window that sees cells of some phases, and the switches of these cells.
 struct Cover {
   static constexpr int64_t kNoSwitch = -2;
-  int64_t window;  // where its value lies
+  int64_t window;  // the position of its value
   int64_t switches[kMostPhases];
 };
 
-// The cells of one axis as step * stride + phase. Those of one phase, one step apart, see their
-// windows through the same taps, and those windows are neighbours.
+// The cells of one axis as step * stride + phase. Cells of one phase, one step apart, see their
+// windows through the same taps, and these windows are neighbours.
 struct Phases {
   int64_t stride;
   int64_t steps;
@@ -33,17 +33,17 @@ struct Phases {
   int64_t ahead;   // minus the smallest
 
   explicit Phases(const Window& window) {
-    // A single step has no use for its stride.
+    // A single step does not need its stride.
     stride = window.stride < window.input ? window.stride : window.input;
     steps = ceil_divide(window.input, stride);
-    // Shifts beyond these, which much dilation makes, lead to no window.
+    // Larger shifts, which come from large dilations, lead to no window.
     const int64_t most_behind = floor_divide(window.reach() - window.padding, window.stride);
     behind = clamp(most_behind, 0, steps - 1);
     const int64_t most_ahead = ceil_divide(window.padding + stride - 1, window.stride);
     ahead = clamp(most_ahead, 0, window.output - 1);
   }
 
-  // For each group of phases its taps, those of earlier windows first.
+  // The taps of each group of phases, those of earlier windows first.
   // taps: [kernel]; begins: [groups + 1].
   void find_taps(const Window& window, int64_t groups, ShiftedTaps* taps, int64_t* begins) const {
     const int64_t group_size = stride / groups;
@@ -67,10 +67,10 @@ struct Phases {
   }
 };
 
-// How contiguous planes are unpooled, and where a thread's scratch holds what.
+// How contiguous planes are unpooled, and the layout of a thread's scratch memory.
 //
-// A vector holds one phase of many columns. So that every vector is full, and every row sees as
-// many windows as any other, windows are copied into a band between margins that point nowhere.
+// A vector holds one phase of many columns. Windows are copied into a band between margins of empty
+// windows, so that every vector is full and every row sees the same number of windows.
 struct UnpoolPlan {
   static constexpr int64_t kMostLanes = 64;
   static constexpr int64_t kBandBytes = 24576;
@@ -125,7 +125,7 @@ struct UnpoolPlan {
   static int64_t round_up(int64_t elements) { return (elements + 15) / 16 * 16; }
 };
 
-// The same of channels_last pixels, which need little.
+// The same for channels_last pixels, which need little memory.
 struct PixelPlan {
   int64_t near;
   int64_t covers;

@@ -14,7 +14,7 @@ namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
 
-// Of contiguous planes.
+// The loop over contiguous planes.
 template <class Format, class Offset, template <class, class> class Cells>
 class UnpoolPlanes {
  public:
@@ -46,7 +46,7 @@ class UnpoolPlanes {
  private:
   static constexpr Bits kNowhere = static_cast<Bits>(-1);
 
-  // Of wrong switches; no other has its first bit set.
+  // The switch of a window without a cell; no other one has its first bit set.
   template <class Switches>
   static Switches nowhere_if_negative(Switches switches) {
     return switches | -(switches >> (8 * sizeof(Bits) - 1));
@@ -107,7 +107,7 @@ class UnpoolPlanes {
     }
   }
 
-  // The windows that `band` of h's steps may see, of each depth. Those outside point nowhere.
+  // Copies the windows that a band of h's steps may see, of each depth. Those outside are empty.
   void copy_band(int64_t plane, Range depths, Range band) {
     for (int64_t o_d = depths.begin; o_d < depths.end; ++o_d) {
       int64_t to = (o_d - depths.begin) * plan_.band_rows * plan_.width + plan_.margin;
@@ -173,7 +173,7 @@ class UnpoolPlanes {
     const Cover* const covers = covers_;
     Bits* const clipped = clipped_;
     const Range seen = covers_of(phase_h, 0);
-    // What is written beyond the end of a row is where rows that come later will be.
+    // Later rows overwrite what is written beyond the end of a row.
     Bits* const share_end = x_ + share_.end * pooling_.w.input;
     const auto unpool_steps = [&]<int kVectors>(int64_t step) {
       constexpr int kPhases = kStride > 0 ? kStride : 1;

@@ -14,7 +14,7 @@ def chain(*windows):
 
 
 def size_at(model, last, shape=(1, 1, 64, 64)):
-    """The size that is found in textbooks, of the place in the middle."""
+    """The size that is found in textbooks, of the position in the middle."""
     path, output = traced(model[: last + 1].eval(), torch.rand(shape, dtype=torch.float64))
     middle = [(length // 2, length // 2) for length in output.shape[2:]]
     box = input_box(path, output, [(0, 0), (0, 0), *middle], clipped=False).box
