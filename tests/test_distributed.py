@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from distributed_worker import BINS, CASES, STEPS
+from distributed_models import BINS, STEPS
+from distributed_worker import CASES
 from repository import ROOT
 
 import relustat

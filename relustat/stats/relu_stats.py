@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from relustat._checks import as_integer
-
 from . import npz
 from .bins import Bins, bins_from_dict
 from .counter_layout import slot_count
@@ -284,14 +282,7 @@ class ReLUStats:
             "version": npz.VERSION,
             "bins": self.bins.to_dict() if self.bins is not None else None,
             "widths": {
-                str(width): {
-                    "calls": counts.calls,
-                    "elements": counts.elements,
-                    "zeros": counts.zeros.tolist(),
-                    "dead_calls": counts.dead_calls.tolist(),
-                    "slots": counts.slots.tolist(),
-                }
-                for width, counts in sorted(self.by_width.items())
+                str(width): counts.to_dict() for width, counts in sorted(self.by_width.items())
             },
         }
 
@@ -305,13 +296,7 @@ class ReLUStats:
         npz.check_version("from_dict", state)
         try:
             by_width = {
-                int(width): UnitCounts(
-                    calls=as_integer("from_dict: calls", counts["calls"]),
-                    elements=as_integer("from_dict: elements", counts["elements"]),
-                    zeros=_integers(counts["zeros"]),
-                    dead_calls=_integers(counts["dead_calls"]),
-                    slots=_integers(counts["slots"]),
-                )
+                int(width): UnitCounts.from_dict(counts)
                 for width, counts in state["widths"].items()
             }
             if len(by_width) != len(state["widths"]):
@@ -348,13 +333,6 @@ class ReLUStats:
             f"ReLUStats(calls={self.calls}, elements={self.elements}, zeros={self.zeros} "
             f"({self.zero_fraction:.1%}), nans={self.nans}, widths={self.widths})"
         )
-
-
-def _integers(values: object) -> Int64Array:
-    array = np.asarray(values)
-    if array.size and array.dtype.kind != "i":
-        raise ValueError(f"counts must be integers below 2**63, got {array.dtype}")
-    return array.astype(np.int64)
 
 
 def _no_units() -> Int64Array:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from relustat._checks import as_integer
+
 from .counter_layout import CALLS, ELEMENTS, CounterLayout
 from .histogram import Int64Array
+
+_ARRAYS = ("zeros", "dead_calls", "slots")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,7 +41,7 @@ class UnitCounts:
                 f"ReLUStats: dead_calls must be [{units}] and histograms [1 or {units}, slots], "
                 f"got {list(self.dead_calls.shape)} and {list(self.slots.shape)}"
             )
-        for name in ("zeros", "dead_calls", "slots"):
+        for name in _ARRAYS:
             counts = getattr(self, name).view()
             if counts.dtype != np.int64 or (counts < 0).any():
                 raise ValueError(f"ReLUStats: {name} must be int64 and not negative, got {counts}")
@@ -69,12 +75,27 @@ class UnitCounts:
             slots=words[layout.histograms].reshape(-1, layout.slots).copy(),
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """All counts as plain numbers and lists."""
+        return {
+            "calls": self.calls,
+            "elements": self.elements,
+            **{name: getattr(self, name).tolist() for name in _ARRAYS},
+        }
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> UnitCounts:
+        """The counts whose :meth:`to_dict` this is; other keys do not matter."""
+        calls, elements = (
+            as_integer(f"from_dict: {name}", state[name]) for name in ("calls", "elements")
+        )
+        return cls(calls, elements, *(_integers(state[name]) for name in _ARRAYS))
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, UnitCounts):
             return NotImplemented
         return (self.calls, self.elements) == (other.calls, other.elements) and all(
-            np.array_equal(getattr(self, name), getattr(other, name))
-            for name in ("zeros", "dead_calls", "slots")
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in _ARRAYS
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -106,3 +127,10 @@ class UnitCounts:
             mine = mine.sum(axis=0, keepdims=True)
             theirs = theirs.sum(axis=0, keepdims=True)
         return mine, theirs
+
+
+def _integers(values: object) -> Int64Array:
+    array = np.asarray(values)
+    if array.size and array.dtype.kind != "i":
+        raise ValueError(f"counts must be integers below 2**63, got {array.dtype}")
+    return array.astype(np.int64)
