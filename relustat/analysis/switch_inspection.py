@@ -34,7 +34,7 @@ class SwitchInspection:
         width = len(f"{int(self.winners.max()):,}") if self.winners.numel() else 1
         table = "\n".join("  ".join(f"{n:{width},}" for n in row) for row in rows.tolist())
         return (
-            f"{self.windows:,} windows; the maximum's place in the window:\n{table}\n"
+            f"{self.windows:,} windows; the maximum's position in the window:\n{table}\n"
             f"{self.sharing:,} windows ({self.sharing_fraction:.1%}) share it with another"
         )
 
@@ -58,7 +58,7 @@ def inspect_switches(switches: Switches) -> SwitchInspection:
         >>> x = torch.tensor([[[0.0, 3.0, 1.0], [0.0, 0.0, 0.0], [2.0, 0.0, 0.0]]])
         >>> _, switches = relustat.MaxPool2d(2, 1, return_switches=True)(x)
         >>> print(relustat.analysis.inspect_switches(switches))
-        4 windows; the maximum's place in the window:
+        4 windows; the maximum's position in the window:
         2  1
         1  0
         2 windows (50.0%) share it with another

@@ -156,7 +156,7 @@ class ActivationRates:
 
     def __enter__(self) -> Self:
         if self._closed:
-            raise ValueError("ActivationRates: closed ones cannot be entered again; make new ones")
+            raise ValueError("ActivationRates: closed rates cannot be entered again; make a new object")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -175,7 +175,7 @@ class ActivationRates:
             ValueError: if closed, or ``epoch`` is not an integer above that of the last snapshot.
         """
         if self._closed:
-            raise ValueError("snapshot: rates must be open, got closed ones")
+            raise ValueError("snapshot: rates must be open, got closed rates")
         epoch = as_integer("snapshot: epoch", epoch)
         last = max(self._epochs, default=None)
         if last is not None and epoch <= last:

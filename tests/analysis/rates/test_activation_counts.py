@@ -36,7 +36,7 @@ def test_opening_and_closing_leaves_nothing_behind(monkeypatch):
     assert (snapshot(model), hooks_of(model)) == (before, hooks)
     train(model, batches([2]))
     assert rates.outputs == rates.gradients == {}
-    with pytest.raises(ValueError, match="snapshot: rates must be open, got closed ones"):
+    with pytest.raises(ValueError, match="snapshot: rates must be open, got closed rates"):
         rates.snapshot(0)
     with pytest.raises(ValueError, match="cannot be entered again"), rates:
         pass
