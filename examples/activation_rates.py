@@ -1,17 +1,17 @@
-"""Activation and death rates in training: by outputs, by gradients, and what dropout does to them.
+"""Activation and death rates in training, by outputs and by gradients, with and without dropout.
 
-A unit is dead in a batch if all its outputs are 0. Its weights then get a gradient of 0, so there
-are two ways to see it: by the outputs of ReLUs, and by the gradients of the layers before them.
+A unit is dead in a batch if all its outputs are 0. The gradient of its weights is then 0. So both
+the outputs of ReLUs and the gradients of the layers before them show dead units.
 
-First, two Gaussian clouds that a straight line separates, and a network with two hidden layers of
-16 units, far too many. Nothing needs the second layer, and part of it is dead.
+The first experiment has two Gaussian clouds that a straight line separates, and a network with two
+hidden layers of 16 units. That is far too large, and a part of the second layer is dead.
 
-Then a small CNN on handwritten digits, without dropout and with it. Without, a large part of the
-second convolution and of the dense layer after it is dead, by outputs and by gradients alike. With
-dropout before them, units cannot rely on a few others: the dense layer has almost no dead unit any
-more, and the second convolution fewer.
+The second experiment is a small CNN on handwritten digits, without dropout and with it. Without
+dropout, a large part of the second convolution and of the dense layer is dead, by outputs and by
+gradients. With dropout before them, units cannot rely on a few others: the dense layer has almost
+no dead units, and the second convolution has fewer.
 
-The experiments are those of the documentation of monitorch ("Activations: MNIST"), after Malcolm
+The experiments are from the documentation of monitorch ("Activations: MNIST") and from Malcolm
 Lett, "Neuron Death in ANNs: detecting and troubleshooting".
 
     python examples/activation_rates.py [--data DIR] [--out picture.png]
@@ -56,7 +56,7 @@ def make_mlp():
 
 
 def make_cnn(images, dropout):
-    """Pooled to 4x4, whatever the size of the images."""
+    """A CNN whose maps are pooled to 4x4, for images of any size."""
     return nn.Sequential(
         OrderedDict(
             conv1=nn.Conv2d(images.train_images.shape[1], 64, 3, padding=1),
@@ -76,7 +76,7 @@ def make_cnn(images, dropout):
 
 
 def train(model, x, labels, epochs, batch):
-    """Trains with Adam; the rates of all epochs."""
+    """Trains with Adam, and returns the rates of all epochs."""
     optimizer = torch.optim.Adam(model.parameters())
     model.train()
     with ActivationRates(model) as rates:
@@ -107,7 +107,7 @@ def tell(heading, right, rates):
 
 
 def compare(rates):
-    """What dropout did, layer by layer."""
+    """Prints the rates of each layer without dropout and with it."""
     without, dropped = (each.outputs | each.gradients for each in rates.values())
     print("\nDeath rate in the last epoch")
     for layer in COMPARED:
@@ -158,8 +158,12 @@ def draw(mlp, points, labels, of_mlp, of_cnns, path):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder of MNIST or Fashion-MNIST as IDX files")
-    parser.add_argument("--samples", type=int, default=2000, help="at most so many training images")
-    parser.add_argument("--epochs", type=int, default=20, help="of the CNNs; the MLP has 50")
+    parser.add_argument(
+        "--samples", type=int, default=2000, help="largest number of training images"
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=20, help="number of epochs of the CNNs; the MLP has 50"
+    )
     parser.add_argument("--out", type=Path, default=Path("activation-rates.png"))
     options = parser.parse_args(arguments)
     if options.samples < 1:

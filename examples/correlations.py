@@ -29,20 +29,20 @@ class Interval:
 
     @property
     def sign(self) -> int:
-        """Of all that lies in the interval; 0 where it holds 0."""
+        """The sign of all numbers in the interval; 0 if 0 is among them."""
         return int(self.low > 0) - int(self.high < 0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Correlation:
-    """Of two lists of numbers: Spearman's, of their ranks, and Pearson's."""
+    """The correlation of two lists of numbers: Spearman's, of their ranks, and Pearson's."""
 
     spearman: Interval
     pearson: Interval
 
     @classmethod
     def of(cls, a: npt.ArrayLike, b: npt.ArrayLike) -> Correlation | None:
-        """With 95 % bootstrap intervals, the same for the same numbers. None: ``a`` is constant."""
+        """The correlation with 95 % bootstrap intervals, or None if a list is constant."""
         x, y = np.asarray(a, float), np.asarray(b, float)
         if np.ptp(x) == 0 or np.ptp(y) == 0:
             return None
@@ -54,7 +54,7 @@ class Correlation:
         return cls(*intervals)
 
     def in_words(self, other: str) -> str:
-        """What may be said of it, where ``other`` is what the second list holds."""
+        """The result as a sentence; ``other`` names the second list."""
         signs = {self.spearman.sign, self.pearson.sign}
         if signs == {0}:
             return "no correlation can be seen"
@@ -64,18 +64,18 @@ class Correlation:
 
 
 def pearson(x: Values, y: Values) -> float:
-    """NaN where either is constant."""
+    """The coefficient; NaN if a list is constant."""
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return np.nan
     return float(np.corrcoef(x, y)[0, 1])
 
 
 def spearman(x: Values, y: Values) -> float:
-    """NaN where either is constant."""
+    """The coefficient; NaN if a list is constant."""
     return pearson(ranks(x), ranks(y))
 
 
 def ranks(x: Values) -> Values:
-    """From 1; equal values share the mean of theirs."""
+    """Ranks from 1. Equal values have the mean of their ranks."""
     _, positions, counts = np.unique(x, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[positions]

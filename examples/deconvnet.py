@@ -1,14 +1,13 @@
-"""What excites the units of VGG-16: figure 2 of Zeiler and Fergus, on photographs.
+"""Parts of photographs that excite the units of VGG-16: figure 2 of Zeiler and Fergus.
 
-For each unit of a layer, the photographs in which it is most active are searched; its strongest
-activation there goes back alone through the network, by the pools' switches and the transposed
-filters, down to pixels. Beside each projection is the part of the photograph that the unit could
-see. In early layers the projections are edges and colours, in later ones textures and parts of
-things.
+The example finds the photographs in which a unit is most active. It projects the strongest
+activation back to pixels, by the pools' switches and the transposed filters. Next to each
+projection is the part of the photograph that the unit sees. In early layers the projections show
+edges and colours, in later layers textures and parts of objects.
 
-What goes back through a ReLU is a matter of rules, and the second picture shows one activation by
-each: "deconvnet" lets positive signals pass, "gradient" those where the ReLU was open, "guided"
-those of which both is true, which leaves the least, and the sharpest.
+There are three rules for a signal that goes back through a ReLU; the second picture shows one
+activation by each. "deconvnet" lets positive signals pass. "gradient" lets signals pass where the
+ReLU's input was positive. "guided" asks for both, which leaves the fewest and sharpest lines.
 
 Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014.
 Springenberg et al., Striving for Simplicity: The All Convolutional Net, ICLR 2015 workshop.
@@ -31,7 +30,7 @@ RULES = ("deconvnet", "guided", "gradient")
 
 
 def width_of(model, layer):
-    """How many units it has: a smallest image is enough to see."""
+    """The number of units of a layer, from a forward of a small image."""
     with torch.no_grad():
         return layer_outputs(model, torch.zeros(1, 3, 32, 32), [layer])[layer].shape[1]
 
@@ -66,11 +65,17 @@ def rules_picture(network, loader, name, unit, to_image):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", type=Path, help="VGG-16's, from torchvision or Caffe's trunk")
-    parser.add_argument("--images", type=Path, help="a folder; else scikit-image's photographs")
+    parser.add_argument("--weights", type=Path, help="weights of VGG-16, from torchvision or Caffe")
+    parser.add_argument(
+        "--images", type=Path, help="a folder; without it, scikit-image's photographs"
+    )
     parser.add_argument("--layer", choices=VGG16_RELUS, default="conv3_3")
-    parser.add_argument("--units", type=int, nargs="+", help="else those that stand out most")
-    parser.add_argument("--strongest", type=int, default=4, help="photographs for each unit")
+    parser.add_argument(
+        "--units", type=int, nargs="+", help="indices of units; without them, the most active ones"
+    )
+    parser.add_argument(
+        "--strongest", type=int, default=4, help="number of photographs for each unit"
+    )
     parser.add_argument("--out", type=Path, default=Path("deconvnet.png"))
     options = parser.parse_args(arguments)
     if options.images is not None and not options.images.is_dir():

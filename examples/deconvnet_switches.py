@@ -1,18 +1,17 @@
-"""What max-pooling keeps of a picture: unpooling with switches, where windows overlap.
+"""Unpooling with switches where the windows of a max-pooling overlap.
 
-A photograph goes through a filter and a ReLU; its maxima over 3x3 windows, 2 cells apart, are kept
-(AlexNet's and Zeiler and Fergus's pooling), and then put back where they were.
+A photograph goes through a filter and a ReLU. It is max-pooled with 3x3 windows, 2 cells apart (as
+in AlexNet and by Zeiler and Fergus), and the maxima are then put back where they were.
 
-Such windows overlap by a row and a column, so two, or four, of them may have found their maximum in
-the same cell; in this picture a third of all pooled values share their cell with another. After a
-ReLU they can only agree: they are all that cell's value. So
+These windows overlap by a row and a column, so two or four of them may have their maximum in the
+same cell. In this picture a third of all pooled values share their cell. Values that share a cell
+are equal: they are all the value of that cell.
 
 * "last" and "max" put the value there once. Pooling again gives the first pooled map, bit for bit:
-  every window finds its maximum where it was, and nothing larger, since all that was put back
-  anywhere had been in the picture.
-* "sum" adds it up once for each window that found it: the transpose of pooling, and what a gradient
-  does (so the "deconvolution" of libraries that go by gradients). Cells that won several windows
-  come out up to four times as bright, and pooling again gives another map.
+  every window has its maximum where it was, and no larger value has been added.
+* "sum" adds the value once for each window: it is the transpose of pooling, and what a gradient
+  does (and so the "deconvolution" of libraries that use gradients). Cells of several windows become
+  up to four times as bright, and pooling again gives another map.
 
 Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014.
 
@@ -44,7 +43,7 @@ def feature_map():
 
 
 def sharing(switches):
-    """The share of pooled values whose cell another window points at, too."""
+    """The share of pooled values that share their cell with another window."""
     _, inverse, counts = switches.indices().unique(return_inverse=True, return_counts=True)
     return (counts[inverse] > 1).double().mean().item()
 
@@ -57,7 +56,7 @@ def draw(x, unpooled, path):
     for panel, title, image in zip(
         panels, titles, [x, unpooled["last"], unpooled["sum"]], strict=True
     ):
-        # Square roots: the dim cells are many.
+        # Square roots, because most cells are dim.
         shown = panel.imshow(image[0, 0].sqrt(), cmap="magma", vmin=0, vmax=brightest**0.5)
         panel.set_title(title)
         panel.set_xlabel(f"{image.count_nonzero():,} cells above 0, sum {image.sum():,.0f}")

@@ -1,14 +1,14 @@
-"""Counts every ReLU of a ResNet while it trains on several processes: one exact report of them all.
+"""Counts every ReLU of a ResNet that trains on several processes, with one exact report.
 
 The folder holds images in one subfolder for each class, as ImageNet's train/ does:
 
     torchrun --nproc-per-node=4 examples/distributed_imagenet.py path/to/images --output stats.npz
 
-Three lines are relustat's: the watch, its all_reduce, and the report. Each process counts what it
-sees itself, without a word to the others; the counts are added up once, at the end. The sampler
-repeats some images so that all processes have as many, and those are counted, too.
+Three lines are relustat's: the watch, its all_reduce, and the report. Each process counts for
+itself, without communication. The counts are added up once, at the end. The sampler repeats some
+images, so that all processes have the same number; these images are counted, too.
 
-Without torchrun it runs in one process. With GPUs each process takes one.
+Without torchrun it runs in one process. With GPUs, each process takes one.
 """
 
 import argparse
@@ -57,7 +57,7 @@ class ImageFolder(Dataset):
 
 
 class Block(nn.Module):
-    """ResNet-18's: one ReLU module, called twice, so it has two call sites."""
+    """The block of ResNet-18. Its ReLU module is called twice, so it has two call sites."""
 
     def __init__(self, inputs, outputs, stride):
         super().__init__()
@@ -106,9 +106,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("images", type=Path, help="a folder with one subfolder for each class")
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--batch-size", type=int, default=64, help="of each process")
-    parser.add_argument("--size", type=int, default=224, help="of images, in pixels")
-    parser.add_argument("--workers", type=int, default=2, help="of each process, to load images")
+    parser.add_argument("--batch-size", type=int, default=64, help="batch size of each process")
+    parser.add_argument("--size", type=int, default=224, help="size of images, in pixels")
+    parser.add_argument(
+        "--workers", type=int, default=2, help="number of workers of each process that load images"
+    )
     parser.add_argument("--learning-rate", type=float, default=0.05)
     parser.add_argument("--output", type=Path, default=Path("stats.npz"))
     options = parser.parse_args()

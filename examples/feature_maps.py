@@ -1,11 +1,10 @@
 """A first look into a network: its first filters, its feature maps, and its pools' switches.
 
 One photograph goes through VGG-16's first two blocks. Filters and maps are scaled by their standard
-deviation, so that all but the outermost numbers can be seen: grey is the mean, and what is further
-than three deviations away is black or white. Then the maps are pooled once with the network's
-windows (2x2, 2 apart), and once with AlexNet's and Zeiler and Fergus's (3x3, 2 apart), which
-overlap; the switches tell where in its window each maximum was, and how many windows share one with
-another.
+deviation: grey is the mean, and numbers more than three deviations away are black or white. Then
+the maps are pooled with the network's windows (2x2, 2 apart), and with those of AlexNet and of
+Zeiler and Fergus (3x3, 2 apart), which overlap. The switches give the position of each maximum in
+its window, and the number of windows that share a maximum.
 
 Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014.
 
@@ -53,8 +52,10 @@ def draw(network, x, maps, path):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", type=Path, help="VGG-16's, from torchvision or Caffe's trunk")
-    parser.add_argument("--images", type=Path, help="a folder; else scikit-image's photographs")
+    parser.add_argument("--weights", type=Path, help="weights of VGG-16, from torchvision or Caffe")
+    parser.add_argument(
+        "--images", type=Path, help="a folder; without it, scikit-image's photographs"
+    )
     parser.add_argument("--out", type=Path, default=Path("feature-maps.png"))
     options = parser.parse_args(arguments)
     if options.images is not None and not options.images.is_dir():

@@ -1,19 +1,20 @@
 """Gradient norms of a small CNN at good and bad learning rates: as tables, a picture and sound.
 
-The same network, from the same start, is trained on the same 200 batches of 10 images in several
-settings; the norm of each layer's gradient is recorded at each step. In the sound each step is a
-tone for each layer, first to last, and a rest; the larger the norm, the higher the tone.
+The same network is trained from the same start on the same 200 batches of 10 images, with several
+optimizers. The norm of each layer's gradient is recorded at each step. In the sound, each step is a
+tone for each layer, first to last, and a rest. A larger norm is a higher tone.
 
-* SGD, learning rate 0.01: low tones that hardly change; little is learnt in 200 steps.
-* SGD, 0.1: they rise as the network finds its way, and differ more from batch to batch.
-* SGD, 1.0: two outcries, then a low hum. All ReLUs of two layers have died: the gradients below the
-  last layer are exactly 0 (dots at the bottom of the picture), and only its bias still learns.
-* SGD with the sign wrong, uphill: nothing to hear for 80 steps; then the tones climb all the way
-  up, numbers overflow, and what follows is noise: NaN.
-* Adam, 0.01: lively from the first steps on.
+* SGD, learning rate 0.01: low tones that hardly change. The network learns little in 200 steps.
+* SGD, 0.1: the tones rise while the network learns, and differ more from batch to batch.
+* SGD, 1.0: two loud bursts, then a low hum. All ReLUs of two layers have died: the gradients below
+  the last layer are exactly 0 (dots at the bottom of the picture), and only its bias still learns.
+* SGD with the wrong sign: nothing for 80 steps, then the tones rise to the top. The numbers
+overflow,
+  and NaN is heard as noise.
+* Adam, 0.01: lively from the first steps.
 
-After C. S. Perone, "Listening to the neural network gradient norms during training", Terra
-Incognita, 2019, who did so with MNIST.
+Source: C. S. Perone, "Listening to the neural network gradient norms during training", Terra
+Incognita, 2019, with MNIST.
 
     python examples/gradient_norms.py [--data folder-of-IDX-files] [--out PNG]
 """
@@ -75,7 +76,10 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="MNIST's files; default: scikit-learn's digits")
     parser.add_argument(
-        "--out", type=Path, default=Path("gradient-norms.png"), help="sounds are put beside it"
+        "--out",
+        type=Path,
+        default=Path("gradient-norms.png"),
+        help="the picture; sounds are written next to it",
     )
     options = parser.parse_args(arguments)
     if not options.out.parent.is_dir():

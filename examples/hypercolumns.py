@@ -1,11 +1,10 @@
-"""What VGG-16 computes above each pixel of a photograph: hypercolumns.
+"""Hypercolumns: the activations of VGG-16 above each pixel of a photograph.
 
-A pixel's hypercolumn is all activations of the network above it, from layers of any size; coarse
-ones are interpolated. Averaged, those of early layers (conv1_2 and conv2_2) show edges, sharply;
-those of late ones (conv4_3 and conv5_3) where the network recognises something, and only roughly.
-The last layers of all five blocks together, 1,472 channels, tell pixels apart: k-means finds
-regions of a picture in them, without labels. These share a texture, or the nearness of edges; they
-are seldom whole things.
+A pixel's hypercolumn consists of all activations above it, from layers of any size; coarse maps are
+interpolated. The mean of early layers (conv1_2 and conv2_2) shows sharp edges. The mean of late
+layers (conv4_3 and conv5_3) shows, roughly, where the network recognises something. The last layers
+of all five blocks have 1,472 channels together. K-means finds regions of a picture in them, without
+labels. A region shares a texture or the distance to edges; it is seldom a whole object.
 
 Hariharan et al., Hypercolumns for Object Segmentation and Fine-grained Localization, CVPR 2015.
 The choice of layers and the clusters are Perone's: Convolutional hypercolumns in Python, 2016.
@@ -29,7 +28,7 @@ EARLY, LATE = ("conv1_2", "conv2_2"), ("conv4_3", "conv5_3")
 
 
 def pictures_of(photograph, columns, clusters):
-    """By title; the clusters are found here."""
+    """The pictures of a row, by title."""
     return {
         "photograph": photograph.clamp(0, 1).permute(1, 2, 0),
         f"mean of {' and '.join(EARLY)}": columns.mean([LAYERS[name] for name in EARLY])[0],
@@ -53,9 +52,11 @@ def draw(rows, origin, path):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", type=Path, help="VGG-16's, from torchvision or Caffe's trunk")
-    parser.add_argument("--images", type=Path, help="a folder; else scikit-image's photographs")
-    parser.add_argument("--limit", type=int, default=3, help="at most so many photographs")
+    parser.add_argument("--weights", type=Path, help="weights of VGG-16, from torchvision or Caffe")
+    parser.add_argument(
+        "--images", type=Path, help="a folder; without it, scikit-image's photographs"
+    )
+    parser.add_argument("--limit", type=int, default=3, help="largest number of photographs")
     parser.add_argument("--clusters", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("hypercolumns.jpg"))
     options = parser.parse_args(arguments)

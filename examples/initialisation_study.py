@@ -1,24 +1,26 @@
 """Do initial weights with fewer ReLU zeros, or fewer activation patterns, train to a lower loss?
 
-It has been argued that they do: while no unit switches, a ReLU network is an affine function of its
-input, so it would be well to start with few activation patterns on the training set, and so with
-few zeros. (Zeros only hint at patterns: there is one pattern where no output is 0, and also where
-all are.) Here is the experiment:
+It has been argued that they do. While no unit switches, a ReLU network is an affine function of its
+input; so it should start with few activation patterns on the training set, and with few zeros.
+(Zeros only hint at patterns: there is one pattern if no output is 0, and also if all are.) The
+experiment:
 
-* Many networks are made that differ in their initial weights alone: PyTorch's, each of another
-  seed. Images of 28x28 go through 784-750-320-50-10 units, smaller ones through fewer. A ReLU
-  follows every layer, as where the argument was made, the last one included: a class whose output
-  is 0 for every image is never learnt. --linear-output leaves that ReLU out.
-* Before training, over the training images: the share of zeros, by relustat.watch, and the distinct
-  activation patterns, of all layers together and of each.
-* All are trained on the same batches by SGD, and tested on the images held out.
-* The correlation of each count with the test loss, with a bootstrapped 95 % interval.
+* Many networks differ in their initial weights alone: PyTorch's initialisation with different
+seeds.
+  Images of 28x28 go through 784-750-320-50-10 units, smaller images through fewer. A ReLU follows
+  every layer, also the last one, as in the argument: a class whose output is 0 for every image is
+  never learnt. --linear-output leaves out the last ReLU.
+* Before training, relustat.watch counts the zeros on the training images, and activation_patterns
+the
+  distinct patterns of each layer and of all layers.
+* All networks are trained on the same batches by SGD, and tested on other images.
+* The result is the correlation of each count with the test loss, with a bootstrapped 95 % interval.
 
-With seeds alone, zeros vary little. --shifts -0.2 0 0.2 adds networks whose initial biases are
-shifted, which makes zeros rarer or more frequent, in a colour for each shift. A correlation over
-all of those may be the shift's doing, whatever it did to the zeros.
+With seeds alone, zeros vary little. --shifts -0.2 0 0.2 adds networks with shifted initial biases,
+which have fewer or more zeros. Each shift has its own colour. A correlation over all shifts may
+come from the shift itself, and not from the zeros.
 
-At the end: how long it takes to count the zeros of 10,000 images of 28x28.
+At the end the example prints the time to count the zeros of 10,000 images of 28x28.
 
 Montufar et al., On the number of linear regions of deep neural networks, NeurIPS 2014.
 
@@ -41,8 +43,8 @@ import relustat
 from relustat.analysis import activation_patterns
 from relustat.demo import load_images
 
-# Hidden units: for images of 28x28, and for smaller ones, where more would give every image a
-# pattern of its own, whatever the weights.
+# Numbers of hidden units, for images of 28x28 and for smaller ones. With more units, every small
+# image would have a pattern of its own.
 WIDE, NARROW = (750, 320, 50), (32, 16, 12)
 BATCH, TEST_BATCH = 64, 1000
 AT_ONCE = 12  # networks; the gradients of more would be too large for memory that is kept mapped
@@ -168,12 +170,18 @@ def time_a_count():
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="a folder of MNIST's files, or of images")
-    parser.add_argument("--samples", type=int, default=5000, help="training images, at most")
-    parser.add_argument("--seeds", type=int, default=60, help="networks for each shift")
-    parser.add_argument("--shifts", type=float, nargs="+", default=[0.0], help="of initial biases")
+    parser.add_argument(
+        "--samples", type=int, default=5000, help="largest number of training images"
+    )
+    parser.add_argument("--seeds", type=int, default=60, help="number of networks for each shift")
+    parser.add_argument(
+        "--shifts", type=float, nargs="+", default=[0.0], help="shifts of the initial biases"
+    )
     parser.add_argument("--linear-output", action="store_true", help="no ReLU on the outputs")
-    parser.add_argument("--steps", type=int, default=1000, help="of training, 64 images each")
-    parser.add_argument("--rate", type=float, default=0.05, help="of learning")
+    parser.add_argument(
+        "--steps", type=int, default=1000, help="number of training steps, of 64 images each"
+    )
+    parser.add_argument("--rate", type=float, default=0.05, help="learning rate")
     parser.add_argument("--out", type=Path, default=Path("initialisation-study.png"))
     options = parser.parse_args(arguments)
     if options.seeds < 4:

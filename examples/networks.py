@@ -1,6 +1,6 @@
 """VGG-16 and ResNet-18 under torchvision's names, without torchvision.
 
-Modules and tensors are called as torchvision's are, so its weight files load:
+Modules and tensors have torchvision's names, so its weight files load:
 ``vgg16-397923af.pth`` and ``resnet18-f37072fd.pth``. VGG-16 also takes the convolutions alone,
 with the original Caffe weights under the keys ``0.weight``, ``0.bias``, ``2.weight``, ...
 
@@ -74,13 +74,13 @@ CAFFE = Preparation((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255,) * 3
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A model in inference mode, and what it is shown.
+    """A model in inference mode, and the preparation of its inputs.
 
     Attributes:
         model: from prepared images to class scores, [N, 1000]; a trunk to features, [N, 512, h, w].
         prepare: from RGB in 0 to 1 to the model's input.
         classifies: whether the model gives class scores.
-        origin: the file of the weights, or what random ones they are.
+        origin: the file of the weights, or a description of random weights.
     """
 
     model: nn.Module
@@ -120,7 +120,7 @@ class VGG16(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two convolutions and a way past them; one ReLU module, called twice."""
+    """Two convolutions and a shortcut; one ReLU module, called twice."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -170,7 +170,7 @@ def vgg16(weights: str | os.PathLike[str] | None = None) -> Network:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it holds anything else.
+        ValueError: if it is not such a state dict.
     """
     if weights is None:
         return Network(_with_random_weights(VGG16()), TORCHVISION, True, _RANDOM)
@@ -191,7 +191,7 @@ def resnet18(weights: str | os.PathLike[str] | None = None) -> Network:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it holds anything else.
+        ValueError: if it is not such a state dict.
     """
     model = ResNet18()
     if weights is None:

@@ -1,6 +1,6 @@
-"""Photographs as networks for ImageNet take them: 256 pixels on the shorter side, the middle 224.
+"""Photographs for ImageNet's networks: the middle 224 pixels, of 256 on the shorter side.
 
-Those of a folder, or the ones that scikit-image ships:
+They come from a folder, or from scikit-image:
 
     photographs = Photographs("val", network.prepare)
     for x, labels in DataLoader(photographs, 16):       # [16, 3, 224, 224], [16]
@@ -23,9 +23,9 @@ from torch.utils.data import Dataset
 
 SHORTER_SIDE, SIDE = 256, 224
 IMAGENET_CLASSES = 1000
-# What an image has where its class is not known.
+# The label of an image whose class is not known.
 NO_LABEL = -1
-# Those in colour that come with scikit-image itself: nothing to download.
+# The colour photographs in scikit-image itself, which need no download.
 SHIPPED = (
     "astronaut",
     "chelsea",
@@ -40,19 +40,19 @@ SHIPPED = (
 class Photographs(Dataset[tuple[Tensor, int]]):
     """Images with their labels: ``prepare(rgb)`` and the index of the class, or -1.
 
-    Labels are known where the folder has exactly 1,000 sub-folders, ImageNet's classes. Their names
-    sorted ("n01440764", ...) are in the order of its indices. Any other sub-folders give no labels.
+    Labels are known if the folder has exactly 1,000 sub-folders, ImageNet's classes. Their sorted
+    names ("n01440764", ...) have the order of ImageNet's indices. Other sub-folders give no labels.
 
-    All files whose names end as an image's are decoded once at the start. Those that cannot be are
-    left out, and :meth:`summary` names them.
+    All image files are decoded once at the start. Files that cannot be decoded are left out, and
+    :meth:`summary` names them.
 
     Args:
-        folder: looked through with its sub-folders; None: what scikit-image ships.
+        folder: the folder, with its sub-folders; None: scikit-image's photographs.
         prepare: from RGB in 0 to 1, float32 [3, 224, 224], to a network's input.
-        limit: at most so many files, evenly spread over all; None: all.
+        limit: the largest number of files, evenly spread over all; None: all.
 
     Attributes:
-        names: of the images, sorted; files as paths within the folder.
+        names: the sorted names of the images; paths within the folder for files.
         unreadable: the files that were left out.
 
     Raises:
@@ -96,7 +96,7 @@ class Photographs(Dataset[tuple[Tensor, int]]):
         return self._prepare(pixels.permute(2, 0, 1) / 255), label
 
     def summary(self) -> str:
-        """How many images could not be read, and which."""
+        """The images that could not be read, as a sentence."""
         found = len(self.names) + len(self.unreadable)
         told = f"{len(self.unreadable)} of {found} could not be read"
         return f"{told}: {', '.join(self.unreadable)}" if self.unreadable else told

@@ -1,23 +1,26 @@
-"""How much of what an activation can see does it look at, and how does that grow with depth?
+"""Effective receptive fields, and how they grow with depth.
 
-Stacks of 5, 10, 20 and 40 convolutions of 3x3 pixels, untrained. By geometry n of them see a square
-of 2n + 1 pixels: their theoretical receptive field. The effective one is how strongly each pixel
-moves the activation in the middle: the gradient's absolute values, as shares of the whole.
+The networks are untrained stacks of 5, 10, 20 and 40 convolutions of 3x3 pixels. By geometry, n of
+them see a square of 2n + 1 pixels: the theoretical receptive field. The effective field says how
+strongly each pixel moves the activation in the middle: the absolute gradient, as shares of the
+whole.
 
-* With equal weights all paths through the network count the same, and there are most of them from
-  the middle: a 3x3 box, convolved with itself n times, which becomes a Gaussian of sigma
+* With equal weights all paths through the network count the same, and most paths begin in the
+middle.
+  The field is a 3x3 box, convolved with itself n times, which becomes a Gaussian of sigma
   sqrt(2n / 3). Here that is exact.
 * With random weights a gradient is a sum of random numbers, one for each path. Its variance is that
-  Gaussian, so its absolute value is the Gaussian's square root, which is one, too, sqrt(2) times as
-  wide: sigma sqrt(4n / 3), less where the theoretical field cuts it off.
-* Nonlinearities change the width little. With them each input has a gradient of its own, and the
-  mean over 16 inputs is smooth; without them all inputs have the same.
+  Gaussian. Its absolute value is the Gaussian's square root: a Gaussian sqrt(2) times as wide, of
+  sigma sqrt(4n / 3), or less where the theoretical field cuts it off.
+* Nonlinearities change the width little. With them each input has its own gradient, and the mean
+over
+  16 inputs is smooth. Without them all inputs have the same gradient.
 
-So the effective field grows like the square root of the depth, and its share of the theoretical one
-shrinks like one over it. The table ends with the exponents that were found, of sigma and of sigma
-over the theoretical size; 0.5 and -0.5 are expected for deep networks.
+So the effective field grows like the square root of the depth, and its share of the theoretical
+field shrinks like one over that root. The table ends with the measured exponents of sigma and of
+sigma over the theoretical size; 0.5 and -0.5 are expected for deep networks.
 
-With the weights of a VGG-16 there is a second picture: the fields after its five pools.
+With the weights of a VGG-16 there is a second picture, of the fields after its five pools.
 
 Luo, Li, Urtasun, Zemel, Understanding the Effective Receptive Field in Deep Convolutional Neural
 Networks, NIPS 2016, figures 1 and 2.
@@ -62,7 +65,7 @@ def stack(depth, weights, activation):
 
 
 def fields_of_stacks():
-    """By title; each row of the picture is a kind, each column a depth."""
+    """The fields by title; a row of the picture is a kind, a column is a depth."""
     torch.manual_seed(0)
     return {
         (kind, depth): receptive_field(stack(depth, *KINDS[kind]), str(2 * depth - 2))
@@ -72,7 +75,7 @@ def fields_of_stacks():
 
 
 def exponent(values):
-    """Of the power of the depth that fits best."""
+    """The exponent of the power of the depth that fits best."""
     return np.polyfit(np.log(DEPTHS), np.log(values), 1)[0]
 
 
@@ -106,7 +109,9 @@ def fields_of_vgg16(weights):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("receptive-fields.png"))
-    parser.add_argument("--weights", type=Path, help="of a VGG-16, with or without its classifier")
+    parser.add_argument(
+        "--weights", type=Path, help="weights of a VGG-16, with or without its classifier"
+    )
     parser.add_argument("--vgg16-out", type=Path, default=Path("receptive-fields-vgg16.png"))
     options = parser.parse_args(arguments)
     for out in (options.out, options.vgg16_out):

@@ -1,23 +1,24 @@
-"""What enters every ReLU of VGG-16 and of ResNet-18, and how much of it they set to zero.
+"""Histograms of the inputs of every ReLU of VGG-16 and ResNet-18, and their shares of zeros.
 
-One pass over a folder of images, ImageNet's validation set or any other, or over the photographs
-that scikit-image ships. For each ReLU it keeps a histogram of the inputs and the exact count of
-zeros, and draws those of VGG-16's 13 convolutions, or all 17 of ResNet-18. With the original
-weights VGG-16's ReLUs set a third to a half to zero at first, and 9 of 10 in conv4_3 and conv5_3.
+It makes one pass over a folder of images, such as ImageNet's validation set, or over scikit-image's
+photographs. For each ReLU it keeps a histogram of the inputs and the exact count of zeros. It draws
+those of VGG-16's 13 convolutions, or all 17 of ResNet-18. With the original weights, VGG-16's first
+ReLUs set a third to a half of their inputs to zero, and those of conv4_3 and conv5_3 set 9 of 10.
 
-What easily goes wrong where forward hooks and np.histogram do this does not here:
+Forward hooks with np.histogram easily go wrong; this does not:
 
-* ResNet-18's blocks call one ReLU module twice, in place, so that a hook sees both calls, and what
-  has been rectified. ``watch`` tells them apart, ``layer1.0.relu`` and ``layer1.0.relu_1``, and
-  counts before they write; the model is not rewritten, and no layer is hooked twice or never.
+* ResNet-18's blocks call one ReLU module twice, in place. A hook sees both calls, after they have
+  rectified. ``watch`` tells the calls apart, ``layer1.0.relu`` and ``layer1.0.relu_1``, and counts
+  before they write. The model is not changed, and no layer is hooked twice or never.
 * The share of zeros is counted, not summed from bins. In bins without an edge at 0, as the 200 of
   ``np.linspace(-70, 40, 201)``, small positive inputs share a bin with negative ones.
-* Nobody has to find a range for each layer: logarithmic bins reach from -65,536 to 65,536, and what
-  lies outside is counted, not dropped.
+* No layer needs a range of its own. Logarithmic bins reach from -65,536 to 65,536, and values
+outside
+  are counted, not dropped.
 
-Weights are torchvision's files, vgg16-397923af.pth and resnet18-f37072fd.pth, or the original ones
-of VGG-16's convolutions; see networks.py. Without a file they are random, and the picture is of an
-untrained network.
+Weights are torchvision's files, vgg16-397923af.pth and resnet18-f37072fd.pth, or the original
+weights of VGG-16's convolutions; see networks.py. Without a file, weights are random, and the
+picture is that of an untrained network.
 
 Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, 2014.
 He et al., Deep Residual Learning for Image Recognition, 2015.
@@ -46,7 +47,7 @@ BINS = relustat.LogBins(per_octave=32)
 
 
 class Accuracy:
-    """The shares of images whose class is among the 1, and 5, with the highest scores."""
+    """The shares of images whose class has the highest score, or is among the highest 5."""
 
     def __init__(self):
         self.images = 0
@@ -66,7 +67,7 @@ class Accuracy:
 
 
 def analyse(network, batches):
-    """Shows batches (x, labels) to a network while its ReLUs are counted: report and accuracy."""
+    """Counts a network's ReLUs on batches (x, labels), and returns report and accuracy."""
     accuracy = Accuracy()
     with relustat.watch(network.model, bins=BINS) as watch:
         for x, labels in batches:
@@ -77,9 +78,9 @@ def analyse(network, batches):
 
 
 def pace(model, x):
-    """Images per second while counted, and the times of that over the plain model's.
+    """Images per second while counting, and the time with counting over that without.
 
-    One ratio for each of some rounds, which time both in turn.
+    There is a ratio for each round, which times both in turn.
     """
     plain, counted = [], []
     for _ in range(ROUNDS):
@@ -91,14 +92,14 @@ def pace(model, x):
 
 
 def seconds(model, x):
-    model(x)  # what a first call sets up is not counted
+    model(x)  # the first call is slower, so it is not timed
     start = time.perf_counter()
     model(x)
     return time.perf_counter() - start
 
 
 def panels(model, stats):
-    """VGG-16's ReLUs by the convolution before them; of another network all, by call site."""
+    """VGG-16's ReLUs by the convolution before them; for other networks all, by call site."""
     if model != "vgg16":
         return stats
     return {name: stats[call_site] for name, call_site in VGG16_RELUS.items()}
@@ -107,9 +108,13 @@ def panels(model, stats):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=NETWORKS, required=True)
-    parser.add_argument("--weights", type=Path, help="see networks.py; none: random weights")
-    parser.add_argument("--images", type=Path, help="a folder; none: what scikit-image ships")
-    parser.add_argument("--limit", type=int, help="at most so many of its files, evenly spread")
+    parser.add_argument("--weights", type=Path, help="see networks.py; without it, random weights")
+    parser.add_argument(
+        "--images", type=Path, help="a folder; without it, scikit-image's photographs"
+    )
+    parser.add_argument(
+        "--limit", type=int, help="largest number of files, evenly spread over the folder"
+    )
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--out", type=Path, help="default: relus-MODEL.png")
     options = parser.parse_args(arguments)

@@ -156,7 +156,9 @@ class ActivationRates:
 
     def __enter__(self) -> Self:
         if self._closed:
-            raise ValueError("ActivationRates: closed rates cannot be entered again; make a new object")
+            raise ValueError(
+                "ActivationRates: closed rates cannot be entered again; make a new object"
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
