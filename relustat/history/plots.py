@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from relustat._optional import import_optional
+from relustat.stats.histogram import Int64Array
 
 from .series import CountsByEpoch
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-_ZEROS, _DIED, _REVIVED = "#1f77b4", "#d62728", "#2ca02c"
+_SHARE, _DIED, _REVIVED = "#1f77b4", "#d62728", "#2ca02c"
 
 
 def history_grid(history: CountsByEpoch, columns: int = 4) -> Figure:
@@ -63,17 +66,33 @@ def _draw_history(axes: Axes, history: CountsByEpoch, site: str) -> None:
     axes.set_title(f"{site}: {now}/{units} dead", fontsize=8)
     epochs, zeros = history.trend(site, "zero_fraction")
     dead = history.trend(site, "dead_units")[1] / units
-    axes.fill_between(epochs, 100 * dead, color=_DIED, alpha=0.25, linewidth=0)
-    for shares, color, label in [
-        (zeros, _ZEROS, "zeros, of all outputs"),
-        (dead, _DIED, "dead units, of all units"),
-    ]:
-        axes.plot(epochs, 100 * shares, ".-", color=color, label=label, linewidth=1, markersize=2)
+    shares = {"zeros, of all outputs": zeros, "dead units, of all units": dead}
+    draw_shares(axes, epochs, shares, top=125)
     for name, marker, height, color in [("deaths", 7, 119, _DIED), ("revivals", 6, 109, _REVIVED)]:
         at = epochs[history.trend(site, name)[1] > 0]
         heights = np.full(len(at), height)
         axes.plot(at, heights, color=color, label=name, marker=marker, markersize=4, linestyle="")
-    axes.set_ylim(-4, 125)
+
+
+def draw_shares(
+    axes: Axes,
+    epochs: Int64Array,
+    shares: Mapping[str, npt.NDArray[np.float64]],
+    top: float = 104,
+) -> None:
+    """Draws a share and a share of dead units by epoch.
+
+    Args:
+        axes: the axes to draw into.
+        epochs: int64 [epochs].
+        shares: the two shares from 0 to 1, float64 [epochs], by their labels.
+        top: the upper end of the axis, in percent.
+    """
+    *_, dead = shares.values()
+    axes.fill_between(epochs, 100 * dead, color=_DIED, alpha=0.25, linewidth=0)
+    for (label, values), color in zip(shares.items(), (_SHARE, _DIED), strict=True):
+        axes.plot(epochs, 100 * values, ".-", color=color, label=label, linewidth=1, markersize=2)
+    axes.set_ylim(-4, top)
     axes.set_yticks([0, 50, 100], ["0 %", "50 %", "100 %"])
     axes.locator_params(axis="x", integer=True, nbins=5, min_n_ticks=1)
     axes.tick_params(labelsize=7)

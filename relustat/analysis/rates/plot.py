@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relustat._optional import import_optional
+from relustat.history.plots import draw_shares
 from relustat.stats.histogram import Int64Array
 
 from .activation_counts import Kind
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_ACTIVATION, _DEATH = "#1f77b4", "#d62728"
 # Inches.
 _PANEL_WIDTH, _PANEL_HEIGHT, _HEADING_HEIGHT, _WORST_HEIGHT = 3.1, 1.35, 0.45, 2.4
 
@@ -128,15 +128,4 @@ def draw_rates(
     death: npt.NDArray[np.float64],
 ) -> None:
     """Draws an activation rate and a death rate by epoch. All arrays have one length."""
-    axes.fill_between(epochs, 100 * death, color=_DEATH, alpha=0.25, linewidth=0)
-    for shares, color, label in [
-        (activation, _ACTIVATION, "activation rate"),
-        (death, _DEATH, "death rate"),
-    ]:
-        axes.plot(epochs, 100 * shares, ".-", color=color, label=label, linewidth=1, markersize=2)
-    axes.set_ylim(-4, 104)
-    axes.set_yticks([0, 50, 100], ["0 %", "50 %", "100 %"])
-    axes.locator_params(axis="x", integer=True, nbins=5, min_n_ticks=1)
-    axes.tick_params(labelsize=7)
-    for side in ("right", "top"):
-        axes.spines[side].set_visible(False)
+    draw_shares(axes, epochs, {"activation rate": activation, "death rate": death})
