@@ -2,9 +2,9 @@
 
     python benchmarks/gpu.py [--output FILE]        also writes the table there, as Markdown
 
-Times are of the GPU alone, but where a row says "host": medians over rounds of several calls, which
-wait in the GPU's queue before the first begins. Ours and PyTorch's run in turn, over random data
-that together is larger than the L2 cache. Ratios are ours / PyTorch's.
+Times are those of the GPU alone, except in rows with "host". They are medians over rounds of
+several calls, which wait in the GPU's queue before the first one begins. Ours and PyTorch's calls
+take turns, over random data that is larger than the L2 cache. Ratios are ours / PyTorch's.
 """
 
 from __future__ import annotations

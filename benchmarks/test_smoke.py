@@ -1,4 +1,4 @@
-"""What makes the kernels fast, where it can be said without a clock: threads, allocations, counts.
+"""Checks of speed without a clock: threads, allocations, instructions.
 
 Instructions are those of the AVX2 kernels, counted by valgrind, beside instructions/stored.json.
 `python benchmarks/test_smoke.py` writes that file anew.

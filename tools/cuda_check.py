@@ -1,14 +1,14 @@
-"""Compiles every CUDA source with nvcc, against any build of PyTorch, and tells what came out.
+"""Compiles every CUDA source with nvcc, against any build of PyTorch, and checks the result.
 
-Prints registers, static shared memory and spills of each kernel for each architecture, what each
-source took to compile, and for sm_90 the instructions of the kernels that have a budget. Fails on
-warnings, errors, spills (but for a few), and where a budget is not kept. Needs no GPU and no CUDA
-build of PyTorch.
+It prints registers, static shared memory and spills of each kernel for each architecture, the time
+to compile each source, and for sm_90 the instructions of the kernels with a budget. It fails on
+warnings, errors, spills (except a few), and exceeded budgets. It needs no GPU and no CUDA build of
+PyTorch.
 
     python tools/cuda_check.py [--store] [ARCHITECTURE ...]
 
-ARCHITECTURE is 75 80 90 100 120 unless said otherwise. --store writes what kernels take now into
-cuda_budget.json: from then on, 10 % more fail.
+The default of ARCHITECTURE is 75 80 90 100 120. --store writes the present numbers of instructions
+into cuda_budget.json; from then on, 10 % more is a failure.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from sass import Trip, disassemble, find_nvdisasm, readable
 
 ROOT = Path(__file__).resolve().parent.parent
 ARCHITECTURES = ["75", "80", "90", "100", "120"]
-# As setup.py has them; the definition stands in for a header that CPU builds lack.
+# The flags of setup.py. The definition replaces a header that CPU builds do not have.
 FLAGS = ["-std=c++20", "-O3", "--fmad=false", "--expt-relaxed-constexpr"]
 FLAGS += ["-DC10_CUDA_NO_CMAKE_CONFIGURE_FILE"]
 STRICT = ["-Werror", "all-warnings", "-Xcompiler=-Wall", "-Xptxas=-v"]
-# Before sm_90, 16-bit histograms per unit lack a few registers on ways that are rarely taken. Fewer
-# elements at a time would cost all others more.
+# Before sm_90, 16-bit histograms per unit lack a few registers on rare paths. Fewer elements at a
+# time would cost more everywhere else.
 MAY_SPILL = re.compile(
     r"counting_relu_kernel<B?Float16, "
     r"(LinearCounter<B?Float16, 8, 1>|KeySlotCounter<Float16, 8>), 8>"
@@ -49,7 +49,7 @@ MOST_SPILLED = 64
 class Usage:
     registers: int
     shared: int
-    spilled: int  # and other memory of a thread's own: arrays that found no registers
+    spilled: int  # and other local memory of a thread: arrays without registers
 
     def __str__(self) -> str:
         shared = f"+{self.shared}B" if self.shared else ""
@@ -61,7 +61,7 @@ class Usage:
 class Compiled:
     source: Path
     said: str
-    seconds: float  # of all processes that nvcc started, on the CPU
+    seconds: float  # CPU time of all processes that nvcc started
     trips: dict[str, Trip]  # by mangled name of the kernel, for sm_90
 
 
@@ -90,7 +90,7 @@ def compile_source(
             raise SystemExit("\n".join([f"{source.name}: nvcc failed", *lines[:40]]))
         trips: dict[str, Trip] = {}
         if nvdisasm and kernel_budget.ARCHITECTURE in architectures:
-            # nvcc names the architecture only where there are several.
+            # nvcc names the architecture only if there are several.
             number = kernel_budget.ARCHITECTURE if len(architectures) > 1 else ""
             for cubin in Path(folder).glob(f"*{number}.cubin"):
                 trips |= disassemble(nvdisasm, cubin)
@@ -112,7 +112,7 @@ def read_usage(said: str) -> dict[str, dict[str, Usage]]:
 
 
 def spills(usage: dict[str, dict[str, Usage]]) -> Iterator[str]:
-    """What is wrong, a line for each."""
+    """The failures, a line for each."""
     for name, of_architectures in zip(readable(list(usage)), usage.values(), strict=True):
         for architecture, used in of_architectures.items():
             may = int(architecture) < 90 and MAY_SPILL.fullmatch(name)
@@ -136,7 +136,7 @@ def print_times(done: list[Compiled]) -> None:
 
 
 def check_budget(done: list[Compiled], store: bool) -> list[str]:
-    """Prints the table; returns what is wrong."""
+    """Prints the table, and returns the failures."""
     names = [name for each in done for name in each.trips]
     found = [trip for each in done for trip in each.trips.values()]
     trips = dict(zip(readable(names), found, strict=True))

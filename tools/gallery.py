@@ -1,6 +1,6 @@
 """Makes the pictures of docs/gallery, each by the example that explains it.
 
-Those of VGG-16 show something only with trained weights, and are left as they are without.
+Those of VGG-16 need trained weights; without weights they stay as they are.
 
     python tools/gallery.py [--weights vgg16-397923af.pth] [PICTURE ...]
 """

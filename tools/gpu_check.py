@@ -1,4 +1,4 @@
-"""All that a machine with a GPU can show, the most valuable facts first.
+"""Checks and measures all that needs a GPU, the most valuable facts first.
 
     python tools/gpu_check.py [--package FOLDER] [--output FOLDER] [--budget SECONDS] [--stages A,B]
 
@@ -11,9 +11,10 @@ Stages, in order:
     memcheck, racecheck, synccheck, initcheck   compute-sanitizer on the probe
     twins       the [cuda] twins of all other tests
 
-With a package of gpu_package.py that fits, nothing is compiled. Each stage prints a line and
-rewrites FOLDER/summary.md (build/gpu-check), so that nothing is lost when the budget ends, or when
-this is stopped. What is missing here is "not available". Fails if anything did.
+With a fitting package of gpu_package.py nothing is compiled. Each stage prints a line and rewrites
+FOLDER/summary.md (default: build/gpu-check), so that nothing is lost when the budget ends or the
+program is stopped. A stage whose tools are missing is "not available". The program fails if a stage
+fails.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from stages import Run, Stage, StageError, UnavailableError
 ROOT = Path(__file__).resolve().parent.parent
 BUDGET = 470  # seconds
 OLDEST_SETUPTOOLS = 77
-# Tests that run elsewhere, or on the CPU though their names speak of CUDA.
+# Tests that other stages run, or that run on the CPU although their names contain CUDA.
 ELSEWHERE = ["cuda_host", "demo", "ops/test_cpu_capability.py", "tools", "works_with/test_gpu.py"]
 SECTIONS = ["SpeedOfLight", "WarpStateStats", "ComputeWorkloadAnalysis", "MemoryWorkloadAnalysis"]
 SECTIONS += ["Occupancy", "LaunchStats"]
@@ -44,7 +45,7 @@ SANITIZERS = ["memcheck", "racecheck", "synccheck", "initcheck"]
 
 
 def ask(*command: str) -> str | None:
-    """What a command says, or None where there is no such command or it fails."""
+    """The output of a command, or None if it does not exist or fails."""
     try:
         done = subprocess.run(
             command, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False
@@ -55,7 +56,7 @@ def ask(*command: str) -> str | None:
 
 
 def find_gpu() -> tuple[str, str] | None:
-    """What to call the GPU, and its architecture, such as "9.0"."""
+    """The name of the GPU, and its architecture, such as "9.0"."""
     fields = "name,driver_version,compute_cap"
     said = ask("nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader", "--id=0")
     if not said:
@@ -65,7 +66,7 @@ def find_gpu() -> tuple[str, str] | None:
 
 
 def find_torch() -> str | None:
-    """The version of this Python's PyTorch, asked in a process of its own: it may be broken."""
+    """The version of this Python's PyTorch, from another process, because it may be broken."""
     return ask(sys.executable, "-c", "import torch; print(torch.__version__)")
 
 
@@ -75,7 +76,7 @@ def find_sanitizer() -> str | None:
 
 
 class Check:
-    """What the stages run."""
+    """The commands of the stages."""
 
     def __init__(self, package: Path | None, architecture: str) -> None:
         self.package = package
@@ -93,7 +94,7 @@ class Check:
         }
 
     def why_not_package(self, torch: str) -> str | None:
-        """Why the package does not serve."""
+        """The reason not to use the package, or None."""
         if self.package is None:
             return "no package was given"
         manifest = Manifest.load(self.package)
@@ -245,7 +246,7 @@ def main() -> None:
     if not options.stages:
         for old in {stage.log for stage in stages}:
             (output / old).unlink(missing_ok=True)
-    # So that what runs is killed, and the summary written.
+    # So that the running command is killed, and the summary is written.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run = Run(
         output,

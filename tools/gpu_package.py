@@ -1,10 +1,10 @@
-"""Prepares, on a machine without a GPU, what `gpu_check.py --package` takes along to one with one.
+"""Prepares a package for `gpu_check.py --package`, on a machine without a GPU.
 
     python tools/gpu_package.py [--output .gpu] [--architectures 9.0]
 
-The folder holds the extension, compiled for the Python and PyTorch that run this, the program
-benchmarks/probe, wheels of what only tests need, and a manifest of what fits where. Needs nvcc and
-a CUDA build of PyTorch. The checkout's own build is left alone.
+The folder holds the extension for the Python and PyTorch that run this, the program
+benchmarks/probe, wheels of packages that only tests need, and a manifest. It needs nvcc and a CUDA
+build of PyTorch. The checkout's own build does not change.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WHEELS = ["captum", "expecttest", "monitorch", "uhi", "boost-histogram"]
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What an extension was built from and for.
+    """The sources, versions and architectures of a built extension.
 
     Attributes:
         python: such as "3.12".
@@ -47,7 +47,7 @@ class Manifest:
 
     @classmethod
     def load(cls, folder: Path) -> Manifest | None:
-        """None if there is none that can be read."""
+        """The manifest, or None if there is none that can be read."""
         try:
             return cls(**json.loads((folder / "manifest.json").read_text()))
         except (OSError, ValueError, TypeError):
@@ -58,7 +58,7 @@ class Manifest:
         (folder / "manifest.json").write_text(text + "\n")
 
     def why_not(self, python: str, torch: str, architecture: str, sources: str) -> str | None:
-        """Why its extension does not serve; torch counts by its minor version."""
+        """The reason not to use its extension, or None. torch must have the same minor version."""
         if self.python != python:
             return f"it is for Python {self.python}, got {python}"
         if self.torch.split(".")[:2] != torch.split(".")[:2]:

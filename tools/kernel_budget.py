@@ -1,7 +1,7 @@
-"""Which kernels have a budget of instructions, and whether they keep it.
+"""Budgets of instructions for kernels, and their check.
 
-A row is one kernel, compiled for sm_90. It must not take more instructions for an element than its
-goal, nor 10 % more than what cuda_budget.json says it took.
+A row is one kernel, compiled for sm_90. Its instructions for an element must not exceed its goal,
+and not the number in cuda_budget.json by more than 10 %.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ GROWTH = 1.1
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A kernel, and what is asked of it.
+    """A kernel and its budget.
 
     Attributes:
         kernel: its name, as :func:`sass.readable` has it.
-        goal: instructions for an element, at most.
-        moved: bytes that are read and written for it.
-        share: elements for each that the kernel stores.
-        in_flight: vectors that a trip loads before it uses the first, at least.
+        goal: the largest number of instructions for an element.
+        moved: number of bytes that are read and written for an element.
+        share: number of elements for each that the kernel stores.
+        in_flight: the smallest number of vectors that a trip loads before it uses the first.
     """
 
     name: str
@@ -84,7 +84,7 @@ ROWS = [
 
 
 def check(trips: Mapping[str, Trip], stored: Mapping[str, float]) -> Iterator[str]:
-    """What is wrong, a line for each.
+    """The failures, a line for each.
 
     Args:
         trips: by kernel.

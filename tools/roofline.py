@@ -1,9 +1,8 @@
-"""A model of how long a kernel takes beside what only moves the same bytes.
+"""A model of the time of a kernel, relative to a copy of the same bytes.
 
-A kernel takes as long as the busiest of what it uses: memory, or a pipe of the processors, or the
-issue of its instructions. So the model knows no latency, no fixed cost of a call and no conflicts
-of atomics in shared memory. Instructions are those of sm_90 on every GPU. It is there to be refuted
-by a measurement.
+A kernel takes as long as its busiest resource: memory, a pipe of the processors, or the issue of
+instructions. So the model has no latency, no fixed cost of a call and no conflicts of atomics in
+shared memory. Instructions are those of sm_90 on every GPU. A measurement is to refute it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from collections.abc import Mapping
 # has the rate of its integer instructions.
 ISSUE = 128
 RATES = {"ALU": 64, "FMA": 64, "LSU": 32, "XU": 16}
-# Of the memory's nominal rate, what a copy reaches.
+# The share of the memory's nominal rate that a copy reaches.
 REACHED = 0.9
 
 
@@ -28,7 +27,7 @@ class GPU:
     gigahertz: float
 
     def load(self, pipes: Mapping[str, float], moved: float) -> float:
-        """The time of the busiest pipe over memory's; above 1 a kernel takes so much longer.
+        """The time of the busiest pipe over that of memory. Above 1, the pipe decides.
 
         Args:
             pipes: instructions of each pipe, for one element.

@@ -1,14 +1,14 @@
 """Counts the instructions of a trip through each kernel's main loop, by nvdisasm.
 
-The loops are the natural ones of the control-flow graph; a trip is a way from a loop's header to
-its back edge, through loops inside at most once. Of the ways through a loop the trip is the one
-that stores the most bytes to global memory, of these the one that loads the most by the loop's
-widest loads, of these the shortest. So rare blocks (NaNs, values out of range, doubtful guesses)
-do not count, and blocks that only load do. The main loop is, among the innermost whose trip loads
-and stores, the one with the widest loads; of these the one whose trip stores the most; of these
-the one with the longest trip, since kernels hold a shorter walk for calls that are not counted.
-Without such a loop the trip is the way from entry to exit. Instructions with a false predicate are
-issued too, and count. What a CALL runs does not.
+Loops are the natural loops of the control-flow graph. A way through a loop goes from its header to
+its back edge, through inner loops at most once. The trip is the way that stores the most bytes to
+global memory; of these, the one that loads the most bytes by the loop's widest loads; of these, the
+shortest. So rare blocks (NaNs, values out of range, doubtful guesses) do not count, and blocks that
+only load do. The main loop is one of the innermost loops whose trip loads and stores: the one with
+the widest loads; of these, the one whose trip stores the most; of these, the one with the longest
+trip, because kernels have a shorter loop for calls that are not counted. Without such a loop the
+trip is the way from entry to exit. Instructions with a false predicate are issued and count.
+Instructions of a CALL do not.
 
     python tools/sass.py FILE.cubin
 """

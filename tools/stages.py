@@ -1,4 +1,4 @@
-"""Runs commands one after the other within a budget of time, and writes down what came of each."""
+"""Runs commands in order within a budget of time, and writes a summary."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ OK = "ok"
 
 
 class UnavailableError(Exception):
-    """A stage cannot run here: something is missing, and that is no failure."""
+    """A stage cannot run here because something is missing. That is not a failure."""
 
 
 class StageError(Exception):
-    """A stage cannot run, and that is a failure."""
+    """A stage cannot run, which is a failure."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """What one line of the summary is about.
+    """A line of the summary.
 
     Attributes:
         log: the file in the output folder for what the commands say; several stages may share it.
@@ -62,7 +62,7 @@ class Outcome:
 def run_in_group(
     command: list[str], log: Path, limit: float, root: Path, environment: Mapping[str, str]
 ) -> int | None:
-    """The exit status, or None after ``limit`` seconds. What it started is killed with it."""
+    """The exit status, or None after ``limit`` seconds. All its processes are killed then."""
     with (
         log.open("ab") as output,
         subprocess.Popen(
@@ -108,7 +108,7 @@ class Run:
         self.outcomes: list[Outcome] = []
 
     def run(self, stages: Iterable[Stage]) -> None:
-        """Runs all; a stage that is interrupted is written down, too."""
+        """Runs all stages. An interrupted stage is in the summary, too."""
         for stage in stages:
             begin = time.monotonic()
             outcome = Outcome(stage.name, "FAILED (interrupted)")

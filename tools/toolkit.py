@@ -12,5 +12,5 @@ def home() -> Path:
 
 
 def find(program: str) -> str | None:
-    """The toolkit's own program first: one on the PATH can be a script that only starts it."""
+    """The path of a program of the toolkit. One on the PATH may be a script, so it comes second."""
     return shutil.which(str(home() / "bin" / program)) or shutil.which(program)

@@ -1,4 +1,4 @@
-"""What it adds to the time of whole networks to count all their ReLUs."""
+"""The time that counting all ReLUs adds to whole networks."""
 
 from . import style
 

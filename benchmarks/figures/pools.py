@@ -1,4 +1,4 @@
-"""How many times as fast pooling with switches, unpooling and the backward are as PyTorch's."""
+"""The speed of pooling with switches, unpooling and the backward, relative to PyTorch."""
 
 from . import style
 

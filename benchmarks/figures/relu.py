@@ -1,4 +1,4 @@
-"""What counting costs over nn.ReLU, by size, dtype and layout."""
+"""The time of counting over nn.ReLU, by size, dtype and layout."""
 
 from . import style
 

@@ -1,4 +1,4 @@
-"""How many times as fast CountingReLU is as what one would do instead."""
+"""The speed of CountingReLU, relative to other ways to count."""
 
 from . import style
 

@@ -1,4 +1,4 @@
-"""What people put into a model to count its ReLUs: ours, a notebook's hooks, and monitorch."""
+"""Ways to count the ReLUs of a model: ours, hooks with NumPy, and monitorch."""
 
 from typing import NamedTuple
 

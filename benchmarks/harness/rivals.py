@@ -1,4 +1,4 @@
-"""What one would do instead of CountingReLU: each takes x, returns relu(x), and counts.
+"""Other ways to count: each takes x, returns relu(x), and counts.
 
 Each returns an output of its own, as a layer must; what it needs besides is allocated at the first
 call and kept, where PyTorch lets us.
