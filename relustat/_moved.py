@@ -20,6 +20,7 @@ _NEW = {
     "relustat.demo_data": "relustat.demo",
     "relustat.histogram": "relustat.stats",
     "relustat.max_pooling": "relustat.functional",
+    "relustat.merge_files": "relustat.report",
     "relustat.modules": "relustat.nn",
     "relustat.plotting": "relustat.report",
     "relustat.pool_modules": "relustat.nn",
