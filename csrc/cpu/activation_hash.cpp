@@ -15,7 +15,7 @@
 namespace relustat::cpu {
 namespace {
 
-// A thread that has fewer units spends its time on making keys.
+// With fewer units a thread would spend its time on making keys.
 constexpr int64_t kLeastUnits = 2048;
 
 at::Tensor activation_hash(const at::Tensor& x, int64_t salt) {
@@ -42,7 +42,7 @@ at::Tensor activation_hash(const at::Tensor& x, int64_t salt) {
     });
     return result;
   }
-  // Few samples may make many elements; and each key is made once.
+  // Few samples may have many elements, and each key is made once.
   std::mutex mutex;
   const int64_t grain = std::max(kLeastUnits, grain_of(samples));
   at::parallel_for(0, whole.units, grain, [&](int64_t begin, int64_t end) {

@@ -8,8 +8,8 @@
 
 namespace relustat::cpu {
 
-// While it lives, this thread computes with denormals even where torch.set_flush_denormal(True)
-// asked for none. That mode is set thread by thread: counts would depend on who counted.
+// While it lives, this thread computes with denormals, also after torch.set_flush_denormal(True).
+// That mode belongs to a thread, so counts would depend on the thread that counts.
 class KeepDenormals {
  public:
   KeepDenormals() : saved_(control()) { set_control(saved_ & ~kFlush); }

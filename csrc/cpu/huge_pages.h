@@ -11,7 +11,7 @@
 
 namespace relustat::cpu {
 
-// From here on, a fresh tensor's page faults cost more than what is computed into it.
+// From this size on, the page faults of a fresh tensor cost more than the computation.
 constexpr size_t kHugePageBytes = size_t{4} << 20;
 
 // Asks for huge pages under a fresh output that will be written whole: a fault for each 2 MiB

@@ -12,8 +12,8 @@ namespace relustat::cpu {
 
 std::vector<TapPosition> tap_positions(const PoolingNumbers& pooling);
 
-// Raises unless every switch stands for a cell of the input. `offsets` is dense; channels: of each
-// of its pixels, or 1 where its planes are contiguous.
+// Raises an error unless every switch is a cell of the input. `offsets` is dense. channels: number
+// of channels of a pixel, or 1 if planes are contiguous.
 void check_switches(const std::string& op, const at::Tensor& offsets, const PoolingNumbers& pooling,
                     int64_t channels, const std::vector<TapPosition>& positions);
 

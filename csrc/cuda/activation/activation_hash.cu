@@ -28,7 +28,7 @@ at::Tensor activation_hash(const at::Tensor& x, int64_t salt) {
       .samples = samples,
       .units = dense.numel() / samples,
       .seed = activation_seed(salt)};
-  // More than a grid can have go round again.
+  // If the grid has fewer threads, each takes several.
   constexpr int64_t kMostBlocks = std::numeric_limits<int32_t>::max();
   with_activation_hash_kernel(dtype_of(dense), [&](auto kernel) {
     launch(kernel, std::min(call.tiles(), kMostBlocks), kThreads, call.kSharedBytes, call);

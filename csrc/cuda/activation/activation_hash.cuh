@@ -17,7 +17,7 @@ struct ActivationHashCall {
   int64_t units;
   uint64_t seed;
 
-  // What a block does at a time: makes the keys of some units, and uses them for some samples.
+  // A block makes the keys of some units, and uses them for some samples.
   static constexpr int64_t kTileUnits = 1024;
   static constexpr int64_t kTileSamples = 64;
   static constexpr int64_t kSharedBytes = kTileUnits * sizeof(unsigned long long);
@@ -48,7 +48,7 @@ __global__ void activation_hash_kernel(const __grid_constant__ ActivationHashCal
     const int64_t units = units_left < call.kTileUnits ? units_left : call.kTileUnits;
     const int64_t samples = samples_left < call.kTileSamples ? samples_left : call.kTileSamples;
 
-    // Not while another warp still reads those of the tile before.
+    // Another warp may still read the keys of the tile before.
     __syncthreads();
     for (int32_t unit = threadIdx.x; unit < units; unit += blockDim.x) {
       keys[unit] = activation_key(call.seed, first_unit + unit);

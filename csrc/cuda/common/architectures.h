@@ -4,7 +4,7 @@
 
 namespace relustat::cuda {
 
-// What nvcc compiles this file for, as in "sm_75, sm_90".
+// The architectures that nvcc compiles this file for, as in "sm_75, sm_90".
 inline std::string built_architectures() {
   std::string text;
   for (const int architecture : {__CUDA_ARCH_LIST__}) {

@@ -6,7 +6,7 @@
 
 namespace relustat::cuda {
 
-// Divides by the same number again and again: by a multiplication, where indices have 32 bits.
+// Divides by a fixed number: by a multiplication, if indices have 32 bits.
 template <class Index>
 struct Divider;
 
@@ -39,7 +39,7 @@ struct Divider<int32_t> {
   }
 };
 
-// A position as its coordinate along the last axis and the position among the rest.
+// A position as its coordinate along the last axis, and the position along the other axes.
 template <class Index>
 struct Split {
   Index rest;
@@ -49,8 +49,8 @@ struct Split {
       : rest(size.quotient(position)), last(position - rest * size.divisor) {}
 };
 
-// The sizes by which a position [plane, d, h, w, pack] is taken apart. There is one pack where
-// positions lie in contiguous planes.
+// The sizes that split a position [plane, d, h, w, pack]. There is one pack if planes are
+// contiguous.
 template <class Index>
 struct PositionSizes {
   Divider<Index> d;

@@ -4,7 +4,7 @@
 
 namespace relustat::cuda {
 
-// Threads of a block, where kernels have one for each output.
+// The number of threads of a block, for kernels with a thread for each output.
 constexpr int kThreads = 256;
 
 // Calls visit(position) for 0 to n - 1, spread over all threads.

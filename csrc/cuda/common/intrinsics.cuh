@@ -5,14 +5,14 @@
 
 #include "common/float_format.h"
 
-// What a GPU does in one instruction and C++ does not say. Compiled for a CPU, as in
+// Functions that are one instruction on a GPU, but have no name in C++. Compiled for a CPU, as in
 // tests/cuda_host, each is plain C++ with the same result.
 
 namespace relustat::cuda {
 
-using Count = unsigned long long;  // as atomicAdd() takes it
+using Count = unsigned long long;  // the type of atomicAdd()
 
-// Adds to a word of global memory. An atomicAdd() whose result is unused waits for it all the same.
+// Adds to a word of global memory. An atomicAdd() waits for its result even if it is not used.
 __device__ inline void add_global(Count* word, Count n) {
 #if defined(__CUDA_ARCH__)
   asm volatile("red.relaxed.gpu.global.add.u64 [%0], %1;" ::"l"(__cvta_generic_to_global(word)),
@@ -23,8 +23,8 @@ __device__ inline void add_global(Count* word, Count n) {
 #endif
 }
 
-// Adds to a word of global memory and returns what it was. What the block did before is seen by
-// those who add later, and the block sees what was done before earlier additions.
+// Adds to a word of global memory and returns the old number. Later additions see what the block
+// wrote before, and the block sees what was written before earlier additions.
 __device__ inline Count add_in_order(Count* word, Count n) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 700
   Count before;
@@ -62,7 +62,7 @@ __device__ inline void store_global(Count* word, Count value) {
 #endif
 }
 
-// Of what is computed from the result, nothing is kept from before.
+// The compiler must compute again what depends on the result.
 __device__ inline uint32_t computed_anew(uint32_t value) {
 #if defined(__CUDA_ARCH__)
   asm volatile("" : "+r"(value)::"memory");
@@ -70,7 +70,7 @@ __device__ inline uint32_t computed_anew(uint32_t value) {
   return value;
 }
 
-// Asks for memory that is read soon.
+// Fetches memory that is read soon.
 __device__ inline void prefetch(const void* address) {
 #if defined(__CUDA_ARCH__)
   asm volatile("prefetch.global.L2 [%0];" ::"l"(__cvta_generic_to_global(address)));
@@ -100,8 +100,8 @@ __device__ inline uint32_t rectify_and_count(uint32_t bits, uint32_t& zeros) {
 #endif
 }
 
-// The number of vectors that a thread loads before it uses the first: so many, or fewer before
-// sm_90, for which the same code takes more registers.
+// The number of vectors that a thread loads before it uses the first one. It is smaller before
+// sm_90, where the same code takes more registers.
 constexpr int in_flight(int vectors, [[maybe_unused]] int element_size) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
   return element_size < 4 ? 1 : vectors / 2;
@@ -124,7 +124,7 @@ __device__ inline float multiply_add_down(float x, float y, float z) {
 #if defined(__CUDA_ARCH__)
   return __fmaf_rd(x, y, z);
 #else
-  // A double holds the product, and what the sum leaves over.
+  // A double holds the product, and the remainder of the sum.
   const double product = static_cast<double>(x) * y;
   const double sum = product + z;
   const double from_z = sum - product;
@@ -146,7 +146,7 @@ __device__ inline uint32_t larger_halves(uint32_t a, uint32_t b) {
 #endif
 }
 
-// Of a word's first or second half.
+// The first or the second half of a word.
 template <class Format>
 __device__ float value_of_half(uint32_t word, int i) {
 #if defined(__CUDA_ARCH__)
@@ -159,7 +159,7 @@ __device__ float value_of_half(uint32_t word, int i) {
   return Format::value(static_cast<typename Format::Bits>(word >> 16 * i));
 }
 
-// The first bit of each half that is 0, of two numbers that are not below it.
+// The first bit of each half is set if the half is 0, for two numbers that are not below 0.
 template <class Format>
 __device__ uint32_t halves_of_zero(uint32_t word) {
 #if defined(__CUDA_ARCH__)
@@ -177,7 +177,7 @@ __device__ uint32_t halves_of_zero(uint32_t word) {
   return (0x80008000u - word) >> 15 & 0x00010001u;
 }
 
-// max(x, 0) of two numbers; what becomes of NaNs is open.
+// max(x, 0) of two numbers. The result for NaN is not defined.
 template <class Format>
 __device__ uint32_t rectified_halves(uint32_t word) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800

@@ -22,8 +22,8 @@ inline int attribute(cudaDeviceAttr which) {
   return value;
 }
 
-// Once for each kernel and device: that there is machine code for it, and that blocks may have all
-// the shared memory there is.
+// Once for each kernel and device: checks that there is machine code, and allows blocks all the
+// shared memory.
 inline void prepare(const void* kernel) {
   static std::mutex mutex;
   static std::set<std::pair<const void*, int>> prepared;
@@ -58,7 +58,7 @@ void launch(void (*kernel)(Arguments), int64_t blocks, int64_t threads, int64_t 
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
-// A thread for each position; more than a grid can have go round again.
+// A thread for each position. If the grid has fewer threads, each takes several positions.
 inline constexpr auto launch_for_each_position = [](auto kernel, const auto& arguments) {
   constexpr int64_t kMostBlocks = std::numeric_limits<int32_t>::max() / kThreads;
   const int64_t blocks = (static_cast<int64_t>(arguments.threads) + kThreads - 1) / kThreads;

@@ -4,7 +4,7 @@
 
 namespace relustat::cuda {
 
-// Neighbours in memory that are loaded and stored at once.
+// Neighbouring elements that are loaded and stored together.
 template <class T, int kCount>
 struct alignas(sizeof(T) * kCount) Pack {
   T of[kCount];

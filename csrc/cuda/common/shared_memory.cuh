@@ -23,7 +23,7 @@ __device__ __forceinline__ uint32_t load_shared_16(uint32_t address) {
   return value;
 }
 #else
-// Defined by what runs the kernels elsewhere: tests/cuda_host.
+// tests/cuda_host defines it to run the kernels on a CPU.
 char* shared_memory();
 inline uint32_t shared_address() { return 0; }
 inline void add_shared(uint32_t address, uint32_t n) {

@@ -5,8 +5,8 @@
 
 namespace relustat::cuda {
 
-// On GPUs 16-bit values compare as float: an integer ranking takes more instructions. It decides
-// the same, since every value is a float, too.
+// On GPUs 16-bit values compare as float: an integer ranking takes more instructions. The
+// order is the same, because a float holds every such value.
 template <class Format>
 struct FloatRanking : Ranking<Format> {};
 

@@ -2,7 +2,7 @@
 
 #include "pool/window.h"
 
-// What the compiler knows of windows: a kernel sets it first, and divisions become shifts.
+// Windows that the compiler knows: a kernel sets their numbers, and divisions become shifts.
 
 namespace relustat::cuda {
 
@@ -12,7 +12,7 @@ struct AnyWindows {
   static RELUSTAT_HOST_DEVICE void set(BasicPooling<Index>&) {}
 };
 
-// Square ones over planes; kStride 0: with any stride.
+// Square windows over planes. kStride 0: any stride.
 template <int kSide, int kStride>
 struct SquareWindows {
   template <class Index>
@@ -24,7 +24,8 @@ struct SquareWindows {
     if constexpr (kStride > 0) pooling.h.stride = pooling.w.stride = kStride;
   }
 
-  // How many windows, at most, have taps at so many neighbouring cells of a row; 0: who knows.
+  // The largest number of windows with taps at this number of neighbouring cells of a row; 0: it is
+  // not known.
   static constexpr int most_near(int cells) {
     return kStride > 0 ? (cells + kSide - 2) / (kStride > 0 ? kStride : 1) + 1 : 0;
   }

@@ -21,7 +21,7 @@ struct MaxPoolCall : PoolingCall {
   void* offsets;
 };
 
-// What the kernels are told. An output is found by its position: [plane, d, h, w] or, in packs of
+// The arguments of the kernels. An output has a position: [plane, d, h, w] or, in packs of
 // kVector channels, [image, d, h, w, pack].
 template <class Index>
 struct MaxPoolArguments {
@@ -41,8 +41,7 @@ struct MaxPoolArguments {
         threads(static_cast<Index>(sizes.positions(call.planes))) {}
 };
 
-// Calls look(d, h, w, is_inside) for the taps of a window, in order; perhaps for some that lie
-// outside of the input.
+// Calls look(d, h, w, is_inside) for the taps of a window in order; some may lie outside the input.
 template <class Index, class Look>
 __device__ void for_each_tap(AnyWindows, BasicRange<Index> d, BasicRange<Index> h,
                              BasicRange<Index> w, const Look& look) {
@@ -64,7 +63,7 @@ __device__ void for_each_tap(SquareWindows<kSide, 0>, BasicRange<Index>, BasicRa
       }
     }
   };
-  // Most windows are whole.
+  // Most windows lie within the input.
   if (h.size() == kSide && w.size() == kSide) {
     look_at_all([](Index, Index) { return true; });
   } else {
@@ -72,7 +71,7 @@ __device__ void for_each_tap(SquareWindows<kSide, 0>, BasicRange<Index>, BasicRa
   }
 }
 
-// Of contiguous planes (kVector is 1), or of kVector channels at a time where channels are last.
+// For contiguous planes (kVector is 1), or for kVector channels at a time if channels are last.
 template <class Format, class Offset, class Index, class Windows, int kVector, bool kChannelsLast>
 __global__ void max_pool_kernel(const __grid_constant__ MaxPoolArguments<Index> arguments) {
   using Bits = typename Format::Bits;
@@ -133,7 +132,7 @@ __global__ void max_pool_kernel(const __grid_constant__ MaxPoolArguments<Index> 
   });
 }
 
-// The commonest windows, 2 x 2 side by side: two rows are read in vectors, for kOutputs outputs.
+// The most common windows, 2 x 2 side by side: two rows are read in vectors, for kOutputs outputs.
 template <class Format, int kOutputs>
 __global__ void max_pool_quads_kernel(const __grid_constant__ MaxPoolArguments<int32_t> arguments) {
   using Bits = typename Format::Bits;

@@ -28,7 +28,7 @@ at::Tensor max_unpool(const at::Tensor& y, const at::Tensor& offsets, at::IntArr
   return x;
 }
 
-// Switches are not validated again: wrong ones have no gradient.
+// Switches are not validated again. Wrong switches have no gradient.
 at::Tensor max_unpool_backward(const at::Tensor& gradient, const std::optional<at::Tensor>& y,
                                const at::Tensor& offsets, at::IntArrayRef kernel_size,
                                at::IntArrayRef stride, at::IntArrayRef padding,

@@ -12,12 +12,12 @@
 #include "pool/unpooled_cells.h"
 
 // The CUDA kernels of max_unpool: a thread gathers what windows leave in a few neighbouring cells.
-// Wrong switches stand for no cell, and are passed over. Torch-free: tests/cuda_host runs them
+// Wrong switches have no cell and are left out. Torch-free: tests/cuda_host runs them
 // without a GPU.
 
 namespace relustat::cuda {
 
-// What the kernels are told. Cells are found by their position: [plane, d, h, run of cells], or
+// The arguments of the kernels. A cell has a position: [plane, d, h, run of cells], or
 // [image, d, h, w, pack of channels].
 template <class Index>
 struct MaxUnpoolArguments {
@@ -37,7 +37,7 @@ struct MaxUnpoolArguments {
         threads(static_cast<Index>(sizes.positions(call.planes))) {}
 };
 
-// Of contiguous planes: kCells of a row.
+// For contiguous planes: kCells cells of a row.
 template <class Format, class Offset, class Index, class Windows,
           template <class, class> class Cells, int kCells>
 __global__ void max_unpool_planes_kernel(
@@ -63,7 +63,7 @@ __global__ void max_unpool_planes_kernel(
         const Index first_switch = pooling.row_switch(tap_d, tap_h);
         const Index row = d.rest * pooling.outputs() + pooling.window(o_d, o_h, 0);
         const auto look = [&](Index o) {
-          // Both are loaded at once: to wait for the switch first would take twice as long.
+          // Both are loaded together: to wait for the switch first would take twice as long.
           const Index tap = static_cast<Index>(offsets[row + o]) - first_switch;
           const Bits value = y[row + o];
           if (tap < 0 || tap >= pooling.w.kernel) return;
@@ -97,7 +97,7 @@ __global__ void max_unpool_planes_kernel(
   });
 }
 
-// Where channels are last: kVector of them.
+// For channels last: kVector channels of a cell.
 template <class Format, class Offset, class Index, class Windows,
           template <class, class> class Cells, int kVector>
 __global__ void max_unpool_pixels_kernel(

@@ -51,7 +51,7 @@ __global__ void max_unpool_backward_kernel(
   const bool may_lose = arguments.overlap != Overlap::kSum && pooling.overlaps();
   for_each_position(arguments.threads, [&](Index position) {
     const Tap<Index> tap(position, offsets[position], pooling, arguments.dividers);
-    // Of a wrong switch.
+    // The gradient of a wrong switch.
     Bits bits = 0;
     if (tap.is_cell) {
       const PlaneCell<Index>& cell = tap.cell;

@@ -42,7 +42,7 @@ __global__ void max_unpool_backward_quads_kernel(
     const bool has_second = 2 * row.last + 1 < quads.rows_in;
     if constexpr (kWhole) {
       const Offsets taps = *reinterpret_cast<const Offsets*>(offsets);
-      // Without a second row the first is read again, which costs no branch.
+      // Without a second row the first one is read again, which needs no branch.
       const Row rows[] = {
           *reinterpret_cast<const Row*>(gradient),
           *reinterpret_cast<const Row*>(gradient + (has_second ? quads.in_row : 0))};

@@ -13,7 +13,7 @@ struct MaxUnpoolCall : PoolingCall {
 
 struct MaxUnpoolBackwardCall : PoolingCall {
   const void* gradient;
-  const void* y;  // null where the overlap is not "max"
+  const void* y;  // null if the overlap is not "max"
   const void* offsets;
   void* y_gradient;
   Overlap overlap;

@@ -4,8 +4,8 @@
 
 namespace relustat::cuda {
 
-// On the current device and stream. csrc/cuda/instances compiles them for each format, in sources
-// of their own: nvcc takes long.
+// Launches on the current device and stream. cuda/pool/instances compiles each format in a source
+// of its own, because nvcc takes long.
 template <class Format>
 void launch_max_unpool(const MaxUnpoolCall& call);
 template <class Format>

@@ -96,7 +96,7 @@ void with_max_unpool_quads_kernel(const MaxUnpoolCall& call, const Launch& launc
   const UnpoolQuadsArguments arguments{call.y, call.offsets, call.x, quads, quads.threads};
   const bool is_whole = are_whole_quads<kWindows>(call) && is_aligned(call.y, kPackBytes / 2) &&
                         is_aligned(call.offsets, kWindows);
-  // One window's value is the largest and the last.
+  // The value of the only window is both the largest and the last.
   if (call.overlap == Overlap::kSum) {
     is_whole ? launch(max_unpool_quads_kernel<Format, SumCells, kWindows, true>, arguments)
              : launch(max_unpool_quads_kernel<Format, SumCells, kWindows, false>, arguments);

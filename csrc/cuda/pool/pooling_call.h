@@ -8,11 +8,11 @@
 
 namespace relustat::cuda {
 
-// 32-bit indices must hold whatever is computed with them: positions after the last one, and cells
-// beyond the input that a window would have.
+// 32-bit indices must hold all intermediate results: positions after the last one, and cells of
+// windows beyond the input.
 constexpr int64_t kMostNarrowPositions = int64_t{1} << 30;
 
-// What all pooling kernels are called with.
+// The arguments of all pooling kernels.
 struct PoolingCall {
   Dtype dtype;
   bool wide_offsets;
@@ -21,7 +21,7 @@ struct PoolingCall {
   int64_t channels;  // side by side at each position: 1 in contiguous planes
   int64_t most_narrow_positions = kMostNarrowPositions;  // fewer in tests
 
-  // Elements of the larger of input and output.
+  // The number of elements of the larger of input and output.
   int64_t positions() const {
     const Pooling both(pooling);
     const int64_t in_plane = both.inputs() > both.outputs() ? both.inputs() : both.outputs();
@@ -40,7 +40,7 @@ struct PoolingCall {
   }
 };
 
-// Calls run.operator()<Offset, Index>() for windows of which nothing more is known.
+// Calls run.operator()<Offset, Index>() for windows that the compiler does not know.
 template <class Run>
 void with_offset_and_index(const PoolingCall& call, const Run& run) {
   if (call.fits_narrow_index()) {

@@ -6,7 +6,7 @@
 
 namespace relustat::cuda {
 
-// `values`: of the dtype that is pooled or unpooled.
+// `values`: a tensor of the dtype that is pooled or unpooled.
 inline PoolingCall pooling_call_of(const PooledPlanes& pooled, const at::Tensor& values,
                                    const at::Tensor& offsets) {
   return {.dtype = dtype_of(values),

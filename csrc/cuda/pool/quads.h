@@ -6,8 +6,8 @@
 #include "cuda/pool/known_windows.h"
 #include "cuda/pool/pooling_call.h"
 
-// Windows of 2 x 2 cells, side by side over contiguous planes, from the first cell on. They do not
-// overlap: a cell belongs to one window or to none.
+// Windows of 2 x 2 cells, side by side over contiguous planes, beginning at the first cell. They do
+// not overlap: a cell belongs to one window or to none.
 
 namespace relustat::cuda {
 

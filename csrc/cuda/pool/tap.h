@@ -5,7 +5,7 @@
 
 namespace relustat::cuda {
 
-// Find a switch by its position: [plane, d, h, w, channel].
+// A switch has a position: [plane, d, h, w, channel].
 template <class Index>
 struct TapDividers {
   Divider<Index> d;
@@ -24,7 +24,7 @@ struct TapDividers {
         tap_w(pooling.w.kernel) {}
 };
 
-// The cell that a switch stands for, if it does.
+// The cell of a switch, if it has one.
 template <class Index>
 struct Tap {
   PlaneCell<Index> cell;

@@ -13,7 +13,7 @@ namespace relustat::cuda {
 void check_switches(const std::string& op, const at::Tensor& offsets, const PooledPlanes& pooled) {
   if (c10::cuda::currentStreamCaptureStatusMayInitCtx() != c10::cuda::CaptureStatus::None) return;
   const at::Tensor result = at::full({1}, int64_t{-1}, offsets.options().dtype(at::kLong));
-  // A byte or two, whatever they belong to.
+  // Switches of one byte or of two.
   const PoolingCall pooling_call{.dtype = {},
                                  .wide_offsets = has_wide_offsets(offsets),
                                  .pooling = pooled.numbers,

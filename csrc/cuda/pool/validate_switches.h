@@ -6,8 +6,8 @@
 
 namespace relustat::cuda {
 
-// Raises if a switch stands for no cell of the input; waits for the device to tell. Not while a
-// graph is captured: nothing can wait then.
+// Raises an error if a switch is not a cell of the input. It waits for the device, so it must not
+// run while a graph is captured.
 void check_switches(const std::string& op, const at::Tensor& offsets, const PooledPlanes& pooled);
 
 }  // namespace relustat::cuda

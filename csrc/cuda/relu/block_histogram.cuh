@@ -6,14 +6,14 @@
 
 namespace relustat::cuda {
 
-// Where a block has its counts: one histogram in shared memory, one for each unit of a strip there,
-// or what the tiling says, which may be the counters in global memory.
+// The memory of a block's counts: one histogram in shared memory, one for each unit of a strip, or
+// as the tiling says, which may be the counters in global memory.
 enum class Placement { kShared, kPerUnit, kAny };
 
-// The sum of a count's copies in shared memory, which are 0 then.
+// The sum of a count's copies in shared memory. They are 0 afterwards.
 __device__ inline uint32_t take_copies(uint32_t* words, int32_t copies) {
   uint32_t sum = 0;
-  // Lanes whose words share banks begin with different ones.
+  // Lanes whose words share banks begin with different copies.
   const int32_t first = static_cast<int32_t>(threadIdx.x) * copies / 32;
   for (int32_t c = 0; c < copies; ++c) {
     uint32_t& word = words[(c + first) & (copies - 1)];
@@ -24,7 +24,7 @@ __device__ inline uint32_t take_copies(uint32_t* words, int32_t copies) {
 }
 
 // The counts of one block, by slot. A thread counts for kVector columns of a strip. kBesides:
-// words of shared memory before the counts. kFirst: the number that the first slot goes by.
+// words of shared memory before the counts. kFirst: the number of the first slot.
 template <int kVector, Placement kPlacement, int kBesides = 0, uint32_t kFirst = 0>
 class BlockHistogram {
  public:
@@ -49,10 +49,10 @@ class BlockHistogram {
     }
   }
 
-  // `v`: which of the thread's columns.
+  // `v`: the number of the thread's column.
   __device__ void add(uint32_t slot, int v) { add_to_row(slot, row(v), 1); }
 
-  // The same where counts are in shared memory for certain. `offset`: slot_bytes times the slot.
+  // The same if counts are certainly in shared memory. `offset`: slot_bytes times the slot.
   __device__ void add_at_offset(uint32_t offset, int v, uint32_t n = 1) const {
     add_shared(row(v) + offset, n);
   }
@@ -62,8 +62,8 @@ class BlockHistogram {
     add_to_row(slot, row_of(strip, position), 1);
   }
 
-  // By all lanes of a warp, each a slot or -1. One addition for all that have the same: else a
-  // layer that is dead, so all of one slot, would be slower than others.
+  // All lanes of a warp call it, each with a slot or -1. Lanes with the same slot share an
+  // addition. Otherwise a dead layer, with all elements in one slot, would be slow.
   __device__ void add_globally_together(int32_t slot, int v) {
     constexpr uint32_t kAllLanes = 0xffffffffu;
     const int32_t first_slot = __shfl_sync(kAllLanes, slot, 0);
@@ -75,7 +75,7 @@ class BlockHistogram {
     }
   }
 
-  // From shared memory, which is 0 again. By all threads, between barriers.
+  // Adds the counts from shared memory, which is then 0. All threads call it, between barriers.
   __device__ void add_to_counters(const Strip& strip) {
     if (!is_in_shared_memory()) return;
     const auto slots = static_cast<uint32_t>(call_.layout.slots);
@@ -97,13 +97,13 @@ class BlockHistogram {
   __device__ uint32_t* counts() const {
     return reinterpret_cast<uint32_t*>(shared_memory() + kBegin);
   }
-  // The address of the thread's copy of slot 0, where that goes by the number 0.
+  // The address of the thread's copy of the slot with the number 0.
   __device__ uint32_t address_of(int32_t row) const {
     const uint32_t copy = threadIdx.x & (tiling_.copies - 1);
     return shared_address() + kBegin + 4 * (row * tiling_.copies + copy) -
            kFirst * tiling_.slot_bytes;
   }
-  // That, or the histogram's row in the counters.
+  // That address, or the histogram's row in the counters.
   __device__ uint32_t row_of(const Strip& strip, int32_t position) const {
     if (is_in_shared_memory()) return address_of(is_per_unit() ? position : 0);
     return is_per_unit() ? static_cast<uint32_t>(strip.unit_of(position, tiling_)) : 0;

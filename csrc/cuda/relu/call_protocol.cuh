@@ -7,19 +7,19 @@
 
 namespace relustat::cuda {
 
-// Divides by 64 bits only after 2^32 calls.
+// A 64-bit division only after 2^32 calls.
 __device__ inline bool is_multiple(Count n, Count of) {
   if ((n | of) >> 32 == 0) return static_cast<uint32_t>(n) % static_cast<uint32_t>(of) == 0;
   return n % of == 0;
 }
 
-// Whether this call is one of each `every`. All blocks must decide alike, though other streams move
-// the ticks, or set `every`, meanwhile: the first of them decides for all. By one thread of a
-// block.
+// Whether this call is counted: one call in `every`. All blocks must decide the same, while other
+// streams may move the ticks or set `every`. So the first block decides for all. One thread of a
+// block calls it.
 __device__ inline bool takes_turn(const CountingReluCall& call) {
   Count* const turn = call.workspace + Workspace::kTurn;
   Count* const ticks = call.counters + CounterLayout::kTicks;
-  // Asked for together with the turn, not after it.
+  // Loaded together with the turn, not after it.
   const auto every = static_cast<int64_t>(load_global(call.counters + CounterLayout::kEvery));
   Count decided = atomicCAS(turn, Count{kUndecided}, Count{kDeciding});
   if (decided == kUndecided) {
@@ -36,7 +36,8 @@ __device__ inline bool takes_turn(const CountingReluCall& call) {
   return decided == kCounted;
 }
 
-// By one thread of a block, after a barrier; before another, that block sees what all others did.
+// One thread of a block calls it after a barrier. After another barrier the last block sees the
+// writes of all others.
 __device__ inline bool is_last_to_finish(const CountingReluCall& call) {
   return add_in_order(call.workspace + Workspace::kFinished, 1) == gridDim.x - 1;
 }
@@ -49,7 +50,7 @@ __device__ inline void close_unit(const CountingReluCall& call, int64_t unit, Co
   }
 }
 
-// By one block for all units: it asks for several words before it looks at the first.
+// One block calls it for all units. It loads several words before it uses the first one.
 __device__ inline void close_units(const CountingReluCall& call) {
   constexpr int kAtOnce = 8;
   const int64_t threads = blockDim.x;
@@ -68,7 +69,7 @@ __device__ inline void close_units(const CountingReluCall& call) {
   }
 }
 
-// By one thread of the last block.
+// One thread of the last block calls it.
 __device__ inline void close_call(const CountingReluCall& call, bool counts) {
   if (counts) {
     add_global(call.counters + CounterLayout::kCalls, 1);

@@ -20,7 +20,7 @@ class ColumnZeros {
     return reinterpret_cast<uint32_t*>(shared_memory() + kControlBytes) + call_.tiling.table_words;
   }
 
-  // `are_numbers`: there is no NaN for certain.
+  // `are_numbers`: there is certainly no NaN.
   __device__ Vector rectify_and_count(const Vector& x, bool are_numbers) {
     Vector y;
     if (Vector::kInWord > 1 && are_numbers) {
@@ -44,8 +44,8 @@ class ColumnZeros {
     return y;
   }
 
-  // Of the thread's columns, of which `column` is the first, to the workspace. All threads do so;
-  // they need a barrier before they count again.
+  // Adds the zeros of the thread's columns to the workspace; `column` is the first one. All threads
+  // call it, and need a barrier before they count again.
   __device__ void add_to_workspace(const Strip& strip, int32_t column) {
     const CountingReluTiling& t = call_.tiling;
     int32_t first_position = 0;

@@ -27,7 +27,7 @@ class CountingReluKernels {
 
   template <Binning kBinning>
   void run() {
-    // NaNs are counted in all.
+    // NaNs are counted for all units together.
     if (kBinning == Binning::kNone) call_.layout.rows = 1;
     if (!is_aligned(call_.x, kPackBytes) || !is_aligned(call_.y, kPackBytes)) {
       return run_any<kBinning, 1>();
@@ -54,7 +54,7 @@ class CountingReluKernels {
 
  private:
   static constexpr int kPack = kPackBytes / sizeof(typename Format::Bits);
-  // With more elements at a time the general counter runs out of registers.
+  // With more elements at a time the general counter has too few registers.
   static constexpr int kAnyPack = kPack < 4 ? kPack : 4;
   static constexpr bool kHasFloatValues = sizeof(typename Format::Value) == sizeof(float);
 
@@ -64,7 +64,7 @@ class CountingReluKernels {
     start<SlotCounter<Format, kBinning, kVector, Placement::kAny>, kVector>();
   }
 
-  // Whether the counts find room in shared memory; the call's tiling says where.
+  // Whether the counts fit into shared memory. The call's tiling says where.
   bool fits(const CountingTable& table) {
     tile<kPack>(table);
     return call_.tiling.copies > 0;

@@ -6,8 +6,8 @@
 
 namespace relustat::cuda {
 
-// On the current device and stream. csrc/cuda/instances compiles it for each format, in a source of
-// its own: nvcc takes long.
+// Launches on the current device and stream. cuda/relu/instances compiles each format in a source
+// of its own, because nvcc takes long.
 template <class Format>
 void launch_counting_relu(Binning binning, const UnitLayout& units, const CountingReluCall& call);
 

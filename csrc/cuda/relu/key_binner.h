@@ -15,8 +15,8 @@ struct KeyBinner {
 
   LogBinner<float> binner;
   int32_t shift;  // from the bits to the key
-  // Elements of this magnitude and above are no keys: NaNs, the outer edges and what lies beyond.
-  // 0, so that there are none, where a key would hold several bins or keys are too many.
+  // Elements of this magnitude and above have no key: NaNs, the outer edges and values beyond. It
+  // is 0, so that there are no keys, if a key would hold several bins or keys are too many.
   Bits limit;
 
   static RELUSTAT_HOST_DEVICE KeyBinner make(const float* edges, int64_t bins, int most_key_bits) {
@@ -37,10 +37,10 @@ struct KeyBinner {
     return static_cast<Bits>(bits - (bits >> (kBits - 1)));
   }
 
-  // Of an element that is_key(), by the key of its moved bits.
+  // The slot of an element with a key, by the key of its moved bits.
   RELUSTAT_HOST_DEVICE int32_t slot_of_key(uint32_t key) const {
     const auto first = static_cast<Bits>(key << shift);
-    // No number but -0.0 is moved there.
+    // Only -0.0 is moved there.
     if (key == static_cast<uint32_t>(kMagnitude) >> shift) return binner.slot(0.0f);
     const bool is_below_zero = (first & Format::kSign) != 0;
     return binner.slot(Format::value(static_cast<Bits>(first + (is_below_zero ? 1 : 0))));
@@ -60,7 +60,7 @@ struct KeyBinner {
 
   static RELUSTAT_HOST_DEVICE Bits magnitude(int32_t top) {
     if constexpr (kMantissaBits == 10) {
-      // Infinity, if it is beyond all numbers.
+      // Infinity if it is beyond all numbers.
       return static_cast<Bits>(Format::template rounded<uint32_t>(bit_cast<float>(top)));
     } else {
       return static_cast<Bits>(top >> kDroppedBits);

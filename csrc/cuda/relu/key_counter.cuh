@@ -7,11 +7,11 @@
 
 namespace relustat::cuda {
 
-// Keys of one copy, in tables that a block holds.
+// The number of keys of one copy, in the tables of a block.
 constexpr int kKeyBits = 12;
 constexpr int64_t kKeys = 1 << kKeyBits;
 
-// Calls visit(v, moved bits >> shift), of which bits above the key's are open.
+// Calls visit(v, moved bits >> shift). Bits above those of the key are not defined.
 template <class Format, int kVector, class Visit>
 __device__ void for_each_moved(const Vector<Format, kVector>& x, int32_t shift,
                                const Visit& visit) {
@@ -33,7 +33,7 @@ __device__ void for_each_moved(const Vector<Format, kVector>& x, int32_t shift,
   }
 }
 
-// LogBins, one histogram: counts keys. Elements that are none are counted by slot, one by one.
+// LogBins with one histogram: counts keys. Elements without a key are counted by slot, one by one.
 template <class Format, int kVector>
 class KeyCounter {
  public:
@@ -46,7 +46,7 @@ class KeyCounter {
   static constexpr bool kTogether = false;
 
   static CountingTable table(const CounterLayout& counters) {
-    // Of float16 with 8 bins in an octave there are but 512 keys.
+    // float16 with 8 bins in an octave has only 512 keys.
     const int32_t copies = Format::kInfinity == 0x7c00u ? 1 : 4;
     return {kKeys, counters.slots, copies, false, true};
   }
@@ -56,7 +56,7 @@ class KeyCounter {
     for (int32_t copies = call.tiling.copies; copies > 1; copies /= 2) ++table_bits;
     return {KeyBinner<Format>::make(call.edges, call.bins, table_bits - 2), table_bits};
   }
-  // Keys that are fewer than the table is made for have more copies.
+  // If there are fewer keys than the table can hold, there are more copies.
   __device__ KeyCounter(const CountingReluCall& call, const Made& made)
       : call_(call),
         made_(made),
@@ -122,10 +122,10 @@ class KeyCounter {
   const Bits limit_;
   const int32_t shift_;
   const uint32_t mask_;  // of a key in a word's offset, in bytes
-  const uint32_t copy_;  // where the thread's begins
+  const uint32_t copy_;  // the start of the thread's copy
 };
 
-// LogBins, a histogram for each unit: a table in shared memory tells where each key's slot is.
+// LogBins with a histogram for each unit: a table in shared memory has the slot of each key.
 template <class Format, int kVector>
 class KeySlotCounter {
  public:

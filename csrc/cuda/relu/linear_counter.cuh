@@ -6,9 +6,9 @@
 
 namespace relustat::cuda {
 
-// LinearBinner without branches: every element is counted where it is guessed to be. If a guess of
-// a vector is doubtful, which is rare, all are set right afterwards: an `if` around each count
-// would take longer than the count.
+// LinearBinner without branches: every element is counted at its guess. If a guess in a vector is
+// doubtful, which is rare, the counts are corrected afterwards. An `if` around each count would
+// take longer than the count.
 template <class Format, int kVector, Placement kPlacement>
 class LinearCounter {
  public:
@@ -41,7 +41,7 @@ class LinearCounter {
   // Returns whether no element is a NaN.
   __device__ bool count(const Vector<Format, kVector>& x) {
     float least_far = 1;
-    float sum = 0;  // NaN, if a summand is one
+    float sum = 0;  // NaN if an element is NaN
 #pragma unroll
     for (int v = 0; v < kVector; ++v) {
       const float value = x.value(v);
@@ -70,7 +70,7 @@ class LinearCounter {
   __device__ void set_right(const Vector<Format, kVector>& x) {
 #pragma unroll
     for (int v = 0; v < kVector; ++v) {
-      // To keep all guesses until here takes more registers than there are.
+      // Keeping all guesses until here would take too many registers.
       const float value = bit_cast<float>(computed_anew(bit_cast<uint32_t>(x.value(v))));
       float how_far;
       const uint32_t guess = guesser_.guess(value, how_far);

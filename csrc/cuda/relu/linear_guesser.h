@@ -6,24 +6,24 @@
 
 namespace relustat::cuda {
 
-// The guess of LinearBinner in as few instructions as there can be. Slots go by numbers from the
-// bits of 2^23 on: so the floor of a float is found by an addition.
+// The guess of LinearBinner in as few instructions as possible. The numbers of slots begin at the
+// bits of 2^23, so an addition gives the floor of a float.
 //
-// Careful guesses are doubtful near an edge. Exact ones are not: they grow with x, so that they are
-// right everywhere if they are right for the two numbers beside each edge. Most edges in use pass
-// that test. It matters: numbers of 16 bits often are an edge.
+// Careful guesses are doubtful near an edge. Exact guesses are not: they grow with x, so they are
+// right everywhere if they are right for the two numbers next to each edge. Most edges in use pass
+// that test. It matters, because 16-bit numbers often are an edge.
 struct LinearGuesser {
   static constexpr uint32_t kFirst = 0x4b000000u;
 
   float scale, offset, least, most;
-  float doubtful;  // a guess that is less far in its slot may be wrong
-  float special;  // a number whose guess is right where others are doubtful, or the other way round
-  float far;      // how far in its slot that is taken to be
+  float doubtful;  // a guess with a smaller fraction may be wrong
+  float special;   // a number whose guess is right where others are doubtful, or the reverse
+  float far;       // the fraction that it is given
 
   static RELUSTAT_HOST_DEVICE LinearGuesser exact(const LinearOrSearchBinner<float>& binner) {
     LinearGuesser guesser = unshifted(binner.linear);
     guesser.doubtful = 0;
-    // The one edge that belongs to the bin before it.
+    // The only edge that belongs to the bin before it.
     guesser.special = binner.linear.last_edge;
     guesser.far = -1;
     return guesser;
@@ -47,7 +47,8 @@ struct LinearGuesser {
     return guesser;
   }
 
-  // In the range of the slots, whatever x is. A NaN may seem to be far in one: ask for NaNs first.
+  // It is in the range of the slots for every x. A NaN may have any fraction, so check for NaNs
+  // first.
   __device__ uint32_t guess(float x, float& how_far) const {
     const float position = fminf(fmaxf(multiply_add_down(x, scale, offset), least), most);
     const uint32_t slot = floor_above_2_to_23(position);
@@ -55,7 +56,7 @@ struct LinearGuesser {
     return slot;
   }
 
-  // Whether the numbers of a format on both sides of an edge are guessed right.
+  // Whether the guesses are right for the numbers of a format on both sides of an edge.
   template <class Format>
   __device__ bool is_right_beside(const float* edges, int32_t edge) const {
     float how_far;

@@ -5,7 +5,7 @@
 
 namespace relustat::cuda {
 
-// Whether one element of a vector has this magnitude or a larger one, NaNs being the largest.
+// Whether an element of a vector has this magnitude or a larger one. NaNs are the largest.
 template <class Format, int kVector>
 __device__ bool has_magnitude(const Vector<Format, kVector>& x, typename Format::Bits limit) {
   using Words = Vector<Format, kVector>;
@@ -32,7 +32,7 @@ __device__ bool has_magnitude(const Vector<Format, kVector>& x, typename Format:
   }
 }
 
-// Without bins: counts NaNs, which have the one slot.
+// Without bins: counts NaNs, the only slot.
 template <class Format, int kVector>
 class NanCounter {
  public:
@@ -66,7 +66,7 @@ class NanCounter {
  private:
   static __device__ bool may_have_nan(const Vector<Format, kVector>& x) {
     if constexpr (sizeof(Bits) > 2) {
-      // A sum with a NaN is one; so is one of two infinities.
+      // A sum with a NaN is NaN; so is a sum of opposite infinities.
       auto sum = Format::value(x[0]);
 #pragma unroll
       for (int v = 1; v < kVector; ++v) sum += Format::value(x[v]);

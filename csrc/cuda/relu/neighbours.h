@@ -12,7 +12,7 @@ struct Neighbours {
   static RELUSTAT_HOST_DEVICE Bits above(Bits bits) { return from_steps(steps(bits) + 1); }
   static RELUSTAT_HOST_DEVICE Bits below(Bits bits) { return from_steps(steps(bits) - 1); }
 
-  // The least that is not below x; infinity, if all others are.
+  // The smallest number that is not below x; infinity if all others are below.
   static RELUSTAT_HOST_DEVICE Bits not_below(float x) {
     if constexpr (sizeof(Bits) == sizeof(float)) {
       return bit_cast<Bits>(x);
@@ -23,7 +23,7 @@ struct Neighbours {
   }
 
  private:
-  // From 0, which both zeros are.
+  // Counted from 0; both zeros are 0.
   static RELUSTAT_HOST_DEVICE int64_t steps(Bits bits) {
     const int64_t magnitude = bits & (Format::kSign - 1);
     return (bits & Format::kSign) != 0 ? -magnitude : magnitude;

@@ -5,15 +5,15 @@
 namespace relustat::cuda {
 
 // Columns that a block walks down; see CountingReluTiling. Units lie side by side in a row, and
-// again in each of the rows that were folded into one; a strip has columns of some of them: its
+// again in each of the rows that were folded into one. A strip has columns of some of them, its
 // positions.
 struct Strip {
   int64_t first;  // the element in its first row and column
-  int64_t end;    // it has no vector that begins here or later
+  int64_t end;    // no vector begins here or later
   int32_t rows;   // complete ones
   int32_t width;  // vectors of a complete row
   int32_t first_unit;
-  int32_t first_columns;  // of the first position; each other one has `inner`
+  int32_t first_columns;  // number of columns of the first position; others have `inner`
   int32_t positions;      // 0: there is no strip yet
 
   static constexpr int32_t kAllColumns = static_cast<int32_t>(kMostColumns);
@@ -34,7 +34,7 @@ struct Strip {
     return unit;
   }
 
-  // Calls visit(i, position) for so many columns from the given one on.
+  // Calls visit(i, position) for this number of columns, beginning with the given one.
   template <int kColumns, class Visit>
   __device__ void for_each_position(int32_t column, const CountingReluTiling& t,
                                     const Visit& visit) const {
@@ -50,7 +50,7 @@ struct Strip {
     }
   }
 
-  // Of an element of the strip's last vector in a row, which may reach beyond its end.
+  // The position of an element in a row's last vector, which may reach beyond the strip's end.
   __device__ int32_t position_at_end(int32_t column, int64_t element,
                                      const CountingReluTiling& t) const {
     return t.along ? (element < end ? 0 : 1) : position_of(column, t);

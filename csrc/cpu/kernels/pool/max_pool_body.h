@@ -69,7 +69,7 @@ class MaxPoolLoop {
     }
   }
 
-  // The rows of cells that window row (o_d, o_h) looks at. `scale`: elements of one cell.
+  // The rows of cells that window row (o_d, o_h) sees. `scale`: number of elements of a cell.
   void find_tap_rows(int64_t plane, int64_t o_d, int64_t o_h, int64_t scale) {
     const Range taps_d = pooling_.d.taps_inside(o_d);
     const Range taps_h = pooling_.h.taps_inside(o_h);

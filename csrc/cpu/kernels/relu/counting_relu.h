@@ -19,7 +19,7 @@ struct CountingReluShare {
   int64_t bins;        // 0: zeros and NaNs only
   int64_t binning;
   bool unit_histograms;
-  // Added to; no other thread does so meanwhile.
+  // The counts are added here, by one thread at a time.
   int64_t* zeros;      // [units]
   int64_t* histogram;  // [unit_histograms ? units : 1, slots]
   uint32_t* scratch;   // [make_tiling(...).words], the thread's own; zero, and again on return

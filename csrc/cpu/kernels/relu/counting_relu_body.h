@@ -17,7 +17,7 @@ namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
 
-// How far ahead memory is fetched: counting leaves it idle.
+// The distance at which memory is fetched ahead, because counting leaves it idle.
 constexpr int64_t kFetchAheadBytes = 4096;
 constexpr int64_t kCacheLineBytes = 64;
 
@@ -143,8 +143,8 @@ class Loop {
     visit(slots, end - i);
   }
 
-  // Fewer elements than a span are made one with numbers that are neither zero nor NaN. They are
-  // looked at before they are rectified, as y may be x.
+  // Fewer elements than a span are filled up with numbers that are neither zero nor NaN. Slots are
+  // found before elements are rectified, because y may be x.
   template <class Look>
   void with_padded(int64_t begin, int64_t n, const Look& look) {
     Bits span[kSpan];

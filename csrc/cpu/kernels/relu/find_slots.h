@@ -17,8 +17,7 @@ template <class Format, class Value>
   for (int64_t i = 0; i < kSpan; ++i) slots[i] = binner.slot(Format::value(x[i]));
 }
 
-// All elements take each step of the binary search together, so that none waits for its own last
-// step.
+// All elements take each step of the binary search together, so that none waits for its last step.
 template <class Format, class Value>
 [[gnu::always_inline]] inline void find_slots(const SearchBinner<Value> binner,
                                               const typename Format::Bits* x, int32_t* slots) {
@@ -34,7 +33,7 @@ template <class Format, class Value>
   for (int64_t i = 0; i < kSpan; ++i) slots[i] = binner.finish(values[i], slots[i]);
 }
 
-// Guesses first; a span in which a guess is doubtful is compared with its edges as a whole.
+// Guesses come first. If a guess in a span is doubtful, the whole span is compared with its edges.
 template <class Format, class Value>
 [[gnu::always_inline]] inline void find_slots(const LinearBinner<Value> binner,
                                               const typename Format::Bits* x, int32_t* slots) {

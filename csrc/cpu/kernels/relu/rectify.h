@@ -30,8 +30,8 @@ template <class Format>
   return static_cast<int64_t>(zeros);
 }
 
-// Among elements [begin, end) of a span. All are looked at: a loop of known length needs no
-// remainder.
+// The zeros among elements [begin, end) of a span. The loop visits all elements: with a known
+// length it needs no remainder.
 template <class Format>
 int64_t count_zeros(const typename Format::Bits* y, int64_t begin, int64_t end) {
   int32_t zeros = 0;
@@ -51,7 +51,7 @@ template <class Format>
   return static_cast<int64_t>(nans);
 }
 
-// Where the elements of a unit lie together, run by run.
+// For units whose elements lie together: a run at a time.
 template <class Format>
 class RowRectifier {
  public:
@@ -97,7 +97,7 @@ class RowRectifier {
   int64_t left_in_run_;
 };
 
-// Where neighbours are of different units: zeros are counted by columns, see tiling.h.
+// For neighbours of different units: zeros are counted by columns, see tiling.h.
 template <class Format>
 class ColumnRectifier {
  public:
@@ -123,7 +123,7 @@ class ColumnRectifier {
   }
 
   void finish() {
-    // A span that began in the last columns went on behind them.
+    // A span that begins in the last columns continues behind them.
     for (int64_t i = 0; i < kSpan; ++i) {
       column_zeros_[i] += column_zeros_[columns_ + i];
       column_zeros_[columns_ + i] = 0;

@@ -12,7 +12,7 @@ namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
 
-// As a dead layer's are.
+// As in a dead layer.
 [[gnu::always_inline]] inline bool are_equal(const int32_t* slots) {
   if (slots[0] != slots[1] || slots[0] != slots[kSpan / 2] || slots[0] != slots[kSpan - 1]) {
     return false;
@@ -22,10 +22,11 @@ namespace {
   return different == 0;
 }
 
-// Counts spans of slots in a table of 16-bit counts, which a scheme lays out: it writes down which
-// counts to increment for a span, and adds the table up.
+// Counts spans of slots in a table of 16-bit counts. A scheme has its layout: it stores the counts
+// of a span that are to be incremented, and adds the table up.
 //
-// They are incremented one span later: what a vector has just written is slow to read in parts.
+// They are incremented one span later, because memory that a vector has just written is slow to
+// read in parts.
 template <class Scheme>
 class Tally {
  public:
@@ -78,7 +79,7 @@ class Tally {
 };
 
 // kLanes histograms side by side, [lanes, stride]: neighbouring elements often share a bin, and an
-// increment must wait for the one before it in the same position.
+// increment must wait for the one before it at the same address.
 struct ByLanes {
   static constexpr int64_t kWords = kSpan;
 
@@ -117,7 +118,7 @@ struct ByPairs {
     }
   }
 
-  // No sum over a table is greater than one of its counts may be.
+  // No sum over a table is greater than the largest possible count.
   void add_up(const uint16_t* table, int64_t* histogram) const {
     uint16_t seconds[kMostPairedSlots] = {};
     for (int32_t first = 0; first < slots; ++first) {

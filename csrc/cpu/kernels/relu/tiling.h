@@ -8,33 +8,33 @@ inline namespace RELUSTAT_ISA {
 
 // Histograms that one thread fills side by side, see tally.h.
 constexpr int32_t kLanes = 8;
-// Units of fewer neighbouring elements are counted by columns: one count per column of the matrix
-// [outer, units * inner], so that neighbours are counted in one vector.
+// Units with fewer neighbouring elements are counted by columns: a count for each column of the
+// matrix [outer, units * inner], so that neighbours are counted in one vector.
 constexpr int64_t kShortestRow = 32;
-// A narrower matrix is read as one of several rows side by side.
+// A narrower matrix is read with several of its rows as one.
 constexpr int64_t kFewestColumns = 512;
 
-// Of so many slots a table of pairs stays in the L1 and L2 caches.
+// With this number of slots a table of pairs stays in the L1 and L2 caches.
 constexpr int64_t kMostPairedSlots = 256;
 
-// Counts from one lane to the next: an odd number of cache lines, lest equal bins of all lanes meet
-// in one cache set, or the processor mistake one for another by the last 12 bits of their
+// The distance from one lane to the next: an odd number of cache lines. Otherwise equal bins of all
+// lanes would share a cache set, or the processor would confuse them by the last 12 bits of their
 // addresses.
 inline int64_t lane_stride(int64_t slots) { return ((slots + 31) / 32 | 1) * 32; }
 
 enum class Tallying { kOneByOne, kLanes, kPairs };
 
-// What is quickest for so many elements, clearing included.
+// The fastest scheme for this number of elements, with clearing.
 inline Tallying tallying(int64_t slots, int64_t elements) {
   if (elements < kSpan) return Tallying::kOneByOne;
   if (slots <= kMostPairedSlots && elements >= slots * slots / 2) return Tallying::kPairs;
   return elements >= kLanes * slots ? Tallying::kLanes : Tallying::kOneByOne;
 }
 
-// From here on, runs of one unit are long enough that their remainders do not matter.
+// From this length on, the remainders of a unit's runs do not matter.
 constexpr int64_t kLongRun = 4 * kSpan;
 
-// How a thread's scratch words are used.
+// The layout of a thread's scratch words.
 struct Tiling {
   int64_t columns;       // 0: by rows
   int64_t column_words;  // a span can begin in the last column
@@ -52,7 +52,7 @@ inline Tiling make_tiling(int64_t units, int64_t inner, int64_t bins) {
   const int64_t lane_counts = kLanes * lane_stride(slots);
   const int64_t pair_counts = slots <= kMostPairedSlots ? slots * slots : 0;
   const int64_t counts = lane_counts > pair_counts ? lane_counts : pair_counts;
-  // Two counts are a word.
+  // A word holds two counts.
   tiling.words = tiling.column_words + (counts + 1) / 2;
   return tiling;
 }
