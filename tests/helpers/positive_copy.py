@@ -26,16 +26,17 @@ def positive_copy(model):
     return twin.eval()
 
 
-def field_of(model, x, position):
-    """The box of the inputs whose gradient is not 0, of all channels of the output at a position.
+def field_of(model, x, units, position):
+    """The box of the inputs whose gradient is not 0, for some units of the output at a position.
 
     Args:
         model: a positive copy.
         x: one input, [1, C, H, W].
+        units: a slice of the output's channels.
         position: in the output's map.
     """
     x = x.double().requires_grad_()
-    (gradient,) = torch.autograd.grad(model(x)[(0, slice(None), *position)].sum(), x)
+    (gradient,) = torch.autograd.grad(model(x)[(0, units, *position)].sum(), x)
     found = gradient.nonzero()
     if not len(found):
         return ((0, -1),) * x.ndim

@@ -1,5 +1,7 @@
 """Boxes by geometry in whole networks, against the gradient of a copy in which nothing cancels."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -161,9 +163,9 @@ def test_boxes_are_where_the_gradient_is(name):
     for depth in range(1, len(model) + 1):
         path, output = traced(model[:depth].eval(), x)
         channels, *size = output.shape[1:]
-        for position in [(0, 0), (size[0] // 2, size[1] // 2), (size[0] // 3, size[1] - 1)]:
-            found = input_box(
-                path, output, [(0, 0), (0, channels - 1), *((i, i) for i in position)]
-            )
+        positions = [(0, 0), (size[0] // 2, size[1] // 2), (size[0] // 3, size[1] - 1)]
+        for position, units in itertools.product(positions, [(0, channels - 1), (0, 0)]):
+            found = input_box(path, output, [(0, 0), units, *((i, i) for i in position)])
+            theirs = field_of(twin[:depth], x, slice(units[0], units[1] + 1), position)
             assert found.unknown == ()
-            assert found.box == field_of(twin[:depth], x, position), (depth, position)
+            assert found.box == theirs, (depth, position, units)
