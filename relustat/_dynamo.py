@@ -10,18 +10,21 @@ from types import CodeType, FunctionType
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch._dynamo import eval_frame, mark_static_address, trace_rules
 from torch._dynamo.comptime import ComptimeContext, comptime
 from torch._dynamo.eval_frame import skip_code
 from torch._dynamo.utils import _disable_side_effect_safety_checks_for_current_subtracer
+from torch._dynamo.variables.dicts import ConstDictVariable
+from torch._dynamo.variables.lists import BaseListVariable, RangeVariable
 from torch._higher_order_ops.wrap import tag_activation_checkpoint
 
-from ._torch_internals import is_in_backward
+from ._torch_internals import is_in_backward, pytree
 
 __all__ = [
     "ComptimeContext",
     "TraceTimeAttributes",
+    "call_of_node",
     "comptime",
     "is_exporting",
     "is_recomputation",
@@ -34,7 +37,9 @@ __all__ = [
     "show_in_place_functions_to_modes",
     "tag_activation_checkpoint",
     "traced_constant",
+    "traced_frames",
     "traced_object",
+    "traced_value",
     "watched_class",
 ]
 
@@ -88,6 +93,69 @@ def traced_object(context: ComptimeContext, name: str) -> Any:
 def traced_constant(context: ComptimeContext, name: str) -> Any:
     """The number or text in a local variable of the function that is traced."""
     return context.get_local(name).as_python_constant()
+
+
+def traced_frames(context: ComptimeContext) -> Iterator[tuple[str, Any]]:
+    """File and position of each call that is traced, from the innermost outwards."""
+    frame: Any = context._i_will_not_complain_if_bc_breaks_InstructionTranslator()
+    while frame is not None:
+        yield frame.f_code.co_filename, getattr(frame.current_instruction, "positions", None)
+        frame = getattr(frame, "parent", None)
+
+
+OnNode = Callable[[torch.fx.Node, Callable[[torch.fx.Node], Any]], None]
+
+
+def traced_value(context: ComptimeContext, name: str, on_node: OnNode) -> Any:
+    """The value in a local variable of the function that is traced. Tensors are fake ones.
+
+    Args:
+        context: that of the trace.
+        name: the variable's name.
+        on_node: called for the nodes of the graph whose outputs the value holds, with a function
+            that gives the output of a node and calls ``on_node`` for it.
+    """
+
+    def of_node(node: torch.fx.Node) -> Any:
+        on_node(node, of_node)
+        return node.meta.get("example_value")
+
+    variable: Any = context.get_local(name)
+    return _value_of(variable._i_will_not_complain_if_bc_breaks_VariableTracker(), of_node)
+
+
+def call_of_node(
+    node: torch.fx.Node, of_node: Callable[[torch.fx.Node], Any]
+) -> tuple[Any, Any, Any] | None:
+    """The function that a node of a graph calls, and its arguments; None if it calls none."""
+    if node.op not in ("call_function", "call_method"):
+        return None
+    args, kwargs = torch.fx.map_arg((node.args, node.kwargs), of_node)
+    if node.op == "call_method":
+        return getattr(Tensor, str(node.target)), args, kwargs
+    if node.target is getattr:
+        return getattr(Tensor, args[1]).__get__, args[:1], {}
+    return node.target, args, kwargs
+
+
+def _value_of(variable: Any, of_node: Callable[[torch.fx.Node], Any]) -> Any:
+    variable = variable.realize()
+    if isinstance(variable, ConstDictVariable):
+        return {
+            key.vt.as_python_constant(): _value_of(value, of_node)
+            for key, value in variable.items.items()
+        }
+    if isinstance(variable, BaseListVariable) and not isinstance(variable, RangeVariable):
+        values = [_value_of(item, of_node) for item in variable.items]
+        return values if variable.python_type() is list else tuple(values)
+    with contextlib.suppress(Exception):
+        return variable.as_python_constant()
+    with contextlib.suppress(Exception):
+        return pytree.tree_map_only(
+            torch.fx.Proxy, lambda proxy: of_node(proxy.node), variable.as_proxy()
+        )
+    # What the compiler cannot put into a graph stands for itself.
+    return variable
 
 
 def inline_in_graph(kind: ClassOrFunction) -> ClassOrFunction:

@@ -25,6 +25,7 @@ __all__ = [
     "pop_function_mode",
     "push_function_mode",
     "pytree",
+    "size_hint",
     "suggest_memory_format",
     "tree_iter",
     "unseen_by_dispatch_modes",
@@ -53,6 +54,11 @@ _tracing_state = torch._C._get_tracing_state
 def function_modes() -> list[TorchFunctionMode]:
     """This thread's stack of modes, from the outermost to the innermost."""
     return [_mode_at(index) for index in range(_depth())]
+
+
+def size_hint(size: int | torch.SymInt) -> int:
+    """A size as a number. Of a symbolic one it is that of the traced input, without a guard."""
+    return size.node.hint if isinstance(size, torch.SymInt) else size
 
 
 def is_in_backward() -> bool:

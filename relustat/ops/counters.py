@@ -22,7 +22,7 @@ from relustat.stats.unit_counts import UnitCounts
 
 from . import library
 
-UnitDim = int | Literal["auto"]
+UnitDim = int | tuple[int, ...] | Literal["auto"]
 
 # A longer 1-D input is a list of samples rather than one sample's features.
 _MOST_UNITS_IN_1D = 65536
@@ -38,12 +38,15 @@ class Counters:
         bins: where the histogram's bins lie; None: count zeros only.
         unit_dim: dimension whose indices are the units. "auto": 1 for 2-D, 4-D and 5-D inputs, the
             last for 3-D ones (transformers; for 1-D convolutions give 1), the only one for 1-D
-            inputs of up to 65536 elements; longer 1-D and 0-D inputs are one unit.
+            inputs of up to 65536 elements; longer 1-D and 0-D inputs are one unit. Several
+            dimensions make a unit of each combination of their indices, numbered with the last
+            dimension fastest: ``(1, 2, 3)`` for the neurons of a feature map; ``()`` for one unit.
         unit_histograms: keep a histogram for each unit, instead of one for all.
         every: count one call in ``every``, beginning with the first.
 
     Raises:
-        TypeError: if ``bins`` are not bins, or ``unit_dim`` is not an integer.
+        TypeError: if ``bins`` are not bins, or ``unit_dim`` is neither an integer nor a tuple of
+            integers.
         ValueError: if ``every`` is not an integer of at least 1, or if ``unit_histograms`` is set
             without bins.
 
@@ -72,12 +75,10 @@ class Counters:
             )
         if bins is None and unit_histograms:
             raise ValueError("Counters: unit_histograms needs bins, got bins=None")
-        if unit_dim != "auto" and not is_integer(unit_dim):
-            raise TypeError(f'Counters: unit_dim must be an integer or "auto", got {unit_dim!r}')
         if not is_integer(every) or every < 1:
             raise ValueError(f"Counters: every must be an integer of at least 1, got {every!r}")
         self.bins = bins
-        self.unit_dim: UnitDim = unit_dim if unit_dim == "auto" else int(unit_dim)
+        self.unit_dim = _checked(unit_dim)
         self.unit_histograms = unit_histograms
         self._every = int(every)
         self.binning = BINNING_NONE if bins is None else bins.binning
@@ -86,15 +87,19 @@ class Counters:
         self._edges: dict[torch.device, Tensor] = {}
         self._traced = TraceTimeAttributes(self._materialise)
 
-    def units_of(self, x: Tensor, unit_dim: int | None = None) -> tuple[int, int]:
+    def units_of(self, x: Tensor, unit_dim: UnitDim | None = None) -> tuple[UnitDim, int]:
         """An input's unit dimension and number of units; ``(x.dim(), 1)`` if it is one unit.
 
         Args:
             x: the input.
             unit_dim: its unit dimension, if it differs from that of the counters.
 
+        Returns:
+            The dimension, or several in ascending order, none of them negative; and the number.
+
         Raises:
             IndexError: if the unit dimension is not a dimension of ``x``.
+            ValueError: if one of several stands there twice.
         """
         dims = x.dim()
         wanted = self.unit_dim if unit_dim is None else unit_dim
@@ -104,13 +109,13 @@ class Counters:
             if dims == 0 or (dims == 1 and x.size(0) > _MOST_UNITS_IN_1D):
                 return dims, 1
             return dims - 1, x.size(dims - 1)
+        if isinstance(wanted, tuple):
+            if len(wanted) != 1:
+                return _several(x, wanted)
+            wanted = wanted[0]
         if dims == 0:
             return 0, 1
-        if not -dims <= wanted < dims:
-            raise IndexError(
-                f"counting_relu: unit_dim must be in [{-dims}, {dims - 1}] for a {dims}-D input, "
-                f"got {wanted}"
-            )
+        _check_dim(wanted, dims)
         return wanted, x.size(wanted)
 
     def tensors_for(self, units: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -248,6 +253,44 @@ class Counters:
                     if not words.is_meta  # loaded to where nothing is kept
                 ]
             )
+
+
+def _checked(unit_dim: Any) -> UnitDim:
+    if isinstance(unit_dim, str) and unit_dim == "auto":
+        return "auto"
+    if is_integer(unit_dim):
+        return int(unit_dim)
+    if isinstance(unit_dim, (tuple, list)) and all(map(is_integer, unit_dim)):
+        return tuple(map(int, unit_dim))
+    raise TypeError(
+        f'Counters: unit_dim must be an integer, a tuple of integers or "auto", got {unit_dim!r}'
+    )
+
+
+def _check_dim(wanted: int, dims: int) -> None:
+    if not -dims <= wanted < dims:
+        raise IndexError(
+            f"counting_relu: unit_dim must be in [{-dims}, {dims - 1}] for a {dims}-D input, "
+            f"got {wanted}"
+        )
+
+
+def _several(x: Tensor, wanted: tuple[int, ...]) -> tuple[UnitDim, int]:
+    dims = x.dim()
+    if not wanted or not dims:
+        return dims, 1
+    for dim in wanted:
+        _check_dim(dim, dims)
+    found = tuple(sorted([dim % dims for dim in wanted]))
+    if len(set(found)) < len(found):
+        raise ValueError(
+            f"counting_relu: unit_dim must name each dimension once, got {wanted} for a {dims}-D "
+            "input"
+        )
+    units = 1
+    for dim in found:
+        units *= x.size(dim)
+    return found, units
 
 
 def _sent(counters: Counters) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from .inputs import describe, is_countable, is_symbolic
 
 
 def counting_relu(
-    x: Tensor, counters: Counters, *, inplace: bool = False, unit_dim: int | None = None
+    x: Tensor, counters: Counters, *, inplace: bool = False, unit_dim: UnitDim | None = None
 ) -> Tensor:
     """``relu(x)``, counted in the same pass over memory.
 
@@ -31,7 +31,8 @@ def counting_relu(
             (counted by the slow reference).
         counters: where the counts are added.
         inplace: write the output over ``x``.
-        unit_dim: the unit dimension of this input, if it differs from that of ``counters``.
+        unit_dim: the unit dimension of this input, or several, if they differ from those of
+            ``counters``.
 
     Returns:
         The output, of x's shape, dtype and strides; ``x`` itself if ``inplace``.
@@ -39,6 +40,7 @@ def counting_relu(
     Raises:
         TypeError: if ``x`` is complex, boolean, sparse, quantised or nested, or not a tensor.
         IndexError: if ``unit_dim`` is not a dimension of ``x``.
+        ValueError: if one of several unit dimensions stands there twice.
 
     Example:
         >>> import torch, relustat
@@ -67,6 +69,8 @@ def counting_relu(
     else:
         ops = library if x.dtype in library.KERNEL_DTYPES else reference
     unit_dim, units = counters.units_of(x, unit_dim)
+    if isinstance(unit_dim, tuple):
+        return _counted_by_several(x, counters, inplace, unit_dim)
     if ops is library.without_dispatcher:
         words, edges = counters.words_for(units, x.device), counters.edges_on(x.device)
     else:
@@ -76,6 +80,23 @@ def counting_relu(
         return x
     output: Tensor = ops.counting_relu(x, words, edges, unit_dim, counters.binning)
     return output
+
+
+def _counted_by_several(
+    x: Tensor, counters: Counters, inplace: bool, unit_dims: tuple[int, ...]
+) -> Tensor:
+    """Units are made of several dimensions, in ascending order: these become one."""
+    first, last = unit_dims[0], unit_dims[-1]
+    if last - first + 1 == len(unit_dims) and x.is_contiguous():
+        flat = x.flatten(first, last)
+        output = counting_relu(flat, counters, inplace=inplace, unit_dim=first)
+        return x if inplace else output.view(x.shape)
+    # A view that has them as one dimension need not exist.
+    others = [dim for dim in range(x.dim()) if dim not in unit_dims]
+    with torch.no_grad():
+        units_last = x.permute(*others, *unit_dims).flatten(len(others))
+        counting_relu(units_last, counters, unit_dim=-1)
+    return F.relu(x, inplace=inplace)
 
 
 def relu_stats(

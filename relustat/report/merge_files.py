@@ -10,6 +10,7 @@ from relustat.stats import npz
 from relustat.stats.relu_stats import ReLUStats
 from relustat.stats.same_layout import check_alike
 
+from .call_site import CallSite
 from .report import Report
 
 
@@ -38,12 +39,15 @@ def merge_files(paths: Sequence[str | os.PathLike[str]]) -> Report:
         2
     """
     files: dict[Path, dict[str, ReLUStats]] = {}
+    places: dict[str, CallSite] = {}
     for path in map(Path, paths):
         if any(path.samefile(other) for other in files):
             raise ValueError(f"merge: each file must be given once, got {path} twice")
         states = npz.load(path)
         try:
             files[path] = {site: ReLUStats.from_dict(state) for site, state in states.items()}
+            for site, state in states.items():
+                places.setdefault(site, CallSite.from_dict(site, state.get("where", {})))
         except ValueError as error:
             raise ValueError(f"merge: {path} must hold what relustat wrote ({error})") from error
     check_alike(
@@ -58,4 +62,4 @@ def merge_files(paths: Sequence[str | os.PathLike[str]]) -> Report:
     for sites in files.values():
         for site, stats in sites.items():
             merged[site] = merged[site] + stats if site in merged else stats
-    return Report(merged)
+    return Report(merged, call_sites=places)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import html
+import operator
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from relustat._messages import align, many
+from relustat._messages import align, many, some
 from relustat._optional import import_optional
 from relustat.nn.counting_relu import CountingReLU
 from relustat.nn.module_paths import named_modules
@@ -19,18 +21,21 @@ from relustat.stats import npz
 from relustat.stats.relu_stats import ReLUStats
 
 from . import plots
+from .call_site import CallSite
 from .row import Row
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
+# More calls of one place are one row of the printed table.
+_MOST_CALLS_APART = 10
 # If a larger share of values lies outside the bins, quantiles and pictures mislead.
 _MUCH_OUTSIDE = 0.01
 
 
 _HEADINGS = (
-    *("call site", "elements", "zero", "dead", "on", "death rate"),
+    *("call site", "after", "elements", "zero", "dead", "on", "death rate"),
     *("min", "median", "p99", "max", "inputs"),
 )
 
@@ -38,18 +43,28 @@ _HEADINGS = (
 class Report:
     """Statistics of all call sites of a model, in the order of execution.
 
-    ``print(report)`` shows a line for each call site: the number of elements; the share of zeros
+    ``print(report)`` shows a line for each call site: the layer that made its inputs, if one is
+    known; the number of elements; the share of zeros
     among the outputs; the number of dead units (all outputs 0) of all units, and of units that are
     always on (no output 0); the death rate (mean over units of the share of calls with only
     zeros); minimum, median, 99th percentile and maximum of the inputs; and their histogram between
-    the percentiles 0.5 and 99.5. Warnings follow.
+    the percentiles 0.5 and 99.5. More than 10 calls of one place, as in a loop, are one line.
+    Warnings follow, and how units were found where no layer told it.
 
     Attributes:
         stats: statistics by call-site name.
+        call_sites: where each is.
     """
 
-    def __init__(self, stats: Mapping[str, ReLUStats], notes: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        stats: Mapping[str, ReLUStats],
+        notes: list[str] | None = None,
+        call_sites: Mapping[str, CallSite] | None = None,
+    ) -> None:
+        known = call_sites or {}
         self.stats = dict(stats)
+        self.call_sites = {name: known.get(name, CallSite(name, name)) for name in self.stats}
         self._notes = list(notes or [])
 
     @classmethod
@@ -74,12 +89,63 @@ class Report:
     @property
     def rows(self) -> list[Row]:
         """One for each call site."""
-        return [Row.of(name, stats) for name, stats in self.stats.items()]
+        return [
+            Row.of(name, stats, self.call_sites[name].short_after())
+            for name, stats in self.stats.items()
+        ]
+
+    def by_module(self) -> Report:
+        """The report with one row for each module: the sums of its call sites.
+
+        Example:
+            >>> import torch, relustat
+            >>> cell = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU())
+            >>> with relustat.watch(cell) as watch:
+            ...     _ = cell(cell(torch.randn(2, 4)))
+            >>> list(watch.report().by_module().stats)
+            ['1']
+        """
+        modules: dict[str, list[str]] = {}
+        for name, site in self.call_sites.items():
+            modules.setdefault(site.module or name, []).append(name)
+        return Report({module: self._sum(names) for module, names in modules.items()}, self._notes)
+
+    def _sum(self, names: list[str]) -> ReLUStats:
+        return functools.reduce(operator.add, (self.stats[name] for name in names))
+
+    def _folded(self) -> Report:
+        """The report with one row for the many calls of one place."""
+        places: dict[str, list[str]] = {}
+        for name, site in self.call_sites.items():
+            places.setdefault(site.place, []).append(name)
+        many_calls = {
+            place: names for place, names in places.items() if len(names) > _MOST_CALLS_APART
+        }
+        if not many_calls:
+            return self
+        stats, sites = {}, {}
+        for name, site in self.call_sites.items():
+            names = many_calls.get(site.place)
+            shown = name if names is None else f"{site.place} ({many(len(names), 'call')})"
+            if shown not in stats:
+                stats[shown] = self.stats[name] if names is None else self._sum(names)
+                sites[shown] = site
+        return Report(stats, self._notes, sites)
 
     @property
     def warnings(self) -> list[str]:
         """Warnings of dead units, NaNs, values outside the bins, and layers never called."""
-        return self._warnings(self.rows)
+        report = self._folded()
+        return report._warnings(report.rows)
+
+    @property
+    def notes(self) -> list[str]:
+        """How units were found where no layer told it."""
+        found: dict[str, list[str]] = {}
+        for name, site in self._folded().call_sites.items():
+            if site.units:
+                found.setdefault(site.units, []).append(name)
+        return [f"{some(names)}: units: {how}" for how, names in found.items()]
 
     def _warnings(self, rows: list[Row]) -> list[str]:
         found = [] if rows else ["no ReLU was called"]
@@ -103,10 +169,18 @@ class Report:
                 )
         return found + self._notes
 
+    def _table(self, rows: list[Row]) -> list[list[str]]:
+        """The cells of the printed table; the layers only if one is known."""
+        cells = [list(_HEADINGS), *(row.cells() for row in rows)]
+        has_layers = any(row.after for row in rows)
+        return [each if has_layers else [each[0], *each[2:]] for each in cells]
+
     def __str__(self) -> str:
-        rows = self.rows
-        table = align([list(_HEADINGS), *(row.cells() for row in rows)]) if rows else []
-        return "\n".join([*table, *(f"! {warning}" for warning in self._warnings(rows))])
+        report = self._folded()
+        rows = report.rows
+        lines = align(report._table(rows)) if rows else []
+        lines += [f"! {warning}" for warning in report._warnings(rows)]
+        return "\n".join([*lines, *(f"  {note}" for note in report.notes)])
 
     def __repr__(self) -> str:
         return f"<Report of {many(len(self.stats), 'call site')}; print() shows it>"
@@ -118,10 +192,12 @@ class Report:
         table_module = import_optional("rich.table", "rich", "a coloured table")
         text_module = import_optional("rich.text", "rich", "a coloured table")
         console_module = import_optional("rich.console", "rich", "a coloured table")
-        rows = self.rows
+        report = self._folded()
+        rows = report.rows
+        headings, *cells = report._table(rows)
         table = table_module.Table(box=None, header_style="bold", pad_edge=False)
-        for index, column in enumerate(zip(_HEADINGS, *(row.cells() for row in rows), strict=True)):
-            is_last = index == len(_HEADINGS) - 1
+        for index, column in enumerate(zip(headings, *cells, strict=True)):
+            is_last = index == len(headings) - 1
             # A narrow terminal cuts the picture, but never a name or a number.
             table.add_column(
                 column[0],
@@ -129,11 +205,14 @@ class Report:
                 no_wrap=True,
                 min_width=None if is_last else max(map(len, column)),
             )
-        for row in rows:
+        for row, line in zip(rows, cells, strict=True):
             style = "red" if row.nans else "yellow" if row.dead_units else ""
-            table.add_row(*(text_module.Text(cell) for cell in row.cells()), style=style)
-        warnings = [text_module.Text(f"! {warning}", "yellow") for warning in self._warnings(rows)]
-        return console_module.Group(*([table] if rows else []), *warnings)
+            table.add_row(*(text_module.Text(cell) for cell in line), style=style)
+        warnings = [
+            text_module.Text(f"! {warning}", "yellow") for warning in report._warnings(rows)
+        ]
+        notes = [text_module.Text(f"  {note}") for note in report.notes]
+        return console_module.Group(*([table] if rows else []), *warnings, *notes)
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row for each call site, indexed by its name."""
@@ -148,8 +227,15 @@ class Report:
         """All counts and warnings as plain numbers, lists and strings, for JSON."""
         return {
             "version": npz.VERSION,
-            "call_sites": {name: stats.to_dict() for name, stats in self.stats.items()},
+            "call_sites": self._states(),
             "warnings": self.warnings,
+            "notes": self.notes,
+        }
+
+    def _states(self) -> dict[str, dict[str, Any]]:
+        return {
+            name: {**stats.to_dict(), "where": self.call_sites[name]._asdict()}
+            for name, stats in self.stats.items()
         }
 
     def plot(self) -> Figure:
@@ -164,7 +250,7 @@ class Report:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes all counts to an ``.npz`` file, whole or not at all. Warnings are not written."""
-        npz.save(path, {name: stats.to_dict() for name, stats in self.stats.items()})
+        npz.save(path, self._states())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Report:
@@ -174,6 +260,11 @@ class Report:
             ValueError: if it is not such a file, or a newer relustat wrote it.
         """
         states = npz.load(path)
+        named = {name or Path(path).stem: state for name, state in states.items()}
         return cls(
-            {name or Path(path).stem: ReLUStats.from_dict(state) for name, state in states.items()}
+            {name: ReLUStats.from_dict(state) for name, state in named.items()},
+            call_sites={
+                name: CallSite.from_dict(name, state.get("where", {}))
+                for name, state in named.items()
+            },
         )

@@ -14,11 +14,13 @@ from .sparkline import sparkline
 class Row:
     """The numbers that the table shows of one call site, unformatted.
 
-    ``low`` and ``high`` bound all inputs; ``median`` and ``p99`` are their quantiles. All four are
-    NaN if only zeros were counted. ``death_rate`` is the mean over units of dead calls / calls.
+    ``after`` names the layer that made the inputs, if it is known. ``low`` and ``high`` bound all
+    inputs; ``median`` and ``p99`` are their quantiles. All four are NaN if only zeros were counted.
+    ``death_rate`` is the mean over units of dead calls / calls.
     """
 
     call_site: str
+    after: str
     calls: int
     elements: int
     zero_fraction: float
@@ -34,7 +36,7 @@ class Row:
     histogram: str
 
     @classmethod
-    def of(cls, call_site: str, stats: ReLUStats) -> Row:
+    def of(cls, call_site: str, stats: ReLUStats, after: str = "") -> Row:
         low = median = p99 = high = math.nan
         picture = ""
         if stats.bins is not None:
@@ -45,6 +47,7 @@ class Row:
         by_width = [stats.of_width(width) for width in stats.widths]
         return cls(
             call_site=call_site,
+            after=after,
             calls=stats.calls,
             elements=stats.elements,
             zero_fraction=stats.zero_fraction,
@@ -64,6 +67,7 @@ class Row:
         """The cells of the printed table."""
         return [
             self.call_site,
+            self.after,
             f"{self.elements:,}",
             f"{self.zero_fraction:.1%}",
             f"{self.dead_units}/{self.units}",

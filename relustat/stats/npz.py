@@ -47,7 +47,7 @@ def save(path: str | os.PathLike[str], states: dict[str, dict[str, Any]]) -> Non
             for name in _ARRAYS:
                 arrays[f"{index}/{width}/{name}"] = np.array(counts[name], dtype=np.int64)
             widths[width] = {"calls": counts["calls"], "elements": counts["elements"]}
-        sites.append({"name": site, "bins": state["bins"], "widths": widths})
+        sites.append({**state, "name": site, "widths": widths})
     _write(path, {"version": VERSION, "sites": sites}, arrays)
 
 
@@ -88,11 +88,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
             for width, counts in site["widths"].items():
                 for name in _ARRAYS:
                     counts[name] = archive[f"{index}/{width}/{name}"]
-            states[site["name"]] = {
-                "version": described["version"],
-                "bins": site["bins"],
-                "widths": site["widths"],
-            }
+            states[site.pop("name")] = {**site, "version": described["version"]}
         return states
 
 

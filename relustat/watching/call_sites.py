@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import operator
 import threading
 from collections.abc import Callable, Collection
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 
@@ -19,17 +20,52 @@ from relustat._dynamo import (
     traced_object,
 )
 from relustat.ops.counters import Counters
+from relustat.report.call_site import CallSite
 from relustat.stats.relu_stats import ReLUStats
 
-from .call_names import SiteKey, site_name
+from .call_names import CallPlace
 
 
 @dataclasses.dataclass(eq=False)
 class Site:
-    """A call site and its counters."""
+    """A call site and its counters.
+
+    Attributes:
+        layers: the layers that made its inputs, in the order of their first calls.
+        units: how its units were found; see :class:`relustat.report.call_site.CallSite`.
+    """
 
     name: str
+    place: str
+    path: str
+    is_module: bool
     counters: Counters
+    units: str
+    layers: dict[str, None] = dataclasses.field(default_factory=dict)
+    is_in_graph: bool = False
+
+    def meet(self, layer: str, assumed: str) -> None:
+        """Stores what is known of an input: its layer, and the dimension assumed for its units."""
+        if layer and layer not in self.layers:
+            self.layers[layer] = None
+        if assumed and not self.units:
+            self.units = assumed
+
+
+class TracedCall(NamedTuple):
+    """What is known of a ReLU in a graph that is traced.
+
+    Attributes:
+        place: its encoded :class:`CallPlace`.
+        dims: the unit dimensions of its input; None if they are not known.
+        layer: the layer that made its input; empty if it is not known.
+        assumed: the dimension that is assumed to have the units, if they are not known.
+    """
+
+    place: str
+    dims: tuple[int, ...] | None
+    layer: str
+    assumed: str
 
 
 class LastSite(Protocol):
@@ -44,64 +80,108 @@ class CallSites:
 
     Args:
         paths: the paths of the model's modules.
-        make_counters: called once for each site.
+        make_counters: called once for each site, with its name. It gives its counters, and "given"
+            if the user has said which dimension its units are.
+        are_apart: whether each repeated call of one place has a site.
         order: the names of sites in the order of execution, as far as it is known. New names are
             added. (A graph that was traced for another watch does not show the order again.)
     """
 
     def __init__(
-        self, paths: Collection[str], make_counters: Callable[[], Counters], order: list[str]
+        self,
+        paths: Collection[str],
+        make_counters: Callable[[str], tuple[Counters, str]],
+        order: list[str],
+        *,
+        are_apart: bool,
     ) -> None:
         self._taken = frozenset(paths)
         self._make_counters = make_counters
-        self._sites: dict[SiteKey, Site] = {}
+        self._sites: dict[tuple[CallPlace, int], Site] = {}
         self._order = order
+        self._are_apart = are_apart
         self._counting = True
         self._lock = threading.Lock()
         self._traced = TraceTimeAttributes(self._materialise)
 
-    def at(self, key: SiteKey, forward: LastSite) -> Site:
-        """The site of a key. A new site comes after the one before it in this forward."""
-        before = forward.last_site
-        if torch.compiler.is_dynamo_compiling():
-            # The number of calls before is not a variable of the graph.
-            attribute = _attribute_of(key.path, key.is_module, operator.index(key.call))
-            comptime(_meet_in_trace)
-            site: Site = getattr(self._traced, attribute)
-        else:
-            site = self._sites.get(key) or self._meet(key, before)
+    def at(self, place: CallPlace, repeat: int, forward: LastSite) -> Site:
+        """The site of a call. A new site comes after the one before it in this forward.
+
+        Args:
+            place: where it is.
+            repeat: the number of its calls before.
+            forward: the forward pass.
+        """
+        if not self._are_apart:
+            repeat %= len(place.paths)
+        site = self._sites.get((place, repeat)) or self._meet(place, repeat, forward.last_site)
         forward.last_site = site.name
         return site
 
-    def _meet(self, key: SiteKey, before: str | None) -> Site:
+    def at_traced(self, call: TracedCall, repeat: int, forward: LastSite) -> Site:
+        """:meth:`at` in a graph that is traced. It also stores what is known of the input."""
+        before = forward.last_site  # noqa: F841
+        # The number of calls before is not a variable of the graph.
+        attribute = _attribute_of(call.place, operator.index(repeat), call.layer, call.assumed)
+        comptime(_meet_in_trace)
+        site: Site = getattr(self._traced, attribute)
+        forward.last_site = site.name
+        return site
+
+    def _meet(self, place: CallPlace, repeat: int, before: str | None) -> Site:
         with self._lock:
-            site = self._sites.get(key)
+            site = self._sites.get((place, repeat))
             if site is None:
-                site = Site(site_name(key, self._taken), self._make_counters())
+                name = place.name(repeat, self._taken)
+                first = place.name(repeat % len(place.paths), self._taken)
+                counters, units = self._make_counters(name)
+                site = Site(name, first, place.path(repeat), place.is_module, counters, units)
                 site.counters.enabled = self._counting
                 if site.name not in self._order:
                     index = self._order.index(before) + 1 if before else len(self._order)
                     self._order.insert(index, site.name)
-                self._sites[key] = site
+                self._sites[place, repeat] = site
             return site
 
     def _materialise(self, attribute: str) -> Site:
-        return self._meet(_key_of(attribute), None)
+        return self._meet_traced(attribute, None)
+
+    def _meet_traced(self, attribute: str, before: str | None) -> Site:
+        place, repeat, layer, assumed = json.loads(bytes.fromhex(attribute.removeprefix("call_")))
+        decoded = CallPlace.decoded(place)
+        if not self._are_apart:
+            repeat %= len(decoded.paths)
+        site = self._meet(decoded, repeat, before)
+        site.meet(layer, assumed)
+        site.is_in_graph = True
+        return site
 
     @property
     def stats(self) -> dict[str, ReLUStats]:
         """Statistics of the sites that have counts, in the order of execution."""
+        return {site.name: stats for site, stats in self._counted()}
+
+    @property
+    def described(self) -> dict[str, CallSite]:
+        """Where the sites are, in the order in which they were found."""
+        return {
+            site.name: CallSite(site.path, site.place, tuple(site.layers), site.units)
+            for site in list(self._sites.values())
+        }
+
+    def _counted(self) -> list[tuple[Site, ReLUStats]]:
         sites = {site.name: site for site in list(self._sites.values())}
-        found = {name: sites[name].counters.stats for name in list(self._order) if name in sites}
-        return {name: stats for name, stats in found.items() if stats.calls}
+        found = [
+            (sites[name], sites[name].counters.stats) for name in list(self._order) if name in sites
+        ]
+        return [(site, stats) for site, stats in found if stats.calls]
 
     def modules_called(self) -> set[str]:
         """Paths of the ReLU modules that have counts, or are in a graph."""
-        traced = vars(self._traced)
         return {
-            key.path
-            for key, site in list(self._sites.items())
-            if key.is_module and (site.counters.stats.calls or _attribute_of(*key) in traced)
+            site.path
+            for site in list(self._sites.values())
+            if site.is_module and (site.counters.stats.calls or site.is_in_graph)
         }
 
     @property
@@ -121,21 +201,16 @@ class CallSites:
             site.counters.reset()
 
 
-# The names of attributes have no dots, and each path has a name of its own.
+# The names of attributes have no dots, and each call has a name of its own.
 
 
 @torch.compiler.assume_constant_result
-def _attribute_of(path: str, is_module: bool, call: int) -> str:
-    return f"{'module' if is_module else 'functional'}_{call}_{path.encode().hex()}"
-
-
-def _key_of(attribute: str) -> SiteKey:
-    kind, call, path = attribute.split("_")
-    return SiteKey(bytes.fromhex(path).decode(), kind == "module", int(call))
+def _attribute_of(place: str, repeat: int, layer: str, assumed: str) -> str:
+    return f"call_{json.dumps([place, repeat, layer, assumed]).encode().hex()}"
 
 
 def _meet_in_trace(context: ComptimeContext) -> None:
     sites: CallSites = traced_object(context, "self")
     attribute = traced_constant(context, "attribute")
-    sites._meet(_key_of(attribute), traced_constant(context, "before"))
+    sites._meet_traced(attribute, traced_constant(context, "before"))
     getattr(sites._traced, attribute)

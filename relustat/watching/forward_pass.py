@@ -20,8 +20,9 @@ from torch.overrides import TorchFunctionMode
 from relustat._dynamo import inline_in_graph, with_side_effects_allowed
 from relustat._torch_internals import function_modes, pop_function_mode, push_function_mode
 
-from .call_names import CallNumbers, SiteKey
-from .unit_dims import UnitDims
+from .call_names import CallNumbers, written_call
+from .call_positions import WrittenCall
+from .unit_dims import FollowedUnits
 from .watched_modules import WatchedModule
 
 _PACKAGE = __name__.partition(".")[0]
@@ -43,7 +44,7 @@ class ForwardPass:
         self.mode = mode
         self.is_counted = is_counted
         self.calls = CallNumbers()
-        self.units = UnitDims()
+        self.units = FollowedUnits()
         self.last_site: str | None = None
         # Each module with the frame that called it; compiled code has no frames.
         self._entered: list[tuple[WatchedModule, FrameType | None]] = []
@@ -53,10 +54,25 @@ class ForwardPass:
         """The innermost module of the current calls."""
         return self._entered[-1][0]
 
-    def next_site(self) -> SiteKey:
-        """The key of the ReLU that is computed now."""
-        is_own = self.watched.is_relu_module
-        return self.calls.next(self.watched.path, "module's ReLU" if is_own else "functional ReLU")
+    @property
+    def path(self) -> str:
+        """The path of the innermost module; empty after an interrupt."""
+        return self._entered[-1][0].path if self._entered else ""
+
+    @property
+    def caller(self) -> WatchedModule | None:
+        """The module that calls the ReLU which is computed now."""
+        if not self.watched.is_relu_module:
+            return self.watched
+        return self._entered[-2][0] if len(self._entered) > 1 else None
+
+    def written_call(self) -> WrittenCall | None:
+        """The call in the caller's code that led to this one, if it is there."""
+        caller = self.caller
+        if caller is None or caller.module is None:
+            return None
+        end = self._entered[-2 if self.watched.is_relu_module else -1][1]
+        return written_call(type(caller.module), sys._getframe(1), end)
 
     def push(self, watched: WatchedModule) -> None:
         frame = None if torch.compiler.is_dynamo_compiling() else _outside_frame()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from relustat._dynamo import inline_in_graph
 from relustat.ops import library
+from relustat.ops.counters import UnitDim
 from relustat.ops.counting_relu import counting_relu
 
 aten: Any = torch.ops.aten
@@ -74,7 +75,9 @@ def _relu_(input: Any) -> ReLUCall:
     return _relu(input, inplace=True)
 
 
-def _own(x: Any, counters: Any, *, inplace: bool = False, unit_dim: int | None = None) -> ReLUCall:
+def _own(
+    x: Any, counters: Any, *, inplace: bool = False, unit_dim: UnitDim | None = None
+) -> ReLUCall:
     # A counting ReLU of the model: it counts into its own counters.
     op = functools.partial(counting_relu, inplace=inplace, unit_dim=unit_dim)
     return ReLUCall(x, inplace, False, op, (counters,))

@@ -27,9 +27,12 @@ from relustat._torch_internals import (
 from relustat.ops.counting_relu import counting_relu
 from relustat.ops.inputs import describe, is_countable, is_symbolic, keeps_numbers
 
+from .call_names import CallPlace, call_place
 from .call_sites import CallSites
 from .forward_pass import CurrentForward, ForwardPass
 from .relu_calls import ReLUCall, find_relu_call
+from .traced_calls import follow_in_trace, traced_call
+from .unit_dims import assumed_dim
 from .watched_modules import WatchedModule
 
 During = Literal["train", "eval", "all"]
@@ -68,6 +71,7 @@ class ReLUCounter:
         # Weak: a forward ends with its thread.
         self._underway: weakref.WeakSet[ForwardPass] = weakref.WeakSet()
         self._forwards = CurrentForward(self._call, self._underway)
+        self._places: dict[Any, CallPlace] = {}
         self.uncounted: dict[str, str] = {}
         self.seen: set[str] = set()
         self.closed = False
@@ -110,28 +114,41 @@ class ReLUCounter:
             output = self._count(forward, call, lambda: _compute(call, function, args, kwargs))
         else:
             output = function(*args, **kwargs)
-        forward.units.follow(function, args, kwargs, output)
+        if torch.compiler.is_dynamo_compiling():
+            follow_in_trace(function, args, kwargs, output, forward.path)
+        else:
+            forward.units.follow(function, args, kwargs, output, forward.path)
         return output
 
     def _count(self, forward: ForwardPass, call: ReLUCall, compute: Callable[[], Any]) -> Any:
-        key = forward.next_site()
+        watched, x = forward.watched, call.x
         is_compiling = torch.compiler.is_dynamo_compiling()
         if not is_compiling:
-            self.seen.add(key.path)
-        if not (self._modules if key.is_module else self._functional):
+            self.seen.add(watched.path)
+        if not (self._modules if watched.is_relu_module else self._functional):
             return compute()
-        site = self._sites.at(key, forward)
+        if is_compiling:
+            traced = traced_call(x, watched, forward.caller)
+            site = self._sites.at_traced(traced, forward.calls.next(traced.place), forward)
+            followed = traced.dims
+        else:
+            units = forward.units.of(x)
+            layer = None if units is None else units.layer
+            followed = None if units is None else units.dims
+            place = self._place(forward, layer)
+            site = self._sites.at(place, forward.calls.next(place), forward)
         if not forward.is_counted:
             return compute()
-        x = call.x
         if not is_countable(x) or not (is_compiling or keeps_numbers(x)):
             self.uncounted[site.name] = f"its input was {describe(x)}"
             return compute()
         counters = site.counters
-        known = forward.units.unit_dim_of(x) if counters.unit_dim == "auto" else None
+        if not is_compiling:
+            site.meet(layer or "", "" if followed is not None else assumed_dim(x.dim()))
+        known = followed if counters.unit_dim == "auto" else None
         try:
             counters.units_of(x, known)
-        except IndexError as error:
+        except (IndexError, ValueError) as error:
             self.uncounted[site.name] = str(error)
             return compute()
         # A subclass may compute ReLUs in its own way; the compiler has already traced into it.
@@ -146,6 +163,22 @@ class ReLUCounter:
             with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
                 counting_relu(x if is_plain else x.as_subclass(Tensor), counters, unit_dim=known)
         return compute()
+
+    def _place(self, forward: ForwardPass, layer: str | None) -> CallPlace:
+        watched, caller = forward.watched, forward.caller
+        call = forward.written_call()
+        key = watched, caller, call, layer
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = call_place(
+                caller.module if caller else None,
+                caller.path if caller else "",
+                watched.module if watched.is_relu_module else None,
+                watched.path,
+                call,
+                layer,
+            )
+        return place
 
 
 def _checkpoint_seen_by(

@@ -1,94 +1,55 @@
-"""The unit dimension of a tensor, known from the layer that made it."""
+"""The units of each tensor of a forward pass, and the layer that made it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-from torch.utils.weak import WeakIdKeyDictionary
+from torch import Tensor, nn
 
-from relustat._dynamo import inline_in_graph
-from relustat.ops import library
+from relustat._torch_internals import size_hint
 
-# The number of spatial dimensions after the channels.
-_SPATIAL_DIMS: dict[Any, int] = {
-    **dict.fromkeys(
-        (
-            *(torch.conv1d, torch.conv_transpose1d, F.max_pool1d, F.avg_pool1d),
-            *(F.adaptive_avg_pool1d, F.adaptive_max_pool1d, F.lp_pool1d),
-        ),
-        1,
-    ),
-    **dict.fromkeys(
-        (
-            *(torch.conv2d, torch.conv_transpose2d, F.max_pool2d, F.avg_pool2d),
-            *(F.adaptive_avg_pool2d, F.adaptive_max_pool2d, F.lp_pool2d),
-        ),
-        2,
-    ),
-    **dict.fromkeys(
-        (
-            *(torch.conv3d, torch.conv_transpose3d, F.max_pool3d, F.avg_pool3d),
-            *(F.adaptive_avg_pool3d, F.adaptive_max_pool3d),
-        ),
-        3,
-    ),
-}
-# For relustat's ops: the argument that has a number for each spatial dimension.
-_SPATIAL_ARGUMENT = {library.max_pool: 1, library.max_unpool: 3}
-_CHANNELS_AFTER_BATCH = frozenset({F.batch_norm, F.instance_norm, F.group_norm})
-_FEATURES_LAST = frozenset({F.linear, F.layer_norm, F.multi_head_attention_forward})
-# These may return a tensor of the same shape with dimensions of another meaning.
-_REARRANGING = frozenset(
-    {
-        *(torch.transpose, Tensor.transpose, torch.swapaxes, Tensor.swapaxes, torch.swapdims),
-        *(Tensor.swapdims, torch.permute, Tensor.permute, torch.movedim, Tensor.movedim),
-        *(torch.moveaxis, Tensor.moveaxis, Tensor.t, torch.t, Tensor.reshape, torch.reshape),
-        *(Tensor.view, torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm),
-        *(torch.einsum, torch.baddbmm, Tensor.baddbmm, F.scaled_dot_product_attention),
-        *(torch.mm, Tensor.mm, torch.addmm, Tensor.addmm, torch.adjoint, Tensor.adjoint),
-        *(Tensor.transpose_, Tensor.swapaxes_, Tensor.swapdims_, Tensor.t_, torch.rot90),
-        *(Tensor.T.__get__, Tensor.mT.__get__, Tensor.H.__get__, Tensor.mH.__get__),  # type: ignore[attr-defined]
-    }
-)
+from .unit_probes import Labelled
+from .unit_rules import CONTRACTING, JOINING, KEEPING, LAYERS, POOLS, STACKING, UnitDims
+from .units_moved import dims_moved
 
-_ATTRIBUTE = "_relustat_unit_dim"
+# Entries of dead tensors are dropped when there are more entries than this.
+_MANY = 1024
 
 
-@inline_in_graph
-class UnitDims:
-    """Follows unit dimensions through the torch calls of one forward pass.
+class Units(NamedTuple):
+    """What is known of a tensor.
 
-    A convolution's output has its channels before its spatial dimensions, batched or not. A linear
-    layer's features come last. An elementwise function keeps the dimension: any function that
-    returns the shape of an input, and is not known to rearrange it.
+    Attributes:
+        dims: the dimensions whose indices are its units; None if they are not known.
+        layer: the path of the module that made it; None if that is not known.
+        shape: its shape at that time.
+        is_weight: whether it is made of parameters only.
+    """
 
-    While a graph is traced, the dimension is an attribute of the tensor. Only tensors that leave
-    the graph keep it, so compiled code does not know which layer made its inputs. The compiler
-    allows no attributes on tensors from a tuple.
+    dims: UnitDims | None
+    layer: str | None
+    shape: tuple[int, ...]
+    is_weight: bool = False
+
+
+class FollowedUnits:
+    """Follows units through the torch calls of one forward pass, or of one traced graph.
+
+    A layer's weights say which dimension its units are. From there on, every call that keeps,
+    moves, splits or joins dimensions is followed. Nothing here raises an error.
     """
 
     def __init__(self) -> None:
-        self._unit_dims: MutableMapping[Tensor, int] | None = None
+        self._known: dict[int, tuple[weakref.ref[Tensor], Units]] = {}
+        self._limit = _MANY
 
-    def unit_dim_of(self, x: Tensor) -> int | None:
-        """The unit dimension, or None if it follows from the number of dimensions alone."""
-        if self._unit_dims is not None and not torch.compiler.is_dynamo_compiling():
-            unit_dim = self._unit_dims.get(x)
-            if unit_dim is not None:
-                return unit_dim
-        return getattr(x, _ATTRIBUTE, None)
-
-    def _note(self, x: Tensor, unit_dim: int) -> None:
-        if torch.compiler.is_dynamo_compiling():
-            setattr(x, _ATTRIBUTE, unit_dim)
-            return
-        if self._unit_dims is None:
-            self._unit_dims = WeakIdKeyDictionary()
-        self._unit_dims[x] = unit_dim
+    def of(self, x: Tensor) -> Units | None:
+        """What is known of ``x``, or None."""
+        entry = self._known.get(id(x))
+        # Another tensor may have had this address.
+        return entry[1] if entry is not None and entry[0]() is x else None
 
     def follow(
         self,
@@ -96,37 +57,151 @@ class UnitDims:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         result: Any,
+        layer: str,
     ) -> None:
-        """Stores the unit dimension of what ``function(*args, **kwargs)`` returned."""
-        output = result
-        if isinstance(result, tuple) and result and not torch.compiler.is_dynamo_compiling():
-            output = result[0]
-        if not isinstance(output, Tensor):
+        """Stores the units of what ``function(*args, **kwargs)`` returned in module ``layer``."""
+        try:
+            if isinstance(result, Tensor):
+                self._follow(function, args, kwargs, (result,), layer)
+            elif isinstance(result, (tuple, list)) and any(
+                isinstance(output, Tensor) for output in result
+            ):
+                self._follow(function, args, kwargs, result, layer)
+        except Exception:
+            # The shape of a lazy parameter, and other properties of special tensors, may raise.
             return
-        unit_dim = self._unit_dim_after(function, args, kwargs, output)
-        if unit_dim is not None:
-            self._note(output, unit_dim)
 
-    def _unit_dim_after(
+    def _follow(
         self,
         function: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
-        output: Tensor,
-    ) -> int | None:
-        if function in _SPATIAL_DIMS:
-            return output.dim() - 1 - _SPATIAL_DIMS[function]
-        if function in _SPATIAL_ARGUMENT:
-            return output.dim() - 1 - len(args[_SPATIAL_ARGUMENT[function]])
-        if function in _FEATURES_LAST:
-            return output.dim() - 1
-        if function in _CHANNELS_AFTER_BATCH:
-            return 1
-        if function in _REARRANGING:
+        outputs: tuple[Any, ...] | list[Any],
+        layer: str,
+    ) -> None:
+        rule = LAYERS.get(function)
+        if rule is not None:
+            known = self.of(args[0]) if args else None
+            before = known.dims if known else None
+            self._note(outputs[0], rule(outputs[0], before, args, kwargs), layer)
+            return
+        found = [(x, units) for x in _tensors(args, kwargs) if (units := self.of(x)) is not None]
+        made = [(x, units) for x, units in found if not units.is_weight]
+        if not made:
+            self._follow_weights(function, args, kwargs, outputs, layer)
+            return
+        if function in KEEPING:
+            self._keep(made, outputs[0])
+            return
+        from_layer = next((units.layer for _, units in made if units.layer is not None), None)
+        rule = POOLS.get(function)
+        if rule is not None:
+            self._note(outputs[0], rule(outputs[0], made[0][1].dims, args, kwargs), from_layer)
+        elif function in JOINING:
+            self._note(outputs[0], made[0][1].dims, from_layer)
+        elif function in STACKING:
+            dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
+            dims = made[0][1].dims
+            self._note(outputs[0], _with_new_dim(dims, dim % outputs[0].dim()), from_layer)
+        else:
+            self._ask(function, args, kwargs, outputs, made, from_layer)
+
+    def _keep(self, made: list[tuple[Tensor, Units]], output: Tensor) -> None:
+        for x, units in made:
+            if units.dims is not None and (x is output or x.shape == output.shape):
+                if x is not output:
+                    self._note(output, units.dims, units.layer)
+                return
+        for _, units in made:
+            # Dimensions are aligned at the last, as in broadcasting.
+            shift = output.dim() - len(units.shape)
+            if units.dims is not None and shift >= 0:
+                self._note(output, tuple(dim + shift for dim in units.dims), units.layer)
+                return
+        self._note(output, None, made[0][1].layer)
+
+    def _ask(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        outputs: tuple[Any, ...] | list[Any],
+        made: list[tuple[Tensor, Units]],
+        layer: str | None,
+    ) -> None:
+        answers = dims_moved(function, args, kwargs, self._labelled, self._is_weight)
+        for index, output in enumerate(outputs):
+            if not isinstance(output, Tensor):
+                continue
+            dims = answers[index] if answers is not None and index < len(answers) else None
+            if dims is None and function not in CONTRACTING:
+                same = [units.dims for x, units in made if x.shape == output.shape]
+                dims = next((each for each in same if each is not None), None)
+            self._note(output, dims, layer)
+
+    def _follow_weights(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        outputs: tuple[Any, ...] | list[Any],
+        layer: str,
+    ) -> None:
+        tensors = [x for x in _tensors(args, kwargs) if x.is_floating_point()]
+        weights = [x for x in tensors if self._is_weight(x)]
+        if not weights:
+            return
+        if len(weights) == len(tensors):
+            for output in outputs:
+                if isinstance(output, Tensor):
+                    self._note(output, None, None, is_weight=True)
+        elif function in CONTRACTING:
+            answers = dims_moved(function, args, kwargs, self._labelled, self._is_weight)
+            if answers is not None:
+                self._note(outputs[0], answers[0], layer)
+
+    def _note(
+        self, x: Tensor, dims: UnitDims | None, layer: str | None, *, is_weight: bool = False
+    ) -> None:
+        if len(self._known) >= self._limit:
+            self._known = {
+                key: entry for key, entry in self._known.items() if entry[0]() is not None
+            }
+            self._limit = _MANY + 2 * len(self._known)
+        self._known[id(x)] = weakref.ref(x), Units(dims, layer, x.shape, is_weight)
+
+    def _labelled(self, x: Tensor) -> Labelled | None:
+        units = self.of(x)
+        if units is None or units.dims is None:
             return None
-        for value in (*args, *kwargs.values()):
-            if isinstance(value, Tensor) and value.shape == output.shape:
-                unit_dim = self.unit_dim_of(value)
-                if unit_dim is not None:
-                    return unit_dim
+        return Labelled(tuple(map(size_hint, units.shape)), units.dims)
+
+    def _is_weight(self, x: Tensor) -> bool:
+        if isinstance(x, nn.Parameter):
+            return True
+        units = self.of(x)
+        return units is not None and units.is_weight
+
+
+def assumed_dim(dims: int) -> str:
+    """The dimension that :class:`relustat.Counters` takes if the units are not known, in words."""
+    if dims == 0:
+        return "one (assumed)"
+    return f"dimension 1 of {dims} (assumed)" if dims > 3 else "last dimension (assumed)"
+
+
+def _tensors(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[Tensor]:
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (tuple, list)):
+            for each in value:
+                if isinstance(each, Tensor):
+                    yield each
+
+
+def _with_new_dim(dims: UnitDims | None, new: int) -> UnitDims | None:
+    if dims is None:
         return None
+    # Several single units lie side by side.
+    return tuple(dim + (dim >= new) for dim in dims) if dims else (new,)

@@ -38,14 +38,20 @@ class WatchedModule:
     """A module of a watched model. A copy of the module is not watched and has no visitor.
 
     Attributes:
-        path: the module's path, without the names that ``torch.compile`` adds.
+        module: the module itself.
+        path: its path, without the names that ``torch.compile`` adds.
         is_relu_module: whether a ReLU that is computed in it is the module's own.
     """
 
     def __init__(
-        self, visitor: Visitor | None = None, path: str = "", is_relu_module: bool = False
+        self,
+        visitor: Visitor | None = None,
+        module: nn.Module | None = None,
+        path: str = "",
+        is_relu_module: bool = False,
     ) -> None:
         self.visitor = visitor
+        self.module = module
         self.path = path
         self.is_relu_module = is_relu_module
 
@@ -80,7 +86,9 @@ class WatchedModules:
             for module, path in self._modules.items():
                 if isinstance(module, torch.jit.ScriptModule):
                     continue
-                watched = WatchedModule(self._visitor, path, isinstance(module, _RELU_MODULES))
+                watched = WatchedModule(
+                    self._visitor, module, path, isinstance(module, _RELU_MODULES)
+                )
                 module.__dict__.setdefault(_ATTRIBUTE, {})[self._key] = watched
                 # The first hook to enter is the last to leave.
                 module.register_forward_pre_hook(self._enter, prepend=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from torch import nn
 
@@ -21,11 +21,14 @@ from relustat.stats.relu_stats import ReLUStats
 
 from .call_sites import CallSites
 from .relu_counter import During, ReLUCounter
+from .unit_patterns import described_dim, first_fitting, warn_of_unfitting
 from .watched_modules import WatchedModules
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
     from typing_extensions import Self
+
+Repeats = Literal["apart", "together"]
 
 # Values are weak too: a model keeps its watch through its hooks.
 _watches: weakref.WeakKeyDictionary[nn.Module, weakref.ref[Watch]] = weakref.WeakKeyDictionary()
@@ -45,6 +48,8 @@ def watch(
     unit_histograms: bool = False,
     every: int = 1,
     during: During = "all",
+    unit_dims: Mapping[str, UnitDim] | None = None,
+    repeats: Repeats = "apart",
 ) -> Watch:
     """Counts every ReLU that ``model`` computes, however it is written, until closed.
 
@@ -64,10 +69,16 @@ def watch(
         functional: count functional calls.
         modules: count ``nn.ReLU`` modules.
         unit_dim: as in :class:`relustat.Counters`; "auto" also knows which layer an input came
-            from: channels for convolutions, pools and norms, the last dimension for linear layers.
+            from (channels for convolutions and norms, the last dimension for linear layers), and
+            follows these units through all that moves, splits or joins dimensions. The report
+            names the call sites where no layer is known.
         unit_histograms: one histogram for each unit, instead of one for each call site.
         every: count one call in ``every`` of each call site, beginning with the first.
         during: count only calls of a model whose ``training`` is True ("train") or False ("eval").
+        unit_dims: unit dimensions by the names of call sites, which may be patterns:
+            ``{"decoder.*": 1}``. The first that fits overrules ``unit_dim``.
+        repeats: what happens if one place of the code is reached several times in one forward, as
+            in a loop: each has a call site ("apart"), or all are one ("together").
 
     Returns:
         A :class:`Watch`: a context manager, or to be closed with ``close()``.
@@ -75,6 +86,9 @@ def watch(
     Raises:
         TypeError: if ``model`` is not an ``nn.Module``.
         ValueError: if it is watched already, or an argument is wrong.
+
+    Warns:
+        UserWarning: if a pattern of ``unit_dims`` fits no module of the model.
 
     Example:
         >>> import torch, relustat
@@ -84,12 +98,26 @@ def watch(
         >>> {name: stats.elements for name, stats in watch.stats.items()}
         {'1': 128}
     """
+    by_name = {} if unit_dims is None else dict(unit_dims)
+
+    def make_counters(name: str) -> tuple[Counters, str]:
+        found = first_fitting(by_name, name)
+        dim = unit_dim if found is None else by_name[found]
+        counters = Counters(bins, unit_dim=dim, unit_histograms=unit_histograms, every=every)
+        return counters, "" if dim == "auto" else f"{described_dim(dim)} (given)"
+
+    for pattern, dim in by_name.items():
+        if not isinstance(pattern, str):
+            raise TypeError(f"watch: unit_dims must have names as keys, got {pattern!r}")
+        Counters(bins, unit_dim=dim)  # raises if it is wrong
     return Watch(
         model,
-        lambda: Counters(bins, unit_dim=unit_dim, unit_histograms=unit_histograms, every=every),
+        make_counters,
         functional=functional,
         modules=modules,
         during=during,
+        repeats=repeats,
+        patterns=by_name,
     )
 
 
@@ -122,23 +150,28 @@ class Watch:
     def __init__(
         self,
         model: nn.Module,
-        make_counters: Callable[[], Counters],
+        make_counters: Callable[[str], tuple[Counters, str]],
         *,
         functional: bool,
         modules: bool,
         during: During,
+        repeats: Repeats,
+        patterns: Iterable[str],
     ) -> None:
         if not isinstance(model, nn.Module):
             raise TypeError(f"watch: model must be an nn.Module, got {type(model).__name__}")
-        make_counters()  # raises if an argument is wrong
+        make_counters("")  # raises if an argument is wrong
+        if repeats not in get_args(Repeats):
+            raise ValueError(f"watch: repeats must be 'apart' or 'together', got {repeats!r}")
         paths = {plain_path(path) for path, _ in model.named_modules(remove_duplicate=False)}
+        warn_of_unfitting(patterns, paths)
         self.history = History()
         self._model = model
         self._modules = modules
         self._other_ranks: dict[str, ReLUStats] = {}
         self._at_snapshot: dict[str, ReLUStats] = {}
         order = _orders.setdefault(uncompiled(model), [])
-        self._sites = CallSites(paths, make_counters, order)
+        self._sites = CallSites(paths, make_counters, order, are_apart=repeats == "apart")
         self._counter = ReLUCounter(
             self._sites,
             functional=functional,
@@ -203,9 +236,12 @@ class Watch:
     def stats(self) -> dict[str, ReLUStats]:
         """Statistics by call-site name, in the order of execution; a snapshot on the host.
 
-        A module's site is named by its path; its second call within one forward adds ``_1``, its
-        third ``_2``. A functional call in module ``block`` is ``block.relu``, then
-        ``block.relu_1``.
+        A module's site is named by its path; a ReLU that several modules share, by that of its
+        caller. ``F.relu(x)`` in module ``block`` is ``block.relu``, and ``self.act(x)`` with a
+        function is ``block.act``. ``_1`` is the second such call in the code of the class, ``_2``
+        the third, whichever of them ran. In a loop over a list of layers, the number goes on with
+        the index of the layer that made the input; if another layer made it, its name follows:
+        ``block.relu after stem``. Calls of the same layer in a loop are numbered as they come.
         """
         stats = self._sites.stats
         for name, theirs in self._other_ranks.items():
@@ -223,7 +259,7 @@ class Watch:
         called = self._counter.seen | self._sites.modules_called() | self._other_ranks.keys()
         never = [path for path in self._watched_modules.relu_paths() if path not in called]
         warnings += [f"{path}: never called" for path in never if self._modules]
-        return Report(self.stats, warnings)
+        return Report(self.stats, warnings, self._sites.described)
 
     def all_reduce(self, group: ProcessGroup | None = None) -> None:
         """Adds up the counts of all ranks. :attr:`stats` and :meth:`report` are then those of all.

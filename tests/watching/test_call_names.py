@@ -27,12 +27,12 @@ def test_names_that_meet():
     assert list(watch.stats) == [f"{block}.{name}" for block in (0, 1) for name in per_block]
 
 
-def test_a_module_in_two_places_has_its_first_name():
+def test_a_module_in_two_positions_has_the_name_of_each():
     relu = nn.ReLU()
     model = nn.Sequential(nn.Linear(3, 3), relu, nn.Linear(3, 5), relu)
     with relustat.watch(model) as watch:
         model(torch.randn(2, 3))
-    assert {name: stats.widths for name, stats in watch.stats.items()} == {"1": (3,), "1_1": (5,)}
+    assert {name: stats.widths for name, stats in watch.stats.items()} == {"1": (3,), "3": (5,)}
 
 
 def test_root_modules():

@@ -121,8 +121,8 @@ def test_a_call_that_is_not_replaced_counts_once_in_each_watch():
     model = nn.Sequential(nn.Sequential(Clamp(), CountingReLU()))
     with relustat.watch(model) as outer, relustat.watch(model[0]) as inner:
         model(torch.randn(2, 3))
-    assert {name: stats.calls for name, stats in outer.stats.items()} == {"0.0.relu": 1, "0.1": 1}
-    assert {name: stats.calls for name, stats in inner.stats.items()} == {"0.relu": 1, "1": 1}
+    assert {name: stats.calls for name, stats in outer.stats.items()} == {"0.0.clamp": 1, "0.1": 1}
+    assert {name: stats.calls for name, stats in inner.stats.items()} == {"0.clamp": 1, "1": 1}
     assert model[0][1].stats.calls == 1
 
 
@@ -225,7 +225,7 @@ def test_unit_dims_follow_the_layer():
     model = Tokens()
     with relustat.watch(model) as watch:
         model(torch.randn(2, 3, 8))
-    assert [stats.widths for stats in watch.stats.values()] == [(5,), (5,), (5,), (7,), (5,)]
+    assert [stats.widths for stats in watch.stats.values()] == [(5,), (5,), (5,), (7,), (7,)]
     with relustat.watch(model, unit_dim=-1) as watch:
         model(torch.randn(2, 3, 8))
     assert [stats.widths for stats in watch.stats.values()] == [(6,), (6,), (6,), (7,), (5,)]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import difflib
+import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from types import FrameType
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,8 +20,15 @@ from relustat._dynamo import running_eagerly
 from relustat._hooks import forward_hooks
 from relustat.nn.module_paths import computes_relu, named_modules, plain_path, uncompiled
 from relustat.ops.counting_relu import counting_relu
-from relustat.watching.call_names import CallNumbers, Kind, site_name
+from relustat.watching.call_names import (
+    CallNumbers,
+    CallPlace,
+    call_place,
+    numbered,
+    written_call,
+)
 from relustat.watching.relu_calls import ReLUCall, find_relu_call
+from relustat.watching.unit_dims import FollowedUnits
 
 from .evaluation import check_drops_nothing, check_is_evaluated
 from .origins import Origin, Origins
@@ -61,7 +71,7 @@ class LayerCalls(TorchFunctionMode):
             plain_path(path) for path, _ in model.named_modules(remove_duplicate=False)
         } - {""}
         self._outputs: dict[str, Tensor] = {}
-        self._calls = CallNumbers()
+        self._calls, self._units = CallNumbers(), FollowedUnits()
         self._met: list[str] = []
         self._within: list[_ModuleCall] = []
         self._thread = 0
@@ -80,7 +90,7 @@ class LayerCalls(TorchFunctionMode):
             ValueError: if a wanted layer was not called or gives no tensor, or if the model applies
                 dropout as in training.
         """
-        self._calls = CallNumbers()
+        self._calls, self._units = CallNumbers(), FollowedUnits()
         for kept in (self._outputs, self._met, self._within):
             kept.clear()
         self._thread = threading.get_ident()
@@ -138,6 +148,7 @@ class LayerCalls(TorchFunctionMode):
         kwargs = kwargs or {}
         output = self._call(func, args, kwargs)
         self._origins.follow(func, args, kwargs, output)
+        self._units.follow(func, args, kwargs, output, self.path)
         return output
 
     def _call(
@@ -151,9 +162,12 @@ class LayerCalls(TorchFunctionMode):
             # An analysis does not count into the model's counters.
             function, args, kwargs = F.relu, (call.x, call.inplace), {}
         within = self._within[-1]
-        name = self._next_name(
-            within.path, "module's ReLU" if within.is_relu else "functional ReLU"
-        )
+        if within.place is None:
+            name = self._next_relu(self._place(within, None, "", call.x))
+        elif within.has_name or not within.path:
+            name = self._next_relu(within.place)
+        else:
+            name, within.has_name = within.name, True
         output = self.on_relu(name, call, lambda: function(*args, **kwargs))
         if name != within.name:
             self._reach(name, output)
@@ -169,12 +183,36 @@ class LayerCalls(TorchFunctionMode):
         )
 
     def _entering(self, path: str) -> Callable[..., None]:
-        def enter(module: nn.Module, _args: Any) -> None:
-            if threading.get_ident() == self._thread:
-                name = self._next_name(path, "module") if path else path
-                self._within.append(_ModuleCall(path, name, computes_relu(module)))
+        def enter(module: nn.Module, args: Any) -> None:
+            if threading.get_ident() != self._thread:
+                return
+            place, name = None, path
+            if computes_relu(module):
+                caller = self._within[-1] if self._within else None
+                place = self._place(caller, module, path, args[0] if args else None)
+                if path:
+                    name = self._next_relu(place)
+            elif path:
+                name = numbered(path, self._calls.next(path), self._paths)
+                self._met.append(name)
+            self._within.append(_ModuleCall(module, path, name, sys._getframe(1), place))
 
         return enter
+
+    def _place(
+        self, caller: _ModuleCall | None, relu: nn.Module | None, path: str, x: object
+    ) -> CallPlace:
+        units = self._units.of(x) if isinstance(x, Tensor) else None
+        layer = units.layer if units else None
+        if caller is None:
+            return call_place(None, "", relu, path, None, layer)
+        call = written_call(type(caller.module), sys._getframe(1), caller.frame)
+        return call_place(caller.module, caller.path, relu, path, call, layer)
+
+    def _next_relu(self, place: CallPlace) -> str:
+        name = place.name(self._calls.next(place), self._paths)
+        self._met.append(name)
+        return name
 
     def _leaving(self, _module: nn.Module, _args: Any, output: Any) -> None:
         if threading.get_ident() == self._thread:
@@ -182,11 +220,6 @@ class LayerCalls(TorchFunctionMode):
             # None if its forward has raised.
             if output is not None:
                 self._reach(name, output)
-
-    def _next_name(self, path: str, kind: Kind) -> str:
-        name = site_name(self._calls.next(path, kind), self._paths)
-        self._met.append(name)
-        return name
 
     def _reach(self, name: str, output: Any) -> None:
         if name not in self._wanted:
@@ -212,10 +245,22 @@ class LayerCalls(TorchFunctionMode):
         return f"near names: {near_names(layer, names)}"
 
 
-class _ModuleCall(NamedTuple):
+@dataclasses.dataclass
+class _ModuleCall:
+    """A call of a module that has begun.
+
+    Attributes:
+        frame: the frame that called it.
+        place: that of its ReLU, if it is a ReLU's module.
+        has_name: whether a ReLU in it has had its name.
+    """
+
+    module: nn.Module
     path: str
     name: str
-    is_relu: bool
+    frame: FrameType
+    place: CallPlace | None
+    has_name: bool = False
 
 
 class _AllReached(BaseException):

@@ -1,0 +1,154 @@
+"""Where a torch call moves units: the call itself is asked.
+
+It is repeated on tensors that show where units go (:mod:`relustat.watching.unit_probes`), whatever
+the function is called, and also where two dimensions have the same length. Answers are kept by
+function, shapes and arguments.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from relustat._torch_internals import size_hint
+
+from .unit_probes import Answer, Labelled, Plain, Question, UnaskableError, Weight, labels_found
+from .unit_rules import CONTRACTING
+
+_MOST_ANSWERS = 4096
+
+
+class _Slice(NamedTuple):
+    start: Any
+    stop: Any
+    step: Any
+
+
+_answers: dict[Any, tuple[Answer, ...] | None] = {}
+
+
+def dims_moved(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    labelled: Callable[[Tensor], Labelled | None],
+    is_weight: Callable[[Tensor], bool],
+) -> tuple[Answer, ...] | None:
+    """The unit dimensions of each tensor that ``function(*args, **kwargs)`` returns.
+
+    Args:
+        function: one of PyTorch's functions or methods. Others are not repeated: they might do
+            more than compute.
+        args, kwargs: its arguments, after the call.
+        labelled: the units of an argument, if they are known.
+        is_weight: whether a tensor is a parameter, or made of parameters.
+
+    Returns:
+        One answer for each tensor; None where the units are not known.
+    """
+    pure = _pure_form(function)
+    if pure is None:
+        return None
+    described = _Description(labelled, is_weight)
+    try:
+        key = (pure, described.of(args), described.of(tuple(sorted(kwargs.items()))))
+    except UnaskableError:
+        return None
+    if key not in _answers:
+        if len(_answers) >= _MOST_ANSWERS:
+            _answers.clear()
+        try:
+            _answers[key] = _ask(pure, args, kwargs, described.of_tensor)
+        except UnaskableError:
+            _answers[key] = None
+    return _answers.get(key)
+
+
+_METHODS = (types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType)
+_HOMES = frozenset(
+    {
+        *("torch", "torch.functional", "torch.nn.functional", "torch._tensor"),
+        *("torch._C._nn", "torch._C._fft", "torch._C._linalg", "torch._C._special"),
+    }
+)
+
+
+def _pure_form(function: Callable[..., Any]) -> Callable[..., Any] | None:
+    """The function of PyTorch that gives the same result and changes nothing, or None."""
+    home = getattr(function, "__module__", None)
+    if not (home in _HOMES or isinstance(function, _METHODS)):
+        return None
+    name: str = function.__name__
+    if name.startswith(("__set", "new_")):
+        return None
+    if not name.endswith("_") or name.endswith("__"):
+        return function
+    pure: Callable[..., Any] | None = getattr(Tensor, name[:-1], None)
+    return pure
+
+
+class _Description:
+    """Describes arguments by all that matters to where units go, so that it can be a key."""
+
+    def __init__(
+        self, labelled: Callable[[Tensor], Labelled | None], is_weight: Callable[[Tensor], bool]
+    ) -> None:
+        self._labelled = labelled
+        self._is_weight = is_weight
+
+    def of(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return self.of_tensor(value)
+        if isinstance(value, (tuple, list)):
+            return tuple(map(self.of, value))
+        if isinstance(value, slice):
+            return _Slice(self.of(value.start), self.of(value.stop), self.of(value.step))
+        if isinstance(value, (torch.SymInt, int)) and not isinstance(value, bool):
+            return size_hint(value)
+        if value is None or isinstance(
+            value,
+            (bool, float, str, type, torch.dtype, torch.device, torch.memory_format, type(...)),
+        ):
+            return value
+        raise UnaskableError
+
+    def of_tensor(self, value: Tensor) -> Labelled | Weight | Plain:
+        found = self._labelled(value)
+        if found is not None:
+            return found
+        shape = tuple(map(size_hint, value.shape))
+        return Weight(shape) if self._is_weight(value) else Plain(shape, value.dtype)
+
+
+def _ask(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    described: Callable[[Tensor], Labelled | Weight | Plain],
+) -> tuple[Answer, ...] | None:
+    question = Question(function, args, kwargs, described)
+    tensors = question.tensors()
+    labelled = [each for each in tensors if isinstance(each, Labelled)]
+    weights = [each for each in tensors if isinstance(each, Weight)]
+    if weights and function in CONTRACTING:
+        # A product has the units of its weights: their dimensions that are left in the result.
+        answers = [
+            labels_found(question, weight, (dim,))
+            for weight in dict.fromkeys(weights)
+            for dim in range(len(weight.shape))
+        ]
+        return tuple(map(_union, zip(*answers, strict=True)))
+    for each in dict.fromkeys(labelled):
+        answer = labels_found(question, each, each.dims)
+        if any(dims is not None for dims in answer):
+            return answer
+    return None
+
+
+def _union(answers: tuple[Answer, ...]) -> Answer:
+    dims = {dim for answer in answers if answer for dim in answer}
+    return tuple(sorted(dims)) if dims else None
