@@ -10,7 +10,7 @@ from types import CodeType, FunctionType
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch._dynamo import eval_frame, mark_static_address, trace_rules
 from torch._dynamo.comptime import ComptimeContext, comptime
 from torch._dynamo.eval_frame import skip_code
@@ -132,9 +132,9 @@ def call_of_node(
         return None
     args, kwargs = torch.fx.map_arg((node.args, node.kwargs), of_node)
     if node.op == "call_method":
-        return getattr(Tensor, str(node.target)), args, kwargs
+        return getattr(type(args[0]), str(node.target)), args, kwargs
     if node.target is getattr:
-        return getattr(Tensor, args[1]).__get__, args[:1], {}
+        return getattr(type(args[0]), args[1]).__get__, args[:1], {}
     return node.target, args, kwargs
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "is_in_backward",
     "is_jit_traced",
     "is_traced",
+    "local_tensor",
     "pop_function_mode",
     "push_function_mode",
     "pytree",
@@ -54,6 +55,11 @@ _tracing_state = torch._C._get_tracing_state
 def function_modes() -> list[TorchFunctionMode]:
     """This thread's stack of modes, from the outermost to the innermost."""
     return [_mode_at(index) for index in range(_depth())]
+
+
+def local_tensor(x: torch.Tensor) -> torch.Tensor | None:
+    """The part of a distributed tensor that is in this process; None of other tensors."""
+    return getattr(x, "_local_tensor", None)
 
 
 def size_hint(size: int | torch.SymInt) -> int:

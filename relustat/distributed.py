@@ -17,7 +17,7 @@ from .stats.bins import Bins
 from .stats.counter_layout import CALLS, ELEMENTS, CounterLayout
 from .stats.histogram import Int64Array
 from .stats.relu_stats import ReLUStats
-from .stats.same_layout import check_alike
+from .stats.same_layout import check_alike, described_shard
 from .stats.unit_counts import UnitCounts
 
 if TYPE_CHECKING:
@@ -33,12 +33,14 @@ class _Site(NamedTuple):
     """What ranks must know about the counts of a call site before they can add them.
 
     ``rows`` is the number of histograms (1 or units) by width. ``reduced`` is the name of the
-    all_reduce that gave the counts; it is empty if they are one rank's own.
+    all_reduce that gave the counts; it is empty if they are one rank's own. ``shard`` says which
+    units a layer that is split over ranks has here.
     """
 
     bins: Bins | None
     rows: dict[int, int]
     reduced: str
+    shard: tuple[int, int] | None
 
     @property
     def bin_count(self) -> int:
@@ -66,7 +68,9 @@ def all_reduce(
     All ranks of the group call it together. They first exchange the layouts, then all counts in
     one int64 ``all_reduce``. A rank without call sites (because it saw no data) adds nothing and
     gets the sum. The sum has the widths (numbers of units) of all ranks. It has histograms per unit
-    if all ranks have them. An error is raised on every rank.
+    if all ranks have them. If ranks hold shards of a layer's units, as in tensor parallelism, the
+    units of all shards lie side by side in the sum, in the shards' order. An error is raised on
+    every rank.
 
     A result can be passed again, on all ranks, and comes back unchanged. This does not hold for
     counts that are derived from it, such as the sum of two results.
@@ -84,8 +88,9 @@ def all_reduce(
     Raises:
         RuntimeError: if no process group is initialised.
         TypeError: if a rank passes anything else.
-        ValueError: if the call sites of two ranks differ, or their bins; if some ranks pass a
-            result of ``all_reduce`` and others do not; or if this rank is not in ``group``.
+        ValueError: if the call sites of two ranks differ, their bins, or the units of a layer that
+            is split over ranks; if some ranks pass a result of ``all_reduce`` and others do not; or
+            if this rank is not in ``group``.
 
     Example:
         >>> import torch, torch.distributed as dist, relustat
@@ -112,17 +117,21 @@ def _all_reduce(stats: Mapping[str, ReLUStats], group: ProcessGroup | None) -> d
     if not by_rank:
         return {}
     first = next(iter(by_rank))
-    merged = {name: _merged([sites[name] for sites in by_rank.values()]) for name in by_rank[first]}
+    merged, begins = {}, {}
+    for name in by_rank[first]:
+        merged[name], begins[name] = _merged([sites[name] for sites in by_rank.values()])
 
     parts = []
     for name, site in merged.items():
         # If ranks have a sum already, one of them sends it to those that saw no data.
         adds = name in stats and (not site.reduced or dist.get_rank() == first)
         mine = stats[name].by_width if adds else {}
-        parts += [
-            _words(mine.get(width), CounterLayout(width, rows, site.bin_count))
-            for width, rows in site.rows.items()
-        ]
+        begin = begins[name].get(stats[name].shard, 0) if adds else 0
+        for width, rows in site.rows.items():
+            layout = CounterLayout(width, rows, site.bin_count)
+            # A shard's counts have a width of their own.
+            its_width = width if len(begins[name]) == 1 else next(iter(mine), width)
+            parts.append(_words(mine.get(its_width), layout, begin))
     sums = iter(_summed(parts, group))
 
     reduced = {}
@@ -131,7 +140,7 @@ def _all_reduce(stats: Mapping[str, ReLUStats], group: ProcessGroup | None) -> d
             width: UnitCounts.from_counters(next(sums), width, site.bin_count)
             for width in site.rows
         }
-        reduced[name] = ReLUStats(site.bins, by_width, site.reduced or reduction)
+        reduced[name] = ReLUStats(site.bins, by_width, site.reduced or reduction, site.shard)
     return reduced
 
 
@@ -162,6 +171,7 @@ def _sites_of(stats: object) -> _Sites | str:
             each.bins,
             {width: len(counts.slots) for width, counts in each.by_width.items()},
             each.reduction,
+            each.shard,
         )
         for name, each in stats.items()
     }
@@ -187,6 +197,7 @@ def _checked(said: dict[int, _Sites | str]) -> dict[int, _Sites]:
         },
     )
     for name in next(iter(by_rank.values()), {}):
+        _check_shards(name, {f"rank {rank}": sites[name] for rank, sites in by_rank.items()})
         by_reduction: dict[str, list[str]] = {}
         for rank, sites in by_rank.items():
             by_reduction.setdefault(sites[name].reduced, []).append(f"rank {rank}")
@@ -202,24 +213,67 @@ def _checked(said: dict[int, _Sites | str]) -> dict[int, _Sites]:
     return by_rank
 
 
-def _merged(sites: list[_Site]) -> _Site:
-    """The layout of the sum of one call site."""
+def _check_shards(name: str, holders: dict[str, _Site]) -> None:
+    """Checks that counts are of the same units, or that each unit is in one shard."""
+    found: dict[tuple[int, int] | None, dict[str, _Site]] = {}
+    for holder, site in holders.items():
+        found.setdefault(site.shard, {})[holder] = site
+    counts = {shard[1] for shard in found if shard is not None}
+    is_split = len(counts) == 1 and set(found) == {(i, n) for n in counts for i in range(n)}
+    # A shard of units has one width, whichever rank holds it.
+    widths = [{tuple(site.rows) for site in sites.values()} for sites in found.values()]
+    if len(found) > 1 and not (
+        is_split and all(len(each) == 1 and len(next(iter(each))) == 1 for each in widths)
+    ):
+        told = [f"{described_shard(shard)} (in {some(sites)})" for shard, sites in found.items()]
+        raise ValueError(
+            "all_reduce: the ranks must hold the same units of a call site, or all its shards, "
+            f"got for {named(name)}: {some(told, '; ')}"
+        )
+
+
+def _merged(sites: list[_Site]) -> tuple[_Site, dict[tuple[int, int] | None, int]]:
+    """The layout of the sum of one call site, and where in it the units of each shard begin."""
     rows: dict[int, int] = {}
-    for site in sites:
-        for width, theirs in site.rows.items():
-            # As for UnitCounts: histograms per unit only if all ranks have them.
-            rows[width] = theirs if rows.get(width, theirs) == theirs else 1
-    return _Site(sites[0].bins, rows, sites[0].reduced)
+    if len({site.shard for site in sites}) == 1:
+        for site in sites:
+            for width, theirs in site.rows.items():
+                # As for UnitCounts: histograms per unit only if all ranks have them.
+                rows[width] = theirs if rows.get(width, theirs) == theirs else 1
+        return sites[0]._replace(rows=rows), {sites[0].shard: 0}
+    begins: dict[tuple[int, int] | None, int] = {}
+    whole = 0
+    have_histograms = True
+    for site in sorted(sites, key=lambda site: site.shard or (0, 0)):
+        ((width, theirs),) = site.rows.items()
+        have_histograms = have_histograms and theirs == width
+        if site.shard not in begins:
+            begins[site.shard] = whole
+            whole += width
+    return sites[0]._replace(rows={whole: whole if have_histograms else 1}, shard=None), begins
 
 
-def _words(counts: UnitCounts | None, layout: CounterLayout) -> Int64Array:
-    """The counts in the layout of counters, int64; all 0 if there are none."""
+def _words(counts: UnitCounts | None, layout: CounterLayout, begin: int) -> Int64Array:
+    """The counts in the layout of counters, int64; all 0 if there are none.
+
+    Args:
+        counts: of all units of the layout, or of a shard of them.
+        layout: that of the sum.
+        begin: the index of the shard's first unit. All shards see the same calls; those of the
+            first count.
+    """
     words = np.zeros(layout.size, dtype=np.int64)
     if counts is not None:
-        words[CALLS], words[ELEMENTS] = counts.calls, counts.elements
-        words[layout.zeros], words[layout.dead_calls] = counts.zeros, counts.dead_calls
-        histograms = counts.slots if len(counts.slots) == layout.rows else counts.slots.sum(axis=0)
-        words[layout.histograms] = histograms.ravel()
+        units = slice(begin, begin + len(counts.zeros))
+        words[CALLS] = counts.calls if begin == 0 else 0
+        words[ELEMENTS] = counts.elements
+        words[layout.zeros][units] = counts.zeros
+        words[layout.dead_calls][units] = counts.dead_calls
+        histograms = words[layout.histograms].reshape(layout.rows, -1)
+        if len(counts.slots) == len(counts.zeros) and layout.rows > 1:
+            histograms[units] = counts.slots
+        else:
+            histograms[0] = counts.slots.sum(axis=0)
     return words
 
 

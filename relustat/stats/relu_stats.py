@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from relustat._checks import as_integer
+
 from . import npz
 from .bins import Bins, bins_from_dict
 from .counter_layout import slot_count
 from .histogram import Histogram, Int64Array
+from .same_layout import described_shard
 from .unit_counts import UnitCounts
 
 
@@ -32,6 +35,8 @@ class ReLUStats:
         by_width: the counts by number of units, read-only.
         reduction: the name of the :func:`relustat.distributed.all_reduce` that gave these counts;
             empty if none did.
+        shard: the index of these units' shard and the number of shards, if a layer is split over
+            processes; None if these are all units. Counts of different shards do not add.
 
     Example:
         >>> import torch, relustat
@@ -41,14 +46,19 @@ class ReLUStats:
         (3, [2, 1], [0])
     """
 
-    __slots__ = ("bins", "by_width", "reduction")
+    __slots__ = ("bins", "by_width", "reduction", "shard")
 
     bins: Bins | None
     by_width: Mapping[int, UnitCounts]
     reduction: str
+    shard: tuple[int, int] | None
 
     def __init__(
-        self, bins: Bins | None, by_width: Mapping[int, UnitCounts], reduction: str = ""
+        self,
+        bins: Bins | None,
+        by_width: Mapping[int, UnitCounts],
+        reduction: str = "",
+        shard: tuple[int, int] | None = None,
     ) -> None:
         slots = slot_count(len(bins) if bins is not None else 0)
         for width, counts in by_width.items():
@@ -62,12 +72,13 @@ class ReLUStats:
         object.__setattr__(self, "bins", bins)
         object.__setattr__(self, "by_width", MappingProxyType(dict(by_width)))
         object.__setattr__(self, "reduction", reduction)
+        object.__setattr__(self, "shard", shard)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"ReLUStats is immutable: cannot set {name!r}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.bins, dict(self.by_width), self.reduction)
+        return type(self), (self.bins, dict(self.by_width), self.reduction, self.shard)
 
     # Totals
 
@@ -157,7 +168,7 @@ class ReLUStats:
         """
         if width not in self.by_width:
             raise KeyError(f"of_width: width must be one of {self.widths}, got {width}")
-        return ReLUStats(self.bins, {width: self.by_width[width]})
+        return ReLUStats(self.bins, {width: self.by_width[width]}, shard=self.shard)
 
     @property
     def unit_zeros(self) -> Int64Array:
@@ -221,10 +232,15 @@ class ReLUStats:
             raise ValueError(
                 f"ReLUStats: only statistics of equal bins add, got {self.bins} and {other.bins}"
             )
+        if self.shard != other.shard:
+            raise ValueError(
+                "ReLUStats: only statistics of the same units add, got those of "
+                f"{described_shard(self.shard)} and of {described_shard(other.shard)}"
+            )
         merged = dict(self.by_width)
         for width, counts in other.by_width.items():
             merged[width] = merged[width] + counts if width in merged else counts
-        return ReLUStats(self.bins, merged)
+        return ReLUStats(self.bins, merged, shard=self.shard)
 
     def __radd__(self, other: object) -> ReLUStats:
         # For sum(), which begins with 0.
@@ -266,13 +282,17 @@ class ReLUStats:
                     f"negative, got {self} minus {other}, at width {width}"
                 ) from error
         return ReLUStats(
-            self.bins, {width: counts for width, counts in left.items() if counts.calls}
+            self.bins,
+            {width: counts for width, counts in left.items() if counts.calls},
+            shard=self.shard,
         )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ReLUStats):
             return NotImplemented
-        return self.bins == other.bins and dict(self.by_width) == dict(other.by_width)
+        return (self.bins, self.shard) == (other.bins, other.shard) and dict(self.by_width) == dict(
+            other.by_width
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -284,6 +304,7 @@ class ReLUStats:
             "widths": {
                 str(width): counts.to_dict() for width, counts in sorted(self.by_width.items())
             },
+            **({} if self.shard is None else {"shard": list(self.shard)}),
         }
 
     @classmethod
@@ -301,7 +322,11 @@ class ReLUStats:
             }
             if len(by_width) != len(state["widths"]):
                 raise ValueError(f"each width once, got {list(state['widths'])}")
-            return cls(bins_from_dict(state["bins"]), by_width)
+            shard = state.get("shard")
+            if shard is not None:
+                index, count = (as_integer("from_dict: shard", each) for each in shard)
+                shard = index, count
+            return cls(bins_from_dict(state["bins"]), by_width, shard=shard)
         except (KeyError, TypeError, AttributeError, LookupError, OverflowError) as error:
             raise ValueError(f"from_dict: must be what to_dict() returns, got {error!r}") from error
         except ValueError as error:

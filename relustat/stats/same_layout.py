@@ -9,6 +9,10 @@ from relustat._messages import named, some
 from .bins import Bins
 
 
+def described_shard(shard: tuple[int, int] | None) -> str:
+    return "all units" if shard is None else f"shard {shard[0]} of {shard[1]} of the units"
+
+
 def check_alike(caller: str, kind: str, holders: Mapping[str, Mapping[str, Bins | None]]) -> None:
     """Checks that counts can be added by call site.
 

@@ -24,6 +24,7 @@ from relustat.report.call_site import CallSite
 from relustat.stats.relu_stats import ReLUStats
 
 from .call_names import CallPlace
+from .shards import Shard, decoded_shard
 
 
 @dataclasses.dataclass(eq=False)
@@ -33,6 +34,7 @@ class Site:
     Attributes:
         layers: the layers that made its inputs, in the order of their first calls.
         units: how its units were found; see :class:`relustat.report.call_site.CallSite`.
+        shard: which units of the layer this process has, if it does not have all.
     """
 
     name: str
@@ -43,9 +45,16 @@ class Site:
     units: str
     layers: dict[str, None] = dataclasses.field(default_factory=dict)
     is_in_graph: bool = False
+    shard: Shard | None = None
 
-    def meet(self, layer: str, assumed: str) -> None:
+    @property
+    def stats(self) -> ReLUStats:
+        stats = self.counters.stats
+        return ReLUStats(stats.bins, stats.by_width, shard=self.shard)
+
+    def meet(self, layer: str, assumed: str, shard: Shard | None) -> None:
         """Stores what is known of an input: its layer, and the dimension assumed for its units."""
+        self.shard = shard
         if layer and layer not in self.layers:
             self.layers[layer] = None
         if assumed and not self.units:
@@ -60,12 +69,14 @@ class TracedCall(NamedTuple):
         dims: the unit dimensions of its input; None if they are not known.
         layer: the layer that made its input; empty if it is not known.
         assumed: the dimension that is assumed to have the units, if they are not known.
+        shard: which units of the layer this process has, encoded.
     """
 
     place: str
     dims: tuple[int, ...] | None
     layer: str
     assumed: str
+    shard: str
 
 
 class LastSite(Protocol):
@@ -122,7 +133,9 @@ class CallSites:
         """:meth:`at` in a graph that is traced. It also stores what is known of the input."""
         before = forward.last_site  # noqa: F841
         # The number of calls before is not a variable of the graph.
-        attribute = _attribute_of(call.place, operator.index(repeat), call.layer, call.assumed)
+        attribute = _attribute_of(
+            call.place, operator.index(repeat), call.layer, call.assumed, call.shard
+        )
         comptime(_meet_in_trace)
         site: Site = getattr(self._traced, attribute)
         forward.last_site = site.name
@@ -147,12 +160,13 @@ class CallSites:
         return self._meet_traced(attribute, None)
 
     def _meet_traced(self, attribute: str, before: str | None) -> Site:
-        place, repeat, layer, assumed = json.loads(bytes.fromhex(attribute.removeprefix("call_")))
+        text = bytes.fromhex(attribute.removeprefix("call_"))
+        place, repeat, layer, assumed, shard = json.loads(text)
         decoded = CallPlace.decoded(place)
         if not self._are_apart:
             repeat %= len(decoded.paths)
         site = self._meet(decoded, repeat, before)
-        site.meet(layer, assumed)
+        site.meet(layer, assumed, decoded_shard(shard))
         site.is_in_graph = True
         return site
 
@@ -171,9 +185,7 @@ class CallSites:
 
     def _counted(self) -> list[tuple[Site, ReLUStats]]:
         sites = {site.name: site for site in list(self._sites.values())}
-        found = [
-            (sites[name], sites[name].counters.stats) for name in list(self._order) if name in sites
-        ]
+        found = [(sites[name], sites[name].stats) for name in list(self._order) if name in sites]
         return [(site, stats) for site, stats in found if stats.calls]
 
     def modules_called(self) -> set[str]:
@@ -205,8 +217,8 @@ class CallSites:
 
 
 @torch.compiler.assume_constant_result
-def _attribute_of(place: str, repeat: int, layer: str, assumed: str) -> str:
-    return f"call_{json.dumps([place, repeat, layer, assumed]).encode().hex()}"
+def _attribute_of(place: str, repeat: int, layer: str, assumed: str, shard: str) -> str:
+    return f"call_{json.dumps([place, repeat, layer, assumed, shard]).encode().hex()}"
 
 
 def _meet_in_trace(context: ComptimeContext) -> None:

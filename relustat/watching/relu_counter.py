@@ -144,7 +144,8 @@ class ReLUCounter:
             return compute()
         counters = site.counters
         if not is_compiling:
-            site.meet(layer or "", "" if followed is not None else assumed_dim(x.dim()))
+            assumed = "" if followed is not None else assumed_dim(x.dim())
+            site.meet(layer or "", assumed, None if units is None else units.shard)
         known = followed if counters.unit_dim == "auto" else None
         try:
             counters.units_of(x, known)

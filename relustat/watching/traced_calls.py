@@ -5,6 +5,7 @@ The tracer's own values are read: nothing of this is in the graph, and nothing i
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from relustat._dynamo import (
 from .call_names import call_place
 from .call_positions import class_code, position_in
 from .call_sites import TracedCall
+from .shards import encoded_shard
 from .unit_dims import FollowedUnits, assumed_dim
 from .watched_modules import WatchedModule
 
@@ -43,7 +45,7 @@ class _Tracing(threading.local):
     def __init__(self) -> None:
         self.units = FollowedUnits()
         self.seen: weakref.WeakSet[torch.fx.Node] = weakref.WeakSet()
-        self.call = ("", "", "", "")
+        self.call = ("", "", "", "", "")
 
 
 _tracing = _Tracing()
@@ -67,9 +69,10 @@ def _catch_up(node: torch.fx.Node, of_node: Callable[[torch.fx.Node], Any]) -> N
     if node in _tracing.seen or (isinstance(value, Tensor) and _tracing.units.of(value)):
         return
     _tracing.seen.add(node)
-    call = call_of_node(node, of_node)
-    if call is not None:
-        _tracing.units.follow(*call, value, "")
+    with contextlib.suppress(AttributeError):  # attributes that tensors lack have no units
+        call = call_of_node(node, of_node)
+        if call is not None:
+            _tracing.units.follow(*call, value, "")
 
 
 @inline_in_graph
@@ -78,7 +81,7 @@ def traced_call(x: Any, watched: WatchedModule, caller: WatchedModule | None) ->
     comptime(_find)
     dims = _found(1)
     known = None if dims == "unknown" else tuple([int(dim) for dim in dims.split()])
-    return TracedCall(_found(0), known, _found(2), _found(3))
+    return TracedCall(_found(0), known, _found(2), _found(3), _found(4))
 
 
 def _find(context: ComptimeContext) -> None:
@@ -110,6 +113,7 @@ def _find(context: ComptimeContext) -> None:
         "unknown" if dims is None else " ".join(map(str, dims)),
         layer or "",
         assumed_dim(x.dim()) if dims is None and isinstance(x, Tensor) else "",
+        encoded_shard(units.shard if units is not None else None),
     )
 
 

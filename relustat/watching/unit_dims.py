@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from relustat._torch_internals import size_hint
 
+from .shards import Shard, is_distributed, parts_of, shard_of
 from .unit_probes import Labelled
 from .unit_rules import CONTRACTING, JOINING, KEEPING, LAYERS, POOLS, STACKING, UnitDims
 from .units_moved import dims_moved
@@ -25,13 +26,22 @@ class Units(NamedTuple):
         dims: the dimensions whose indices are its units; None if they are not known.
         layer: the path of the module that made it; None if that is not known.
         shape: its shape at that time.
+        shard: which units it has, if a layer is split over processes.
         is_weight: whether it is made of parameters only.
     """
 
     dims: UnitDims | None
     layer: str | None
     shape: tuple[int, ...]
+    shard: Shard | None = None
     is_weight: bool = False
+
+    def on(self, output: Tensor, dims: UnitDims | None) -> Units:
+        """The units of a tensor that is made of this one."""
+        shard = self.shard
+        if is_distributed(output) and dims is not None:
+            shard = shard_of(output, dims)
+        return Units(dims, self.layer, output.shape, shard)
 
 
 class FollowedUnits:
@@ -82,43 +92,62 @@ class FollowedUnits:
         rule = LAYERS.get(function)
         if rule is not None:
             known = self.of(args[0]) if args else None
-            before = known.dims if known else None
-            self._note(outputs[0], rule(outputs[0], before, args, kwargs), layer)
+            output = outputs[0]
+            dims = rule(output, known.dims if known else None, args, kwargs)
+            if type(output) is Tensor:
+                self._note(output, Units(dims, layer, output.shape))
+            else:
+                shard = shard_of(output, dims)
+                for part in parts_of(output):
+                    self._note(part, Units(dims, layer, part.shape, shard))
             return
         found = [(x, units) for x in _tensors(args, kwargs) if (units := self.of(x)) is not None]
         made = [(x, units) for x, units in found if not units.is_weight]
         if not made:
             self._follow_weights(function, args, kwargs, outputs, layer)
-            return
-        if function in KEEPING:
+        elif function in KEEPING:
             self._keep(made, outputs[0])
-            return
-        from_layer = next((units.layer for _, units in made if units.layer is not None), None)
-        rule = POOLS.get(function)
-        if rule is not None:
-            self._note(outputs[0], rule(outputs[0], made[0][1].dims, args, kwargs), from_layer)
-        elif function in JOINING:
-            self._note(outputs[0], made[0][1].dims, from_layer)
-        elif function in STACKING:
-            dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
-            dims = made[0][1].dims
-            self._note(outputs[0], _with_new_dim(dims, dim % outputs[0].dim()), from_layer)
         else:
-            self._ask(function, args, kwargs, outputs, made, from_layer)
+            self._follow_moved(function, args, kwargs, outputs, made)
 
     def _keep(self, made: list[tuple[Tensor, Units]], output: Tensor) -> None:
         for x, units in made:
             if units.dims is not None and (x is output or x.shape == output.shape):
                 if x is not output:
-                    self._note(output, units.dims, units.layer)
+                    self._note(output, units)
                 return
         for _, units in made:
             # Dimensions are aligned at the last, as in broadcasting.
             shift = output.dim() - len(units.shape)
             if units.dims is not None and shift >= 0:
-                self._note(output, tuple(dim + shift for dim in units.dims), units.layer)
+                self._note(output, units.on(output, tuple(dim + shift for dim in units.dims)))
                 return
-        self._note(output, None, made[0][1].layer)
+        self._note(output, made[0][1].on(output, None))
+
+    def _follow_moved(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        outputs: tuple[Any, ...] | list[Any],
+        made: list[tuple[Tensor, Units]],
+    ) -> None:
+        source = next((units for _, units in made if units.layer is not None), made[0][1])
+        dims = made[0][1].dims
+        output = outputs[0]
+        rule = POOLS.get(function)
+        if rule is not None:
+            self._note(output, source.on(output, rule(output, dims, args, kwargs)))
+        elif function in JOINING:
+            self._note(output, source.on(output, dims))
+        elif is_distributed(made[0][0]) and output.dim() == made[0][0].dim():
+            # to_local() and others that only move parts to other processes
+            self._note(output, source.on(output, dims))
+        elif function in STACKING:
+            new = (args[1] if len(args) > 1 else kwargs.get("dim", 0)) % output.dim()
+            self._note(output, source.on(output, _with_new_dim(dims, new)))
+        else:
+            self._ask(function, args, kwargs, outputs, made, source)
 
     def _ask(
         self,
@@ -127,7 +156,7 @@ class FollowedUnits:
         kwargs: Mapping[str, Any],
         outputs: tuple[Any, ...] | list[Any],
         made: list[tuple[Tensor, Units]],
-        layer: str | None,
+        source: Units,
     ) -> None:
         answers = dims_moved(function, args, kwargs, self._labelled, self._is_weight)
         for index, output in enumerate(outputs):
@@ -137,7 +166,7 @@ class FollowedUnits:
             if dims is None and function not in CONTRACTING:
                 same = [units.dims for x, units in made if x.shape == output.shape]
                 dims = next((each for each in same if each is not None), None)
-            self._note(output, dims, layer)
+            self._note(output, source.on(output, dims))
 
     def _follow_weights(
         self,
@@ -154,21 +183,19 @@ class FollowedUnits:
         if len(weights) == len(tensors):
             for output in outputs:
                 if isinstance(output, Tensor):
-                    self._note(output, None, None, is_weight=True)
+                    self._note(output, Units(None, None, output.shape, is_weight=True))
         elif function in CONTRACTING:
             answers = dims_moved(function, args, kwargs, self._labelled, self._is_weight)
             if answers is not None:
-                self._note(outputs[0], answers[0], layer)
+                self._note(outputs[0], Units(answers[0], layer, outputs[0].shape))
 
-    def _note(
-        self, x: Tensor, dims: UnitDims | None, layer: str | None, *, is_weight: bool = False
-    ) -> None:
+    def _note(self, x: Tensor, units: Units) -> None:
         if len(self._known) >= self._limit:
             self._known = {
                 key: entry for key, entry in self._known.items() if entry[0]() is not None
             }
             self._limit = _MANY + 2 * len(self._known)
-        self._known[id(x)] = weakref.ref(x), Units(dims, layer, x.shape, is_weight)
+        self._known[id(x)] = weakref.ref(x), units
 
     def _labelled(self, x: Tensor) -> Labelled | None:
         units = self.of(x)

@@ -169,6 +169,8 @@ class Watch:
         self._model = model
         self._modules = modules
         self._other_ranks: dict[str, ReLUStats] = {}
+        # The counts of all shards of the layers that are split over ranks.
+        self._whole: dict[str, ReLUStats] = {}
         self._at_snapshot: dict[str, ReLUStats] = {}
         order = _orders.setdefault(uncompiled(model), [])
         self._sites = CallSites(paths, make_counters, order, are_apart=repeats == "apart")
@@ -246,7 +248,7 @@ class Watch:
         stats = self._sites.stats
         for name, theirs in self._other_ranks.items():
             stats[name] = stats[name] + theirs if name in stats else theirs
-        return stats
+        return {**stats, **self._whole}
 
     def report(self) -> Report:
         """A table of all call sites, with warnings: ``print(watch.report())``."""
@@ -265,14 +267,21 @@ class Watch:
         """Adds up the counts of all ranks. :attr:`stats` and :meth:`report` are then those of all.
 
         All ranks call it together. It can be called any number of times: this rank's counts go on,
-        and those of the other ranks are from the last call. The sums are exact, and take one
-        exchange. Do not sum them again. :func:`relustat.distributed.all_reduce` describes
-        ``group`` and the errors.
+        and those of the other ranks are from the last call. (Of a layer whose units are split over
+        ranks, all counts are from the last call.) The sums are exact, and take one exchange. Do not
+        sum them again. :func:`relustat.distributed.all_reduce` describes ``group`` and the errors.
         """
         own = self._sites.stats
         total = distributed.all_reduce(own, group)
+        self._whole = {
+            name: stats
+            for name, stats in total.items()
+            if name in own and stats.shard != own[name].shard
+        }
         self._other_ranks = {
-            name: stats - own[name] if name in own else stats for name, stats in total.items()
+            name: stats - own[name] if name in own else stats
+            for name, stats in total.items()
+            if name not in self._whole
         }
 
     def snapshot(self, epoch: int) -> None:
@@ -308,6 +317,7 @@ class Watch:
     def reset(self) -> None:
         """Sets all counts to 0. The history stays."""
         self._other_ranks = {}
+        self._whole = {}
         self._at_snapshot = {}
         self._sites.reset()
         self._counter.reset()
