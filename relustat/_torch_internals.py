@@ -16,6 +16,8 @@ from torch.utils import _pytree as pytree
 from torch.utils._pytree import tree_iter
 
 __all__ = [
+    "PURE_HOMES",
+    "builtin_functional",
     "dispatch_mode_depth",
     "foreach_norm",
     "function_modes",
@@ -47,6 +49,16 @@ dispatch_mode_depth = torch._C._len_torch_dispatch_stack
 
 # The norms of many tensors in a few kernels, as in torch.nn.utils.get_total_norm.
 foreach_norm = torch._foreach_norm
+
+# F.pad, F.gelu and others, as the compiler shows them.
+builtin_functional = torch._C._nn
+# The modules of functions that compute and do nothing else.
+PURE_HOMES = frozenset(
+    {
+        *("torch", "torch.functional", "torch.nn.functional", "torch._tensor"),
+        *("torch._C._nn", "torch._C._fft", "torch._C._linalg", "torch._C._special"),
+    }
+)
 
 _graph_task = torch._C._current_graph_task_id
 _tracing_state = torch._C._get_tracing_state

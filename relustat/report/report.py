@@ -227,15 +227,10 @@ class Report:
         """All counts and warnings as plain numbers, lists and strings, for JSON."""
         return {
             "version": npz.VERSION,
-            "call_sites": self._states(),
+            "call_sites": {name: stats.to_dict() for name, stats in self.stats.items()},
+            "where": {name: site._asdict() for name, site in self.call_sites.items()},
             "warnings": self.warnings,
             "notes": self.notes,
-        }
-
-    def _states(self) -> dict[str, dict[str, Any]]:
-        return {
-            name: {**stats.to_dict(), "where": self.call_sites[name]._asdict()}
-            for name, stats in self.stats.items()
         }
 
     def plot(self) -> Figure:
@@ -250,7 +245,13 @@ class Report:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes all counts to an ``.npz`` file, whole or not at all. Warnings are not written."""
-        npz.save(path, self._states())
+        npz.save(
+            path,
+            {
+                name: {**stats.to_dict(), "where": self.call_sites[name]._asdict()}
+                for name, stats in self.stats.items()
+            },
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Report:

@@ -37,7 +37,7 @@ class WrittenCall(NamedTuple):
 
 
 class ClassCode:
-    """The calls in the methods of a module's class: ``forward``, then the others as written.
+    """The calls in the methods of a module's class: ``forward``, the others, and ``__init__``.
 
     Methods of PyTorch's own classes are left out. Python 3.10 does not say where in a line a call
     is, so there no calls are known.
@@ -135,7 +135,12 @@ def _methods_of(kind: type[nn.Module]) -> Iterator[types.CodeType]:
                 found += codes
                 # An overridden method is called only by way of super().
                 overriding[name] = any("super" in code.co_names for code in codes)
-        yield from sorted(found, key=lambda code: (code.co_name != "forward", code.co_firstlineno))
+        yield from sorted(found, key=_order)
+
+
+def _order(code: types.CodeType) -> tuple[int, int]:
+    """``forward`` first and ``__init__``, which rarely calls a ReLU, last."""
+    return {"forward": 0, "__init__": 2}.get(code.co_name, 1), code.co_firstlineno
 
 
 def is_of_pytorch(module: str | None) -> bool:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from relustat._torch_internals import builtin_functional
 from relustat.ops import library
 
 UnitDims = tuple[int, ...]
@@ -133,8 +134,8 @@ _RESIZING = (
 
 KEEPING: frozenset[Any] = frozenset(
     {
-        *_functions(_ARITHMETIC, torch, Tensor, F, torch._C._nn),
-        *_functions(_RESIZING, torch, Tensor, F, torch._C._nn),
+        *_functions(_ARITHMETIC, torch, Tensor, F, builtin_functional),
+        *_functions(_RESIZING, torch, Tensor, F, builtin_functional),
         Tensor.data.__get__,  # type: ignore[attr-defined]
         Tensor.real.__get__,  # type: ignore[attr-defined]
     }

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from relustat._torch_internals import size_hint
+from relustat._torch_internals import PURE_HOMES, size_hint
 
 from .unit_probes import Answer, Labelled, Plain, Question, UnaskableError, Weight, labels_found
 from .unit_rules import CONTRACTING
@@ -69,18 +69,12 @@ def dims_moved(
 
 
 _METHODS = (types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType)
-_HOMES = frozenset(
-    {
-        *("torch", "torch.functional", "torch.nn.functional", "torch._tensor"),
-        *("torch._C._nn", "torch._C._fft", "torch._C._linalg", "torch._C._special"),
-    }
-)
 
 
 def _pure_form(function: Callable[..., Any]) -> Callable[..., Any] | None:
     """The function of PyTorch that gives the same result and changes nothing, or None."""
     home = getattr(function, "__module__", None)
-    if not (home in _HOMES or isinstance(function, _METHODS)):
+    if not (home in PURE_HOMES or isinstance(function, _METHODS)):
         return None
     name: str = function.__name__
     if name.startswith(("__set", "new_")):

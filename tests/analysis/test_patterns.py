@@ -25,7 +25,7 @@ def with_whole_weights(model):
 class MLP(nn.Module):
     """One module called twice, in place; a function; a clamp."""
 
-    NAMES = ("relu", "relu_1", "last.relu", "functional_relu")
+    NAMES = ("relu", "relu_1", "last.relu", "clamp")
 
     class Last(nn.Module):
         def __init__(self):

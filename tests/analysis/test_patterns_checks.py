@@ -39,13 +39,13 @@ class OnOddDays(nn.Module):
             OnOddDays().eval(),
             [torch.ones(2, 3), -torch.ones(2, 3)],
             ValueError,
-            "every batch must meet the same ReLUs, got 'relu_1' in some of them only",
+            "every batch must meet the same ReLUs, got 'relu' in some of them only",
         ),
         (
             OnOddDays().eval(),
             [-torch.ones(2, 3), torch.ones(2, 3)],
             ValueError,
-            "every batch must meet the same ReLUs, got 'relu_1' in some of them only",
+            "every batch must meet the same ReLUs, got 'relu' in some of them only",
         ),
     ],
 )

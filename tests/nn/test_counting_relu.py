@@ -297,7 +297,7 @@ def test_the_gil_is_released():
 BAD = [
     ({"bins": 200}, "Counters: bins must be LogBins, LinearBins, EdgeBins or None, got 200"),
     ({"bins": None, "unit_histograms": True}, "unit_histograms needs bins"),
-    ({"unit_dim": "last"}, 'unit_dim must be an integer or "auto"'),
+    ({"unit_dim": "last"}, 'unit_dim must be an integer, a tuple of integers or "auto"'),
     ({"unit_dim": 1.0}, "unit_dim must be an integer"),
     ({"every": 0}, "every must be an integer of at least 1, got 0"),
     ({"every": 1.5}, "every must be an integer"),
