@@ -1,5 +1,8 @@
 """Names of call sites, and their order."""
 
+import functools
+
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -61,3 +64,238 @@ def test_branches_take_their_place_in_execution_order():
     calls = {name: stats.calls for name, stats in watch.stats.items()}
     assert calls == {"first": 3, "left": 2, "right": 1, "last": 3}
     assert list(calls) == ["first", "left", "right", "last"]
+
+
+class Conv(nn.Module):
+    """One ReLU object for all."""
+
+    act = nn.ReLU()
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.conv, self.act = nn.Conv2d(inputs, outputs, 1), Conv.act
+
+    def forward(self, x):
+        return self.act(self.conv(x))
+
+
+def test_a_shared_relu_has_the_name_of_each_caller():
+    model = nn.Sequential(Conv(3, 4), nn.Sequential(Conv(4, 8), Conv(8, 8)))
+    with relustat.watch(model) as watch:
+        model(torch.randn(2, 3, 4, 4))
+    assert list(watch.stats) == ["0.act", "1.0.act", "1.1.act"]
+    assert [site.after for site in watch.report().call_sites.values()] == [
+        ("0.conv",),
+        ("1.0.conv",),
+        ("1.1.conv",),
+    ]
+
+
+def step(x):
+    return F.relu(x)
+
+
+def decorated(function):
+    @functools.wraps(function)
+    def wrapper(*arguments):
+        return function(*arguments)
+
+    return wrapper
+
+
+class Layers(nn.Module):
+    """Layers that may be skipped, and every way to call a ReLU of one of them.
+
+    ``expected`` are the names of all calls if no layer is skipped, in the order of execution.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
+        self.stem, self.aux = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.relu = nn.ReLU()
+
+
+class Straight(Layers):
+    expected = ("relu", "functional_relu", "relu_1", "functional_relu_1")
+
+    def forward(self, x, skipped):
+        a, b, c = self.layers
+        x = self.relu(self.stem(x))
+        if 0 not in skipped:
+            x = F.relu(a(x))
+        if 1 not in skipped:
+            x = self.relu(b(x))
+        return torch.relu(c(x)) if 2 not in skipped else x
+
+
+class InALoop(Layers):
+    expected = ("functional_relu", "functional_relu_1", "functional_relu_2", "relu")
+
+    def forward(self, x, skipped):
+        for index, layer in enumerate(self.layers):
+            if index not in skipped:
+                x = F.relu(layer(x))
+        return self.relu(x)
+
+
+class InAComprehension(Layers):
+    expected = ("relu", "relu_1", "relu_2")
+
+    def forward(self, x, skipped):
+        kept = [layer for index, layer in enumerate(self.layers) if index not in skipped]
+        return sum([self.relu(layer(x)) for layer in kept])
+
+
+class AfterOtherLayers(Layers):
+    expected = ("relu after stem", "relu", "relu_1", "relu after aux")
+
+    def forward(self, x, skipped):
+        layers = [self.stem, *self.layers[:2], self.aux]
+        for index, layer in enumerate(layers):
+            if index not in skipped:
+                x = self.relu(layer(x))
+        return x
+
+
+class InAMethod(Layers):
+    expected = (
+        *("functional_relu", "functional_relu_1", "functional_relu_2"),
+        *("functional_relu after stem",),
+    )
+
+    def forward(self, x, skipped):
+        for index, layer in enumerate([*self.layers, self.stem]):
+            if index not in skipped:
+                x = self.block(layer, x)
+        return x
+
+    def block(self, layer, x):
+        return F.relu(layer(x))
+
+
+class InMethods(Layers):
+    expected = ("functional_relu", "functional_relu_1")
+
+    def forward(self, x, skipped):
+        x = self.first(x) if 0 not in skipped else x
+        return self.second(x)
+
+    @decorated
+    def first(self, x):
+        return F.relu(self.stem(x))
+
+    @torch.no_grad()
+    def second(self, x):
+        return F.relu(self.aux(x))
+
+
+class ByFunctions(Layers):
+    """A call of another function has the function's name. That of ``inner`` is written first."""
+
+    expected = ("step_1", "step_2", "act", "step")
+
+    def __init__(self):
+        super().__init__()
+        self.act = F.relu
+
+    def forward(self, x, skipped):
+        def inner(x):
+            return step(x)
+
+        x = step(self.stem(x)) if 0 not in skipped else x
+        x = step(self.aux(x)) if 1 not in skipped else x
+        return inner_of(inner, self.act(x))
+
+
+def inner_of(inner, x):
+    return inner(x)
+
+
+CLASSES = [
+    *(Straight, InALoop, InAComprehension, AfterOtherLayers, InAMethod, InMethods, ByFunctions),
+]
+
+
+def names_of(model, *skips, compiled=False, **options):
+    x = torch.randn(2, 4)
+    called = torch.compile(model, backend="eager") if compiled else model
+    with relustat.watch(model, **options) as watch:
+        for skipped in skips:
+            called(x, skipped)
+    return watch
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_names_are_those_of_positions_in_the_code(kind):
+    model = kind()
+    assert tuple(names_of(model, ()).stats) == kind.expected
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+@pytest.mark.parametrize("kind", CLASSES)
+def test_skipped_layers_change_no_name(kind, compiled):
+    """As on two ranks that skip other layers at first."""
+    model = kind()
+    for skipped in (0,), (1,), (0, 1):
+        one = names_of(model, skipped, (), compiled=compiled)
+        other = names_of(model, (), skipped, compiled=compiled)
+        assert one.stats.keys() == other.stats.keys() == set(kind.expected)
+        counted = {name: stats.calls for name, stats in one.stats.items()}
+        assert counted == {name: stats.calls for name, stats in other.stats.items()}
+        last = names_of(model, skipped, compiled=compiled)
+        assert {name: 1 + (name in last.stats) for name in kind.expected} == counted
+
+
+def test_layers_that_made_the_inputs_are_in_the_report():
+    report = names_of(Straight(), (), (0,)).report()
+    assert [row.after for row in report.rows] == ["stem", "layers.0", "layers.1", "layers.2"]
+    assert [line.split()[1] for line in str(report).splitlines()[:5]] == [
+        *("site", "stem", "layers.0", "layers.1", "layers.2"),
+    ]
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+
+    def forward(self, x, steps):
+        for _ in range(steps):
+            x = self.cell(x)
+        return x
+
+
+def test_repeated_calls_apart_and_together():
+    x = torch.randn(2, 4)
+    model = Recurrent()
+    with relustat.watch(model) as watch:
+        for steps in (3, 12):
+            model(x, steps)
+    assert {name: stats.calls for name, stats in watch.stats.items()} == {
+        "cell.1": 2,
+        **{f"cell.1_{n}": 2 if n < 3 else 1 for n in range(1, 12)},
+    }
+    apart = watch.report()
+    assert len(apart.rows) == 12
+    _, row, *_ = str(apart).splitlines()
+    assert row.split()[:5] == ["cell.1", "(12", "calls)", "0", "120"]
+    assert list(apart.by_module().stats) == ["cell.1"]
+    with relustat.watch(model, repeats="together") as watch:
+        for steps in (3, 12):
+            model(x, steps)
+    (stats,) = watch.stats.values()
+    assert list(watch.stats) == ["cell.1"]
+    assert stats == apart.by_module().stats["cell.1"]
+
+
+def test_ten_calls_are_ten_rows(tmp_path):
+    model = Recurrent()
+    with relustat.watch(model, bins=relustat.LinearBins(-1, 1, 4)) as watch:
+        model(torch.randn(2, 4), 10)
+    report = watch.report()
+    assert len([line for line in str(report).splitlines() if line.startswith("cell")]) == 10
+    report.save(tmp_path / "report.npz")
+    loaded = relustat.Report.load(tmp_path / "report.npz")
+    assert loaded.call_sites == report.call_sites
+    assert str(loaded) == str(report)

@@ -88,20 +88,225 @@ def test_the_page_shows_this_table():
     assert "\n".join(table()) in page
 
 
-def watched_relu(model, x, **options):
-    with relustat.watch(model, **options) as watch:
-        model(x)
-    (stats,) = watch.stats.values()
-    return stats, watch.report()
-
-
 class Before(nn.Module):
-    """A ReLU after some function."""
+    """A ReLU after some function of the input and of parameters."""
 
     def __init__(self, function, *parameters):
         super().__init__()
         self.function = function
-        self.parameters_ = nn.ParameterList(parameters)
+        self.held = nn.ParameterList(parameters)
 
     def forward(self, x):
-        return F.relu(self.function(x, *self.parameters_))
+        return F.relu(self.function(x, *self.held))
+
+
+def weight(*shape):
+    return nn.Parameter(torch.randn(shape))
+
+
+def watched(model, *inputs, **options):
+    """The statistics of the only ReLU, and the report's notes."""
+    with torch.no_grad(), relustat.watch(model, **options) as watch:
+        for x in inputs:
+            model(x)
+    (stats,) = watch.stats.values()
+    return stats, watch.report().notes
+
+
+class Attention(nn.MultiheadAttention):
+    def forward(self, x):
+        return super().forward(x, x, x)[0]
+
+
+X = torch.randn
+MAKING = {
+    "conv_transpose": (nn.ConvTranspose2d(3, 4, 2), X(2, 3, 4, 4), (1,)),
+    "grouped convolution": (nn.Conv1d(4, 8, 1, groups=4), X(2, 4, 8), (1,)),
+    "unbatched convolution": (nn.Conv2d(3, 5, 1), X(3, 5, 5), (0,)),
+    "bilinear": (lambda x: F.bilinear(x, x, torch.ones(5, 3, 3)), X(2, 5, 3), (2,)),
+    "embedding": (nn.Embedding(7, 5), torch.arange(10).reshape(2, 5) % 7, (2,)),
+    "attention": (Attention(4, 2, batch_first=True), X(2, 4, 4), (2,)),
+    "LSTM": (nn.LSTM(3, 6, batch_first=True), X(2, 6, 3), (2,)),
+    "GRUCell": (nn.GRUCell(3, 4), X(2, 3), (1,)),
+    "BatchNorm": (nn.BatchNorm1d(4), X(2, 4, 4), (1,)),
+    "LayerNorm([C, H, W])": (nn.LayerNorm([3, 4, 5]), X(2, 3, 4, 5), (1,)),
+    "LayerNorm([C, T])": (nn.LayerNorm([4, 4]), X(2, 4, 4), (1,)),
+    "RMSNorm": (nn.RMSNorm(4), X(2, 4, 4), (2,)),
+}
+BY_PARAMETERS = {
+    "x @ W": (lambda x, w: x @ w, (3, 4), X(2, 4, 3), (2,)),
+    "x @ W.t()": (lambda x, w: x @ w.t(), (4, 3), X(2, 4, 3), (2,)),
+    "W @ x": (lambda x, w: w @ x, (4, 3), X(2, 3, 4), (1,)),
+    "matmul of a normalised W": (
+        lambda x, w: torch.matmul(x, w / w.norm(dim=0)),
+        (3, 4),
+        X(2, 4, 3),
+        (2,),
+    ),
+    "einsum": (lambda x, w: torch.einsum("nit,oi->not", x, w), (4, 3), X(2, 3, 4), (1,)),
+    "einsum to heads": (
+        lambda x, w: torch.einsum("nti,hid->nhtd", x, w),
+        (2, 3, 5),
+        X(2, 4, 3),
+        (1, 3),
+    ),
+    "addmm": (lambda x, w: torch.addmm(w[0], x, w), (3, 3), X(2, 3), (1,)),
+}
+
+
+@pytest.mark.parametrize("name", MAKING)
+def test_layers_that_make_units(name):
+    layer, x, dims = MAKING[name]
+    layer = layer.eval() if isinstance(layer, nn.Module) else layer
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x):
+            y = self.layer(x)
+            return F.relu(y[0] if isinstance(y, tuple) else y)
+
+    with torch.no_grad():
+        y = layer(x)
+    stats, notes = watched(Model(), x)
+    y = y[0] if isinstance(y, tuple) else y
+    assert stats.unit_zeros.tolist() == zeros_by_unit(y, dims)
+    assert notes == []
+
+
+@pytest.mark.parametrize("name", BY_PARAMETERS)
+def test_products_with_parameters_make_units(name):
+    function, shape, x, dims = BY_PARAMETERS[name]
+    model = Before(function, weight(*shape))
+    with torch.no_grad():
+        y = function(x, *model.held)
+    stats, notes = watched(model, x)
+    assert stats.unit_zeros.tolist() == zeros_by_unit(y, dims)
+    assert notes == []
+
+
+def test_a_scalar_head_is_one_unit():
+    model = nn.Sequential(nn.Linear(3, 1), nn.Flatten(0), nn.ReLU())
+    stats, _ = watched(model, torch.randn(4, 3), torch.randn(7, 3))
+    assert (stats.widths, stats.elements) == ((1,), 11)
+
+
+def test_lengths_of_sequences_make_no_units():
+    model = nn.Sequential(nn.Conv1d(3, 4, 3), nn.ReLU())
+    stats, _ = watched(model, *(torch.randn(2, 3, steps) for steps in (5, 6, 9)))
+    assert stats.widths == (4,)
+
+
+def test_what_is_not_known_is_said():
+    for shape, said in (
+        ((2, 5), "last dimension (assumed)"),
+        ((2, 5, 3), "last dimension (assumed)"),
+        ((2, 5, 3, 3), "dimension 1 of 4 (assumed)"),
+        ((), "one (assumed)"),
+    ):
+        with relustat.watch(nn.Sequential(nn.ReLU())) as watch:
+            watch._model(torch.randn(shape))
+        assert watch.report().notes == [f"0: units: {said}"]
+        assert str(watch.report()).endswith(f"  0: units: {said}")
+
+
+@pytest.mark.parametrize("dims", [(1, 2, 3), (1, 3), (2, 3), ()])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_units_over_several_dimensions(dims, memory_format):
+    x = torch.randn(3, 4, 5, 6).to(memory_format=memory_format)
+    stats, notes = watched(nn.Sequential(nn.ReLU()), x, unit_dim=dims)
+    assert stats.unit_zeros.tolist() == zeros_by_unit(x, dims)
+    assert notes[0].endswith("(given)")
+
+
+def test_a_dimension_that_is_given_twice():
+    model, x = nn.Sequential(nn.ReLU()), torch.randn(2, 3, 4, 5)
+    with relustat.watch(model, unit_dim=(-3, 1)) as watch:
+        assert torch.equal(model(x), x.relu())
+    assert (
+        "0: not counted, counting_relu: unit_dim must name each dimension once, got (-3, 1) for a "
+        "4-D input"
+    ) in watch.report().warnings
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_the_neurons_of_a_feature_map_in_place_and_with_gradients(inplace):
+    x = torch.randn(3, 4, 5, requires_grad=True)
+    counters = relustat.Counters(unit_dim=(1, 2))
+    given = x * 1
+    y = relustat.functional.counting_relu(given, counters, inplace=inplace)
+    assert (y is given) == inplace
+    assert torch.equal(y, x.relu())
+    (gradient,) = torch.autograd.grad(y.square().sum(), x)
+    assert torch.equal(gradient, torch.autograd.grad(x.relu().square().sum(), x)[0])
+    assert counters.stats.unit_zeros.tolist() == zeros_by_unit(x, (1, 2))
+
+
+def test_unit_dims_by_name_overrule():
+    model = nn.ModuleDict(
+        {"encoder": nn.Sequential(nn.Linear(3, 4), nn.ReLU()), "decoder": nn.ReLU()}
+    )
+    model.forward = lambda x: model["decoder"](model["encoder"](x))
+    x = torch.randn(2, 5, 3)
+    with relustat.watch(model, unit_dims={"dec*": 1}) as watch:
+        model(x)
+    assert {name: stats.widths for name, stats in watch.stats.items()} == {
+        "encoder.1": (4,),
+        "decoder": (5,),
+    }
+    assert watch.report().notes == ["decoder: units: dimension 1 (given)"]
+
+
+def test_wrong_unit_dims_are_told_before_anything_is_counted():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    with pytest.warns(UserWarning, match="'decodr.*', which fits none of its modules"):
+        relustat.watch(model, unit_dims={"decodr.*": 1}).close()
+    with pytest.raises(TypeError, match=r'an integer, a tuple of integers or "auto", got 1\.5'):
+        relustat.watch(model, unit_dims={"1": 1.5})
+    with pytest.raises(TypeError, match="unit_dims must have names as keys, got 1"):
+        relustat.watch(model, unit_dims={1: 1})
+    with pytest.raises(ValueError, match="repeats must be 'apart' or 'together', got 'both'"):
+        relustat.watch(model, repeats="both")
+    assert not model._forward_hooks
+
+
+class Raising(torch.Tensor):
+    """A tensor whose properties raise."""
+
+    @property
+    def shape(self):
+        raise RuntimeError("no shape")
+
+
+def test_the_tracker_raises_nothing():
+    lazy = nn.Sequential(nn.LazyConv2d(4, 1), nn.ReLU())
+    stats, _ = watched(lazy, torch.randn(2, 3, 5, 5))
+    assert stats.widths == (4,)
+
+    def strange(x):
+        (x.as_subclass(Raising) + 1).chunk(2)
+        torch.nested.nested_tensor([x[0], x[1]]) * 2
+        x.to_sparse().to_dense()
+        return x
+
+    stats, _ = watched(Before(strange), torch.randn(2, 3))
+    assert stats.widths == (3,)
+
+
+def test_asking_calls_leaves_no_trace():
+    """Neither in the random numbers of the user, nor in the modes that are active."""
+
+    def shuffled(x):
+        return F.alpha_dropout(x.unfold(1, 1, 1)[..., 0].reshape(2, -1, 1).squeeze(2), 0.5, True)
+
+    model = nn.Sequential(nn.Linear(3, 4), Before(shuffled))
+    x = torch.randn(2, 3)
+    torch.manual_seed(1)
+    expected = model(x), torch.rand(3)
+    with relustat.watch(model), ReLUInputs() as mode:
+        torch.manual_seed(1)
+        found = model(x), torch.rand(3)
+    assert all(map(torch.equal, found, expected))
+    assert len(mode.found) == 1
