@@ -324,3 +324,30 @@ def test_one_process_by_itself(alone):
 def test_counts_travel_where_the_backend_takes_them(monkeypatch, backends, device):
     monkeypatch.setattr(dist, "get_backend_config", {None: backends}.get)
     assert distributed._device_of(None) == device
+
+
+def test_units_that_are_split_over_ranks_lie_side_by_side(ranks):
+    inputs = the_same(of(ranks, "split_units", "inputs"))
+    assert sum(np.asarray(inputs)[:, 5] > 0) == 0
+    for code in ("eager", "compiled"):
+        found = of(ranks, "split_units", code)
+        assert [each["shard"] for each in found] == [
+            [rank, len(ranks)] for rank in range(len(ranks))
+        ]
+        assert [each["reread"] for each in found] == [each["shard"] for each in found]
+        assert sum(units for each in found for units in each["units"]) == 8
+        assert the_same([each["sum"] for each in found]) == counts_of(
+            [inputs], unit_histograms=True
+        )
+        dead = np.nonzero((np.asarray(inputs) <= 0).all(axis=0))[0]
+        assert 5 in the_same([each["dead"] for each in found]) == dead.tolist()
+    assert the_same(of(ranks, "split_units", "error")).startswith(
+        "ValueError: all_reduce: the ranks must hold the same units of a call site, or all its "
+        f"shards, got for the only ReLU: shard 0 of {len(ranks)} of the units (in rank 0); "
+        f"shard 0 of {len(ranks) + 1} of the units (in rank 1"
+    )
+    for rank, error in enumerate(of(ranks, "split_units", "other")):
+        assert error == (
+            "ValueError: ReLUStats: only statistics of the same units add, got those of "
+            f"shard {rank} of {len(ranks)} of the units and of shard 7 of 8 of the units"
+        )

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
 
 import relustat
 from relustat import Counters, LinearBins
@@ -41,6 +42,18 @@ def net():
     """The same on all ranks."""
     torch.manual_seed(0)
     return Net()
+
+
+def split_net(split=True):
+    """A linear layer of 8 units, the sixth of them dead, split by rows as in Megatron-LM."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU())
+    with torch.no_grad():
+        model[0].bias[5] = -100
+    if not split:
+        return model
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+    return parallelize_module(model, mesh, {"0": ColwiseParallel()})
 
 
 def batch(rank, step, size=4):

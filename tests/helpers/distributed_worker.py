@@ -23,6 +23,7 @@ from distributed_models import (
     record_inputs,
     record_outputs,
     shard,
+    split_net,
     step,
     train_beside_plain,
 )
@@ -276,6 +277,41 @@ def watch_all_reduce():
     told["own"] = numbers(watch.stats)
     watch.all_reduce()
     told["third"] = numbers(watch.stats)
+    return told
+
+
+@case
+def split_units():
+    """A layer whose rows are split over the ranks, in eager and in compiled code."""
+    model = split_net()
+    x = torch.randn(6, 4, generator=torch.Generator().manual_seed(1))
+    plain = split_net(split=False)
+    told = {}
+    for compiled in (False, True):
+        with relustat.watch(model, BINS, unit_histograms=True) as watch:
+            # The graph has collectives, with which not all backends of the compiler can cope.
+            (torch.compile(model, backend="eager") if compiled else model)(x)
+        own_shard = watch.stats["1"]
+        watch.all_reduce()
+        watch.all_reduce()
+        told["compiled" if compiled else "eager"] = {
+            "shard": own_shard.shard,
+            "reread": ReLUStats.from_dict(own_shard.to_dict()).shard,
+            "units": own_shard.widths,
+            "sum": watch.stats["1"].to_dict()["widths"],
+            "dead": watch.stats["1"].dead_units.tolist(),
+        }
+    told["inputs"] = plain[0](x).tolist()
+    told["error"] = error_of(
+        lambda: all_reduce(
+            ReLUStats(own_shard.bins, own_shard.by_width, shard=(0, dist.get_world_size() + 1))
+            if dist.get_rank()
+            else own_shard
+        )
+    )
+    told["other"] = error_of(
+        lambda: own_shard + ReLUStats(own_shard.bins, own_shard.by_width, shard=(7, 8))
+    )
     return told
 
 
