@@ -32,6 +32,7 @@ __all__ = [
     "with_side_effects_allowed",
     "trace_time_attribute",
     "mark_static_address",
+    "inline_all_in_graph",
     "inline_in_graph",
     "running_eagerly",
     "show_in_place_functions_to_modes",
@@ -95,11 +96,12 @@ def traced_constant(context: ComptimeContext, name: str) -> Any:
     return context.get_local(name).as_python_constant()
 
 
-def traced_frames(context: ComptimeContext) -> Iterator[tuple[str, Any]]:
-    """File and position of each call that is traced, from the innermost outwards."""
+def traced_frames(context: ComptimeContext) -> Iterator[tuple[str | None, CodeType, Any]]:
+    """Module, code and position of each call that is traced, from the innermost outwards."""
     frame: Any = context._i_will_not_complain_if_bc_breaks_InstructionTranslator()
     while frame is not None:
-        yield frame.f_code.co_filename, getattr(frame.current_instruction, "positions", None)
+        where = getattr(frame.current_instruction, "positions", None)
+        yield frame.f_globals.get("__name__"), frame.f_code, where
         frame = getattr(frame, "parent", None)
 
 
@@ -168,6 +170,13 @@ def inline_in_graph(kind: ClassOrFunction) -> ClassOrFunction:
         if isinstance(function, FunctionType):
             _skip(function.__code__)
     return kind
+
+
+def inline_all_in_graph(names: dict[str, Any]) -> None:
+    """:func:`inline_in_graph` for all that a module defines; called at its end with globals()."""
+    for value in list(names.values()):
+        if getattr(value, "__module__", None) == names["__name__"] and callable(value):
+            inline_in_graph(value)
 
 
 def _skip(code: CodeType) -> None:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from relustat._dynamo import inline_in_graph
+from relustat._dynamo import inline_all_in_graph
 
-from .call_positions import WrittenCall, class_code
+from .call_positions import WrittenCall, class_code, is_in_loop, is_of_user, position_at
 
 # What holds layers by their index.
 _LISTS = (nn.ModuleList, nn.Sequential, nn.ModuleDict)
@@ -80,7 +80,6 @@ def numbered(base: str, number: int, taken: Collection[str]) -> str:
     return f"{base}{separator}{number}"
 
 
-@inline_in_graph
 class CallNumbers:
     """Counts the calls of each position within one forward."""
 
@@ -110,34 +109,57 @@ def call_place(
         call: the call in the code of the caller's class, if it is known.
         layer: the path of the layer that made the input, if it is known.
     """
-    paths: tuple[str, ...]
-    is_attribute = False
-    if relu is not None:
-        names = [] if caller is None else _names_in(caller, relu)
-        is_attribute = bool(names)
-        paths = tuple(_joined(caller_path, name) for name in names) or (relu_path,)
-        base = ""
-    else:
-        paths = (caller_path,)
-        base = "relu"
-    if call is None or caller is None:
-        return CallPlace(paths, relu is not None, base, 0, 1, "")
     if relu is None:
-        base = call.text.rstrip("_") or base
+        return _function_place(caller, caller_path, call, layer)
+    names = [] if caller is None else _names_in(caller, relu)
+    paths = tuple(_joined(caller_path, name) for name in names) or (relu_path,)
+    if caller is None or call is None:
+        return CallPlace(paths, True, "", 0, 1, "")
+    direct = [
+        each.order for each in class_code(caller).calls if each.is_of_self and each.text in names
+    ]
+    # Others call it by way of a list or a variable.
+    first = direct.index(call.order) if call.order in direct else len(direct)
+    place = CallPlace(paths, True, "", first, max(1, len(direct)), "")
+    return _looped(place, caller, caller_path, layer) if call.may_repeat and names else place
+
+
+def _function_place(
+    caller: nn.Module | None, caller_path: str, call: WrittenCall | None, layer: str | None
+) -> CallPlace:
+    """The place of a ReLU function that ``caller`` calls."""
+    if caller is None or call is None:
+        return CallPlace((caller_path,), False, "relu", 0, 1, "")
+    text = call.text.rstrip("_")
     children = caller._modules
     peers = [
         each.order
-        for each in class_code(type(caller)).calls
-        if each.text.rstrip("_") == call.text.rstrip("_")
-        and (each.is_of_self and each.text in children)
-        == (call.is_of_self and call.text in children)
+        for each in class_code(caller).calls
+        if each.text.rstrip("_") == text and not (each.is_of_self and each.text in children)
     ]
-    first, step, after = peers.index(call.order), len(peers), ""
-    if call.may_repeat and layer is not None and (relu is None or is_attribute):
-        index, length, after = _in_list(caller, caller_path, layer)
-        first += index * step
-        step *= length
-    return CallPlace(paths, relu is not None, base, first, step, after)
+    place = CallPlace(
+        (caller_path,), False, text or "relu", peers.index(call.order), len(peers), ""
+    )
+    return _looped(place, caller, caller_path, layer) if call.may_repeat else place
+
+
+def _looped(place: CallPlace, caller: nn.Module, caller_path: str, layer: str | None) -> CallPlace:
+    """The place of a call that is repeated: it depends on the layer that made the input.
+
+    An entry of the caller's first list of layers goes into the number; any other layer follows.
+    """
+    path, entries = _first_list(caller, caller_path)
+    for index, entry in enumerate(entries):
+        if layer == _joined(path, entry):
+            first = place.first + index * place.step
+            return place._replace(first=first, step=place.step * len(entries))
+    if layer is None or layer == caller_path:
+        # An empty end is that of the first entry.
+        return (
+            place._replace(after="input" if layer is None else "parameters") if entries else place
+        )
+    prefix = f"{caller_path}." if caller_path else ""
+    return place._replace(after=layer.removeprefix(prefix))
 
 
 def _names_in(caller: nn.Module, module: nn.Module) -> list[str]:
@@ -148,42 +170,33 @@ def _joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _in_list(caller: nn.Module, caller_path: str, layer: str) -> tuple[int, int, str]:
-    """A layer's index in the caller's first list of layers, that list's length, and nothing more.
-
-    For a layer that is no entry of that list: 0, 1 and its path from the caller.
-    """
+def _first_list(caller: nn.Module, caller_path: str) -> tuple[str, list[str]]:
+    """The path of the caller's first list of layers, and the names of its entries."""
     if isinstance(caller, _LISTS):
-        name, entries = caller_path, caller._modules
-    else:
-        found = ((n, c) for n, c in caller._modules.items() if isinstance(c, _LISTS) and len(c))
-        short, held = next(found, ("", None))
-        if held is None:
-            return 0, 1, _relative(layer, caller_path)
-        name, entries = _joined(caller_path, short), held._modules
-    for index, entry in enumerate(entries):
-        if layer == _joined(name, entry):
-            return index, len(entries), ""
-    return 0, 1, _relative(layer, caller_path)
+        return caller_path, list(caller._modules)
+    for name, child in caller._modules.items():
+        if isinstance(child, _LISTS) and len(child):
+            return _joined(caller_path, name), list(child._modules)
+    return "", []
 
 
-def _relative(layer: str, caller_path: str) -> str:
-    """A layer's path from the caller, if it is in it. A layer of the caller itself is no news."""
-    if layer == caller_path:
-        return ""
-    prefix = f"{caller_path}." if caller_path else ""
-    return layer.removeprefix(prefix)
-
-
-@inline_in_graph
 def written_call(
-    kind: type[nn.Module], frame: FrameType | None, end: FrameType | None
+    module: nn.Module, frame: FrameType | None, end: FrameType | None
 ) -> WrittenCall | None:
-    """The innermost call, from ``frame`` outwards to ``end``, in the code of a class."""
-    code = class_code(kind)
-    while code.files and frame is not None and frame is not end:
+    """The innermost call, from ``frame`` outwards to ``end``, in the code of a module's class."""
+    code = class_code(module)
+    if not code.files:
+        return None
+    repeats = False
+    while frame is not None and frame is not end:
         call = code.call_at(frame.f_code, frame.f_lasti)
         if call is not None:
-            return call
+            return call._replace(may_repeat=True) if repeats else call
+        # Another function may hold the loop.
+        if not repeats and is_of_user(frame.f_globals.get("__name__")):
+            repeats = is_in_loop(frame.f_code, position_at(frame.f_code, frame.f_lasti))
         frame = frame.f_back
     return None
+
+
+inline_all_in_graph(globals())

@@ -10,10 +10,15 @@ import dis
 import functools
 import types
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from torch import nn
+
+from relustat._dynamo import inline_all_in_graph
+
+_NOT_OF_USERS = ("torch", "builtins", __name__.partition(".")[0])
 
 Position = tuple[Any, ...]
 """File, first and last line, first and last column."""
@@ -26,7 +31,7 @@ class WrittenCall(NamedTuple):
         text: the last name of what is called: ``relu`` of ``F.relu(x)`` and of ``self.relu(x)``.
         is_of_self: whether it is an attribute of ``self`` that is called.
         may_repeat: whether one forward may reach it twice: it is in a loop, or in a function that
-            is called in a loop or at several positions.
+            is called more than once.
         order: its index among the calls of its class.
     """
 
@@ -41,9 +46,13 @@ class ClassCode:
 
     Methods of PyTorch's own classes are left out. Python 3.10 does not say where in a line a call
     is, so there no calls are known.
+
+    Args:
+        kind: the class.
+        forward: the module's forward, which need not be the class's.
     """
 
-    def __init__(self, kind: type[nn.Module]) -> None:
+    def __init__(self, kind: type[nn.Module], forward: object) -> None:
         # To indices of calls.
         self._by_offset: dict[int, dict[int, int]] = {}
         self._by_position: dict[Position, int] = {}
@@ -51,10 +60,15 @@ class ClassCode:
         # The identity of a code object is its key, so it must stay.
         self._codes: list[types.CodeType] = []
         self.calls: list[WrittenCall] = []
-        functions: list[str] = []
+        # The function that each call is in. And where each name is read: in which function, and
+        # whether in a loop there.
+        self._functions: list[str] = []
+        self._reads: list[tuple[str, str, bool]] = []
+        for code in _codes_in(forward):
+            self._read(code, "forward")
         for code in _methods_of(kind):
-            self._read(code, functions)
-        self._mark_repeated(functions)
+            self._read(code, code.co_name)
+        self._mark_repeated()
 
     def call_at(self, code: types.CodeType, offset: int) -> WrittenCall | None:
         """The call that a frame runs, if it is one of this class."""
@@ -65,13 +79,13 @@ class ClassCode:
         if code.co_filename not in self.files:
             return None
         # A compiler has rewritten the code.
-        return self.call_written_at(_position_at(code, offset))
+        return self.call_written_at(position_at(code, offset))
 
     def call_written_at(self, position: Position) -> WrittenCall | None:
         order = self._by_position.get(position)
         return None if order is None else self.calls[order]
 
-    def _read(self, code: types.CodeType, functions: list[str]) -> None:
+    def _read(self, code: types.CodeType, function: str) -> None:
         if id(code) in self._by_offset:
             return
         self._codes.append(code)
@@ -79,54 +93,89 @@ class ClassCode:
         offsets = self._by_offset[id(code)] = {}
         instructions = list(dis.get_instructions(code))
         names = _names_by_start(instructions)
-        loops = [
-            (instruction.argval, instruction.offset)
-            for instruction in instructions
-            if "JUMP_BACKWARD" in instruction.opname
-        ]
+        loops = _loops(instructions)
         ends = [instruction.offset for instruction in instructions[1:]]
         for instruction, end in zip(instructions, [*ends, len(code.co_code)], strict=True):
-            if isinstance(instruction.argval, types.CodeType):
-                self._read(instruction.argval, functions)
+            is_in_loop = any(start <= instruction.offset <= last for start, last in loops)
+            argument = instruction.argval
+            if isinstance(argument, types.CodeType):
+                # A comprehension is in its function; other functions are called by their names.
+                is_own = argument.co_name.endswith("comp>") or argument.co_name == "<genexpr>"
+                self._read(argument, function if is_own else argument.co_name)
+            elif _is_read(instruction):
+                self._reads.append((argument, function, is_in_loop))
             called = _names_called(instruction, names)
             if called:
                 order = len(self.calls)
                 is_of_self = len(called) == 2 and called[0] == "self"
-                is_in_loop = any(start <= instruction.offset <= last for start, last in loops)
                 self.calls.append(WrittenCall(called[-1], is_of_self, is_in_loop, order))
-                functions.append(code.co_name)
+                self._functions.append(function)
                 # A frame may stand at any of the cache entries behind an instruction.
                 offsets.update(dict.fromkeys(range(instruction.offset, end, 2), order))
                 self._by_position[position_in(code.co_filename, _where(instruction))] = order
 
-    def _mark_repeated(self, functions: list[str]) -> None:
-        """Calls in a function that is called repeatedly are repeated."""
-        before = -1
-        while before < sum(call.may_repeat for call in self.calls):
-            before = sum(call.may_repeat for call in self.calls)
-            calls_of: dict[str, int] = {}
-            for call in self.calls:
-                calls_of[call.text] = calls_of.get(call.text, 0) + 1 + call.may_repeat
-            calls_of.pop("forward", None)  # super().forward(x), and those of other modules
-            self.calls = [
-                call._replace(may_repeat=call.may_repeat or calls_of.get(function, 0) > 1)
-                for call, function in zip(self.calls, functions, strict=True)
-            ]
+    def _mark_repeated(self) -> None:
+        """Calls in a function are repeated if its name is read twice: to call it or pass it on."""
+        repeated = {"<lambda>"}
+        before = 0
+        while before < len(repeated):
+            before = len(repeated)
+            reads: Counter[str] = Counter()
+            for name, function, is_in_loop in self._reads:
+                # What __init__ stores may be called at any time.
+                is_many = is_in_loop or function in repeated or function == "__init__"
+                reads[name] += 1 + is_many
+            repeated |= {name for name in self._functions if reads[name] > 1} - {"forward"}
+        self.calls = [
+            call._replace(may_repeat=call.may_repeat or function in repeated)
+            for call, function in zip(self.calls, self._functions, strict=True)
+        ]
 
 
-_codes: weakref.WeakKeyDictionary[type[nn.Module], ClassCode] = weakref.WeakKeyDictionary()
+_class_codes: weakref.WeakKeyDictionary[type[nn.Module], dict[int, ClassCode]]
+_class_codes = weakref.WeakKeyDictionary()
 
 
-def class_code(kind: type[nn.Module]) -> ClassCode:
-    """The calls in the code of a class. It is read once."""
-    code = _codes.get(kind)
-    return _codes.setdefault(kind, ClassCode(kind)) if code is None else code
+def class_code(module: nn.Module) -> ClassCode:
+    """The calls in the code of a module's class. It is read once for each forward that it has."""
+    kind = type(module)
+    forward: Any = vars(module).get("forward") or kind.forward
+    codes = _class_codes.get(kind)
+    if codes is None:
+        codes = _class_codes.setdefault(kind, {})
+    key = id(getattr(forward, "__code__", None))
+    code = codes.get(key)
+    return codes.setdefault(key, ClassCode(kind, forward)) if code is None else code
+
+
+def is_in_loop(code: types.CodeType, position: Position) -> bool:
+    """Whether what stands at a position of a function may run twice in one run of it."""
+    return position in _positions_in_loops(code)
+
+
+def _loops(instructions: Iterable[dis.Instruction]) -> list[tuple[int, int]]:
+    return [
+        (instruction.argval, instruction.offset)
+        for instruction in instructions
+        if "JUMP_BACKWARD" in instruction.opname
+    ]
+
+
+@functools.lru_cache(maxsize=1024)
+def _positions_in_loops(code: types.CodeType) -> frozenset[Position]:
+    instructions = list(dis.get_instructions(code))
+    loops = _loops(instructions)
+    return frozenset(
+        position_in(code.co_filename, _where(each))
+        for each in instructions
+        if any(first <= each.offset <= last for first, last in loops)
+    )
 
 
 def _methods_of(kind: type[nn.Module]) -> Iterator[types.CodeType]:
     overriding: dict[str, bool] = {}
     for each in kind.__mro__:
-        if is_of_pytorch(each.__module__):
+        if not is_of_user(each.__module__):
             continue
         found = []
         for name, value in vars(each).items():
@@ -143,19 +192,27 @@ def _order(code: types.CodeType) -> tuple[int, int]:
     return {"forward": 0, "__init__": 2}.get(code.co_name, 1), code.co_firstlineno
 
 
-def is_of_pytorch(module: str | None) -> bool:
-    return module is not None and module.partition(".")[0] in ("torch", "builtins")
+def is_of_user(module: str | None) -> bool:
+    """Whether a module is neither PyTorch's nor ours."""
+    return module is not None and module.partition(".")[0] not in _NOT_OF_USERS
 
 
 def _codes_in(value: Any) -> Iterator[types.CodeType]:
-    """The code of a function, also of one below decorators."""
-    while value is not None:
-        if isinstance(value, types.FunctionType) and not is_of_pytorch(
-            value.__globals__.get("__name__")
-        ):
-            yield value.__code__
-        below = "fget" if isinstance(value, property) else "__wrapped__"
-        value = getattr(value, below, None)
+    """The code of a function, and of those that it decorates."""
+    if isinstance(value, property):
+        value = value.fget
+    value = getattr(value, "__func__", value)
+    if not isinstance(value, types.FunctionType):
+        return
+    if is_of_user(value.__globals__.get("__name__")):
+        yield value.__code__
+    for cell in value.__closure__ or ():
+        try:
+            held = cell.cell_contents
+        except ValueError:  # empty
+            continue
+        if isinstance(held, types.FunctionType) and held is not value:
+            yield from _codes_in(held)
 
 
 # Names that are loaded, by where they begin: (line, column) -> where they end -> name.
@@ -166,15 +223,16 @@ def _names_by_start(instructions: Iterable[dis.Instruction]) -> _Names:
     found: _Names = {}
     for each in instructions:
         where = _where(each)
-        if (
-            where is not None
-            and each.opname.startswith("LOAD_")
-            and each.opname != "LOAD_CONST"
-            and isinstance(each.argval, str)
-        ):
+        if where is not None and _is_read(each):
             start, end = (where.lineno, where.col_offset), (where.end_lineno, where.end_col_offset)
             found.setdefault(start, {})[end] = each.argval
     return found
+
+
+def _is_read(instruction: dis.Instruction) -> bool:
+    name = instruction.opname
+    is_load = name.startswith("LOAD_") and name != "LOAD_CONST"
+    return is_load and isinstance(instruction.argval, str)
 
 
 def _names_called(call: dis.Instruction, names: _Names) -> list[str]:
@@ -196,9 +254,10 @@ def _where(instruction: dis.Instruction) -> Any:
 
 
 @functools.lru_cache(maxsize=1024)
-def _position_at(code: types.CodeType, offset: int) -> Position:
+def position_at(code: types.CodeType, offset: int) -> Position:
+    """The position of the instruction that a frame runs."""
     before = [each for each in dis.get_instructions(code) if each.offset <= offset]
-    return position_in(code.co_filename, _where(before[-1])) if before else ()
+    return position_in(code.co_filename, _where(before[-1]) if before else None)
 
 
 def position_in(file: str, where: Any) -> Position:
@@ -206,3 +265,6 @@ def position_in(file: str, where: Any) -> Position:
     if where is None:
         return ()
     return file, where.lineno, where.end_lineno, where.col_offset, where.end_col_offset
+
+
+inline_all_in_graph(globals())

@@ -145,7 +145,7 @@ class CallSites:
         with self._lock:
             site = self._sites.get((place, repeat))
             if site is None:
-                name = place.name(repeat, self._taken)
+                name = self._free(place.name(repeat, self._taken))
                 first = place.name(repeat % len(place.paths), self._taken)
                 counters, units = self._make_counters(name)
                 site = Site(name, first, place.path(repeat), place.is_module, counters, units)
@@ -155,6 +155,13 @@ class CallSites:
                     self._order.insert(index, site.name)
                 self._sites[place, repeat] = site
             return site
+
+    def _free(self, name: str) -> str:
+        """A name that no site has. Two places with one name are not known, but might be."""
+        names = {site.name for site in self._sites.values()}
+        while name in names:
+            name = f"{name}'"
+        return name
 
     def _materialise(self, attribute: str) -> Site:
         return self._meet_traced(attribute, None)

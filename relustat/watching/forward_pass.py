@@ -26,6 +26,7 @@ from .unit_dims import FollowedUnits
 from .watched_modules import WatchedModule
 
 _PACKAGE = __name__.partition(".")[0]
+_WITHIN = f"{_PACKAGE}."
 
 OnCall = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
@@ -72,7 +73,7 @@ class ForwardPass:
         if caller is None or caller.module is None:
             return None
         end = self._entered[-2 if self.watched.is_relu_module else -1][1]
-        return written_call(type(caller.module), sys._getframe(1), end)
+        return written_call(caller.module, _outside_frame(), end)
 
     def push(self, watched: WatchedModule) -> None:
         frame = None if torch.compiler.is_dynamo_compiling() else _outside_frame()
@@ -94,9 +95,15 @@ class ForwardPass:
         """
         if torch.compiler.is_dynamo_compiling():
             return True
-        running: set[FrameType | None] = {None}
+        innermost = self._entered[-1][1] if self._entered else None
         # Not this frame: it would hold itself, and all tensors of the frames that called it, until
         # the garbage collector runs.
+        frame = sys._getframe().f_back
+        while frame is not None and frame is not innermost:
+            frame = frame.f_back
+        if frame is not None:
+            return True  # the innermost runs, and so do those that called it
+        running: set[FrameType | None] = {None}
         frame = sys._getframe().f_back
         while frame is not None:
             running.add(frame)
@@ -198,7 +205,9 @@ class CallMode(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        return with_side_effects_allowed(self._on_call, func, args, kwargs or {})
+        if torch.compiler.is_dynamo_compiling():
+            return with_side_effects_allowed(self._on_call, func, args, kwargs or {})
+        return self._on_call(func, args, kwargs or {})
 
 
 @inline_in_graph
@@ -212,7 +221,7 @@ def _outside_frame() -> FrameType:
 
 @inline_in_graph
 def _is_ours(package: str | None) -> bool:
-    return package is not None and package.partition(".")[0] == _PACKAGE
+    return package is not None and (package == _PACKAGE or package.startswith(_WITHIN))
 
 
 @inline_in_graph

@@ -109,6 +109,9 @@ class ReLUCounter:
             return function(*args, **kwargs)
         if function is tag_activation_checkpoint:
             return _checkpoint_seen_by(forward.mode, *args, **kwargs)
+        if function is Tensor.unflatten and torch.compiler.is_dynamo_compiling():
+            # The method calls super(), which the compiler does not trace under a mode.
+            function = torch.unflatten
         call = find_relu_call(function, args, kwargs)
         if call is not None and forward.drop_interrupted():
             output = self._count(forward, call, lambda: _compute(call, function, args, kwargs))

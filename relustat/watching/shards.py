@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from relustat._dynamo import inline_all_in_graph
 from relustat._torch_internals import local_tensor
 
 from .unit_rules import UnitDims
@@ -52,3 +53,6 @@ def parts_of(x: Tensor) -> list[Tensor]:
     """A tensor, and the plain one that holds this process's part if it is distributed."""
     local = local_tensor(x)
     return [x] if local is None else [x, local]
+
+
+inline_all_in_graph(globals())

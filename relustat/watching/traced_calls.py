@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from relustat._dynamo import (
     ComptimeContext,
@@ -26,11 +26,13 @@ from relustat._dynamo import (
 )
 
 from .call_names import call_place
-from .call_positions import class_code, position_in
+from .call_positions import WrittenCall, class_code, is_in_loop, is_of_user, position_in
 from .call_sites import TracedCall
 from .shards import encoded_shard
-from .unit_dims import FollowedUnits, assumed_dim
+from .unit_dims import ATTRIBUTE, FollowedUnits, assumed_dim, encoded
 from .watched_modules import WatchedModule
+
+LEFT = 5
 
 
 class _Tracing(threading.local):
@@ -39,13 +41,15 @@ class _Tracing(threading.local):
     Attributes:
         units: those of each tensor, which is known by its fake.
         seen: the nodes of graphs that were followed by themselves.
-        call: what is known of the ReLU that was asked for last. Dimensions are a text.
+        call: what is known of the ReLU that was asked for last: its place, dimensions, layer,
+            assumed dimension and shard. And at :data:`LEFT` what the last tensor keeps. All are
+            texts, because a graph takes them as constants.
     """
 
     def __init__(self) -> None:
         self.units = FollowedUnits()
         self.seen: weakref.WeakSet[torch.fx.Node] = weakref.WeakSet()
-        self.call = ("", "", "", "", "")
+        self.call = ("", "", "", "", "", "")
 
 
 _tracing = _Tracing()
@@ -53,14 +57,27 @@ _tracing = _Tracing()
 
 @inline_in_graph
 def follow_in_trace(function: Any, args: Any, kwargs: Any, output: Any, path: str) -> None:  # noqa: ARG001
-    """Stores the units of what a call in module ``path`` returned."""
+    """Stores the units of what a call in module ``path`` returned.
+
+    A tensor keeps them, as an attribute, if it leaves the graph. The compiler allows none on
+    tensors from a tuple.
+    """
     comptime(_follow)
+    if isinstance(output, Tensor):
+        left = _found(LEFT)
+        if left:
+            setattr(output, ATTRIBUTE, left)
 
 
 def _follow(context: ComptimeContext) -> None:
-    names = ("function", "args", "kwargs", "output")
-    function, args, kwargs, output = (traced_value(context, name, _catch_up) for name in names)
+    function, args, kwargs = (
+        traced_value(context, name, _catch_up) for name in ("function", "args", "kwargs")
+    )
+    output = traced_value(context, "output", lambda *_: None)
     _tracing.units.follow(function, args, kwargs, output, traced_constant(context, "path"))
+    units = _tracing.units.of(output) if isinstance(output, Tensor) else None
+    left = "" if units is None or units.is_weight else encoded(units)
+    _tracing.call = (*_tracing.call[:LEFT], left)
 
 
 def _catch_up(node: torch.fx.Node, of_node: Callable[[torch.fx.Node], Any]) -> None:
@@ -91,15 +108,7 @@ def _find(context: ComptimeContext) -> None:
     units = _tracing.units.of(x)
     layer = units.layer if units is not None else None
     dims = units.dims if units is not None else None
-    call = None
-    if caller is not None and caller.module is not None:
-        code = class_code(type(caller.module))
-        found = (
-            code.call_written_at(position_in(file, where))
-            for file, where in traced_frames(context)
-            if file in code.files
-        )
-        call = next((each for each in found if each is not None), None)
+    call = None if caller is None else _written_call(context, caller.module)
     place = call_place(
         caller.module if caller else None,
         caller.path if caller else "",
@@ -114,7 +123,23 @@ def _find(context: ComptimeContext) -> None:
         layer or "",
         assumed_dim(x.dim()) if dims is None and isinstance(x, Tensor) else "",
         encoded_shard(units.shard if units is not None else None),
+        "",
     )
+
+
+def _written_call(context: ComptimeContext, module: nn.Module | None) -> WrittenCall | None:
+    """:func:`relustat.watching.call_names.written_call` of a call that is traced."""
+    if module is None:
+        return None
+    code = class_code(module)
+    repeats = False
+    for name, its_code, where in traced_frames(context):
+        position = position_in(its_code.co_filename, where)
+        call = code.call_written_at(position)
+        if call is not None:
+            return call._replace(may_repeat=True) if repeats else call
+        repeats = repeats or (is_of_user(name) and is_in_loop(its_code, position))
+    return None
 
 
 @torch.compiler.assume_constant_result

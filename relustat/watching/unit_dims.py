@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import json
+import operator
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from relustat._dynamo import inline_all_in_graph
 from relustat._torch_internals import size_hint
 
 from .shards import Shard, is_distributed, parts_of, shard_of
 from .unit_probes import Labelled
-from .unit_rules import CONTRACTING, JOINING, KEEPING, LAYERS, POOLS, STACKING, UnitDims
-from .units_moved import dims_moved
+from .unit_rules import (
+    CONTRACTING,
+    JOINING,
+    KEEPING,
+    LAYERS,
+    POOLS,
+    RECURRENT,
+    STACKING,
+    Rule,
+    UnitDims,
+)
+from .units_moved import MOST_ANSWERS, PLAIN, dims_moved
 
 # Entries of dead tensors are dropped when there are more entries than this.
 _MANY = 1024
+
+
+# Of calls of one tensor with plain arguments.
+_answers: dict[Any, tuple[UnitDims | None, ...] | None] = {}
 
 
 class Units(NamedTuple):
@@ -27,6 +44,7 @@ class Units(NamedTuple):
         layer: the path of the module that made it; None if that is not known.
         shape: its shape at that time.
         shard: which units it has, if a layer is split over processes.
+        made: the number of layers before that one.
         is_weight: whether it is made of parameters only.
     """
 
@@ -34,6 +52,7 @@ class Units(NamedTuple):
     layer: str | None
     shape: tuple[int, ...]
     shard: Shard | None = None
+    made: int = 0
     is_weight: bool = False
 
     def on(self, output: Tensor, dims: UnitDims | None) -> Units:
@@ -41,7 +60,32 @@ class Units(NamedTuple):
         shard = self.shard
         if is_distributed(output) and dims is not None:
             shard = shard_of(output, dims)
-        return Units(dims, self.layer, output.shape, shard)
+        return Units(dims, self.layer, output.shape, shard, self.made)
+
+
+_latest = operator.attrgetter("made")
+
+
+ATTRIBUTE = "_relustat_units"
+# Whether a graph was traced: then tensors that left it may have this attribute.
+_traces: list[bool] = []
+
+
+def encoded(units: Units) -> str:
+    """What a tensor keeps that leaves a graph."""
+    if not _traces:
+        _traces.append(True)
+    return json.dumps([units.dims, units.layer, units.shard])
+
+
+def _decoded(text: str, x: Tensor) -> Units:
+    dims, layer, shard = json.loads(text)
+    return Units(
+        None if dims is None else tuple(dims),
+        layer,
+        x.shape,
+        None if shard is None else tuple(shard),
+    )
 
 
 class FollowedUnits:
@@ -54,12 +98,16 @@ class FollowedUnits:
     def __init__(self) -> None:
         self._known: dict[int, tuple[weakref.ref[Tensor], Units]] = {}
         self._limit = _MANY
+        self._layers = 0
 
     def of(self, x: Tensor) -> Units | None:
         """What is known of ``x``, or None."""
         entry = self._known.get(id(x))
         # Another tensor may have had this address.
-        return entry[1] if entry is not None and entry[0]() is x else None
+        if entry is not None and entry[0]() is x:
+            return entry[1]
+        left = getattr(x, ATTRIBUTE, None) if _traces else None
+        return None if left is None else _decoded(left, x)
 
     def follow(
         self,
@@ -73,6 +121,8 @@ class FollowedUnits:
         try:
             if isinstance(result, Tensor):
                 self._follow(function, args, kwargs, (result,), layer)
+            elif function is Tensor.__setitem__:
+                self._follow(function, args, kwargs, args[:1], layer)
             elif isinstance(result, (tuple, list)) and any(
                 isinstance(output, Tensor) for output in result
             ):
@@ -91,38 +141,106 @@ class FollowedUnits:
     ) -> None:
         rule = LAYERS.get(function)
         if rule is not None:
-            known = self.of(args[0]) if args else None
-            output = outputs[0]
-            dims = rule(output, known.dims if known else None, args, kwargs)
-            if type(output) is Tensor:
-                self._note(output, Units(dims, layer, output.shape))
-            else:
-                shard = shard_of(output, dims)
-                for part in parts_of(output):
-                    self._note(part, Units(dims, layer, part.shape, shard))
+            made = outputs if function in RECURRENT else outputs[:1]
+            self._begin(rule, args, kwargs, made, layer)
             return
-        found = [(x, units) for x in _tensors(args, kwargs) if (units := self.of(x)) is not None]
-        made = [(x, units) for x, units in found if not units.is_weight]
+        if not kwargs and args and self._follow_one(function, args, outputs):
+            return
+        made = {}
+        for x in _tensors(args, kwargs):
+            units = self.of(x)
+            if units is not None and not units.is_weight:
+                made[x] = units
         if not made:
             self._follow_weights(function, args, kwargs, outputs, layer)
         elif function in KEEPING:
-            self._keep(made, outputs[0])
+            self._keep(made.values(), outputs[0])
+        elif function in JOINING:
+            self._join(args, kwargs, list(made.values()), outputs[0])
         else:
             self._follow_moved(function, args, kwargs, outputs, made)
 
-    def _keep(self, made: list[tuple[Tensor, Units]], output: Tensor) -> None:
-        for x, units in made:
-            if units.dims is not None and (x is output or x.shape == output.shape):
-                if x is not output:
-                    self._note(output, units)
-                return
-        for _, units in made:
-            # Dimensions are aligned at the last, as in broadcasting.
+    def _follow_one(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        outputs: tuple[Any, ...] | list[Any],
+    ) -> bool:
+        """The commonest calls, for less time: those of one tensor whose answer is known."""
+        x = args[0]
+        entry = self._known.get(id(x))
+        if entry is None or entry[0]() is not x or type(x) is not Tensor:
+            return False
+        units = entry[1]
+        if units.dims is None:
+            return False
+        others = args[1:]
+        if not PLAIN.issuperset(map(type, others)):
+            return False
+        if function in KEEPING:
+            if units.shape != outputs[0].shape:
+                return False
+            self._note(outputs[0], units)
+            return True
+        answers = _answers.get((function, units.dims, units.shape, others))
+        if answers is None or None in answers:
+            return False
+        for output, dims in zip(outputs, answers, strict=True):
+            self._note(output, Units(dims, units.layer, output.shape, units.shard, units.made))
+        return True
+
+    def _begin(
+        self,
+        rule: Rule,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        outputs: tuple[Any, ...] | list[Any],
+        layer: str,
+    ) -> None:
+        known = self.of(args[0]) if args else None
+        self._layers += 1
+        for output in outputs:
+            dims = rule(output, known.dims if known is not None else None, args, kwargs)
+            if type(output) is Tensor:
+                self._note(output, Units(dims, layer, output.shape, None, self._layers))
+                continue
+            shard = shard_of(output, dims)
+            for part in parts_of(output):
+                self._note(part, Units(dims, layer, part.shape, shard, self._layers))
+
+    def _keep(self, made: Iterable[Units], output: Tensor) -> None:
+        """Of arithmetic: dimensions are aligned at the last, as in broadcasting."""
+        found = []
+        for units in made:
             shift = output.dim() - len(units.shape)
             if units.dims is not None and shift >= 0:
-                self._note(output, units.on(output, tuple(dim + shift for dim in units.dims)))
-                return
-        self._note(output, made[0][1].on(output, None))
+                # A single unit that is repeated stays one.
+                dims = tuple(
+                    dim + shift
+                    for dim in units.dims
+                    if units.shape[dim] != 1 or output.shape[dim + shift] == 1
+                )
+                found.append((bool(dims), units.made, units.on(output, dims)))
+        if found:
+            # The latest layer, as in x + layer(x).
+            self._note(output, max(found, key=operator.itemgetter(0, 1))[2])
+        else:
+            self._note(output, max(made, key=_latest).on(output, None))
+
+    def _join(
+        self,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        made: list[Units],
+        output: Tensor,
+    ) -> None:
+        along = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis", 0))
+        several = [units for units in made if units.dims]
+        source = (several or made)[0]
+        dims = source.dims
+        if dims == () and along % output.dim():
+            dims = (along % output.dim(),)  # single units side by side
+        self._note(output, source.on(output, dims))
 
     def _follow_moved(
         self,
@@ -130,22 +248,20 @@ class FollowedUnits:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         outputs: tuple[Any, ...] | list[Any],
-        made: list[tuple[Tensor, Units]],
+        made: dict[Tensor, Units],
     ) -> None:
-        source = next((units for _, units in made if units.layer is not None), made[0][1])
-        dims = made[0][1].dims
+        x, first = next(iter(made.items()))
+        source = max(made.values(), key=_latest)
         output = outputs[0]
         rule = POOLS.get(function)
         if rule is not None:
-            self._note(output, source.on(output, rule(output, dims, args, kwargs)))
-        elif function in JOINING:
-            self._note(output, source.on(output, dims))
-        elif is_distributed(made[0][0]) and output.dim() == made[0][0].dim():
-            # to_local() and others that only move parts to other processes
-            self._note(output, source.on(output, dims))
+            self._note(output, first.on(output, rule(output, first.dims, args, kwargs)))
         elif function in STACKING:
             new = (args[1] if len(args) > 1 else kwargs.get("dim", 0)) % output.dim()
-            self._note(output, source.on(output, _with_new_dim(dims, new)))
+            self._note(output, source.on(output, _with_new_dim(first.dims, new)))
+        elif is_distributed(x) and output.dim() == x.dim():
+            # to_local() and others that only move parts to other processes
+            self._note(output, first.on(output, first.dims))
         else:
             self._ask(function, args, kwargs, outputs, made, source)
 
@@ -155,18 +271,43 @@ class FollowedUnits:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         outputs: tuple[Any, ...] | list[Any],
-        made: list[tuple[Tensor, Units]],
+        made: dict[Tensor, Units],
         source: Units,
     ) -> None:
-        answers = dims_moved(function, args, kwargs, self._labelled, self._is_weight)
+        answers = self._dims_moved(function, args, kwargs, made)
         for index, output in enumerate(outputs):
             if not isinstance(output, Tensor):
                 continue
             dims = answers[index] if answers is not None and index < len(answers) else None
             if dims is None and function not in CONTRACTING:
-                same = [units.dims for x, units in made if x.shape == output.shape]
-                dims = next((each for each in same if each is not None), None)
+                dims = next(
+                    (
+                        units.dims
+                        for x, units in made.items()
+                        if units.dims is not None
+                        and units.shape == output.shape
+                        and x.is_floating_point() == output.is_floating_point()
+                    ),
+                    None,
+                )
             self._note(output, source.on(output, dims))
+
+    def _dims_moved(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        made: dict[Tensor, Units],
+    ) -> tuple[UnitDims | None, ...] | None:
+        x, units = next(iter(made.items()))
+        others = args[1:]
+        is_simple = type(x) is Tensor and x is args[0] and not kwargs
+        answers = dims_moved(function, args, kwargs, self._labelled, self._is_weight)
+        if is_simple and PLAIN.issuperset(map(type, others)):
+            if len(_answers) >= MOST_ANSWERS:
+                _answers.clear()
+            _answers[function, units.dims, units.shape, others] = answers
+        return answers
 
     def _follow_weights(
         self,
@@ -187,7 +328,9 @@ class FollowedUnits:
         elif function in CONTRACTING:
             answers = dims_moved(function, args, kwargs, self._labelled, self._is_weight)
             if answers is not None:
-                self._note(outputs[0], Units(answers[0], layer, outputs[0].shape))
+                self._layers += 1
+                units = Units(answers[0], layer, outputs[0].shape, None, self._layers)
+                self._note(outputs[0], units)
 
     def _note(self, x: Tensor, units: Units) -> None:
         if len(self._known) >= self._limit:
@@ -232,3 +375,6 @@ def _with_new_dim(dims: UnitDims | None, new: int) -> UnitDims | None:
         return None
     # Several single units lie side by side.
     return tuple(dim + (dim >= new) for dim in dims) if dims else (new,)
+
+
+inline_all_in_graph(globals())

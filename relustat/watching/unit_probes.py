@@ -11,6 +11,7 @@ their results differ in part are those of the units.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from relustat._dynamo import inline_all_in_graph
 from relustat._torch_internals import size_hint, unseen_by_dispatch_modes, unseen_by_function_modes
 
 from .unit_rules import UnitDims
@@ -113,7 +115,11 @@ def labels_found(
             return (labels.view(shape) if found == wanted else one).expand(found.shape)
 
         results = question.repeat(labelled)
-        answers = [_where_labels_lie(result, labels) for result in results]
+        unlabelled = question.repeat(lambda _, found: one.expand(found.shape))
+        answers = [
+            _where_labels_lie(result, without, labels)
+            for result, without in zip(results, unlabelled, strict=True)
+        ]
         if all(came_through for _, came_through in answers):
             return tuple(answer for answer, _ in answers)
         changed = [_where_changes_lie(question, wanted, shape, unit) for unit in {0, units - 1}]
@@ -123,35 +129,62 @@ def labels_found(
         )
 
 
-def _where_labels_lie(output: Any, labels: Tensor) -> tuple[Answer, bool]:
-    """The answer, and whether the labels came through."""
+def _where_labels_lie(output: Any, without: Any, labels: Tensor) -> tuple[Answer, bool]:
+    """The answer, and whether the labels came through.
+
+    Args:
+        output: a result of the call.
+        without: the same of unlabelled tensors. Where both are the same, there is no label.
+        labels: of all units.
+    """
     if not isinstance(output, Tensor) or not output.is_floating_point():
         return None, False
+    output, without = _unexpanded(output), _unexpanded(without)
+    has_label = output != without
+    if not has_label.any():
+        return None, False
+    # The fewest dimensions whose indices tell the label.
+    for count in range(output.dim() + 1):
+        for dims in itertools.combinations(range(output.dim()), count):
+            values = _values_along(output, has_label, dims)
+            if values is not None:
+                return _of_values(dims, values, labels)
+    return None, False
+
+
+def _unexpanded(output: Tensor) -> Tensor:
     for dim, (size, stride) in enumerate(zip(output.shape, output.stride(), strict=True)):
         if size > 1 and stride == 0:
             output = output.narrow(dim, 0, 1)
-    _check_size(output)
-    dims = tuple(dim for dim in range(output.dim()) if _varies_along(output, dim))
-    for dim in range(output.dim()):
-        if dim not in dims:
-            output = output.narrow(dim, 0, 1)
-    values = output.flatten().to(torch.float64)
+    if not 0 < output.numel() <= _MOST_ELEMENTS:
+        raise UnaskableError
+    return output
+
+
+def _values_along(output: Tensor, has_label: Tensor, dims: UnitDims) -> Tensor | None:
+    """The label at each index of ``dims``, if that is one; indices without one are left out."""
+    others = [dim for dim in range(output.dim()) if dim not in dims]
+    most = torch.where(has_label, output, -torch.inf)
+    least = torch.where(has_label, output, torch.inf)
+    if others:
+        most, least = most.amax(others), least.amin(others)
+    known = most > -torch.inf
+    most, least = most[known], least[known]
+    return most if bool((most - least <= _ROUNDING).all()) else None
+
+
+def _of_values(dims: UnitDims, values: Tensor, labels: Tensor) -> tuple[Answer, bool]:
+    values = values.to(torch.float64)
     ordered = labels.sort().values
     index = torch.searchsorted(ordered, values - _ROUNDING).clamp_(max=len(labels) - 1)
     are_moved = bool((ordered[index] - values).abs().max() < _ROUNDING)
     if not dims:
         return (), are_moved  # one unit was selected
-    if values.sort().values.diff().abs().min() > _ROUNDING:
+    if len(values) == 1 or values.sort().values.diff().abs().min() > _ROUNDING:
         return dims, True
     # Features that are several to a unit are units of their own. But where a batch has been merged
     # with the units, their number would depend on the batch.
     return (dims if len(dims) == 1 and dims[0] > 0 else None), are_moved
-
-
-def _varies_along(output: Tensor, dim: int) -> bool:
-    if output.size(dim) < 2:
-        return False
-    return bool((output - output.narrow(dim, 0, 1)).abs().max() > _ROUNDING)
 
 
 def _where_changes_lie(
@@ -195,11 +228,6 @@ def _union(answers: list[Answer]) -> Answer:
     return tuple(sorted({dim for dims in known for dim in dims})) if known else None
 
 
-def _check_size(output: Tensor) -> None:
-    if not 0 < output.numel() <= _MOST_ELEMENTS:
-        raise UnaskableError
-
-
 def _with_tensors(value: Any, change: Callable[[Tensor], Any]) -> Any:
     """A value with other tensors in their place."""
     if isinstance(value, Tensor):
@@ -225,3 +253,6 @@ def _apart() -> Iterator[None]:
         torch.random.fork_rng(devices=[]),
     ):
         yield
+
+
+inline_all_in_graph(globals())

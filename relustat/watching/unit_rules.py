@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from relustat._dynamo import inline_all_in_graph
 from relustat._torch_internals import builtin_functional
 from relustat.ops import library
 
@@ -78,6 +79,8 @@ def _rules(rule: Rule, names: str) -> dict[Any, Rule]:
     return dict.fromkeys(_functions(names, torch, F), rule)
 
 
+_RECURRENT = "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell"
+
 LAYERS: dict[Any, Rule] = {
     **_rules(_channels_before(1), "conv1d conv_transpose1d"),
     **_rules(_channels_before(2), "conv2d conv_transpose2d"),
@@ -85,13 +88,16 @@ LAYERS: dict[Any, Rule] = {
     **_rules(
         _last,
         "linear bilinear embedding embedding_bag conv_tbc multi_head_attention_forward "
-        "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell",
+        + _RECURRENT,
     ),
     **_rules(_after_batch, "batch_norm instance_norm"),
     **_rules(_known_or_after_batch, "group_norm"),
     **_rules(_known_or_normalised, "layer_norm rms_norm"),
 }
 """Layers: their weights say which dimension the units are."""
+
+RECURRENT: frozenset[Any] = frozenset(_functions(_RECURRENT, torch))
+"""Layers all of whose outputs have the units: the states, too."""
 
 POOLS: dict[Any, Rule] = {
     **_rules(
@@ -156,3 +162,6 @@ CONTRACTING: frozenset[Any] = frozenset(
     }
 )
 """Products: an output of an input's shape need not have its dimensions."""
+
+
+inline_all_in_graph(globals())

@@ -14,12 +14,20 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from relustat._dynamo import inline_all_in_graph
 from relustat._torch_internals import PURE_HOMES, size_hint
 
 from .unit_probes import Answer, Labelled, Plain, Question, UnaskableError, Weight, labels_found
 from .unit_rules import CONTRACTING
 
-_MOST_ANSWERS = 4096
+MOST_ANSWERS = 4096
+# What is its own description.
+PLAIN = frozenset(
+    {
+        *(int, bool, float, str, type(None), type(...), type),
+        *(torch.dtype, torch.device, torch.memory_format),
+    }
+)
 
 
 class _Slice(NamedTuple):
@@ -59,7 +67,7 @@ def dims_moved(
     except UnaskableError:
         return None
     if key not in _answers:
-        if len(_answers) >= _MOST_ANSWERS:
+        if len(_answers) >= MOST_ANSWERS:
             _answers.clear()
         try:
             _answers[key] = _ask(pure, args, kwargs, described.of_tensor)
@@ -77,12 +85,20 @@ def _pure_form(function: Callable[..., Any]) -> Callable[..., Any] | None:
     if not (home in PURE_HOMES or isinstance(function, _METHODS)):
         return None
     name: str = function.__name__
+    if name == "__setitem__":
+        return _with_item
     if name.startswith(("__set", "new_")):
         return None
     if not name.endswith("_") or name.endswith("__"):
         return function
     pure: Callable[..., Any] | None = getattr(Tensor, name[:-1], None)
     return pure
+
+
+def _with_item(x: Tensor, index: Any, value: Any) -> Tensor:
+    x = x.clone()
+    x[index] = value
+    return x
 
 
 class _Description:
@@ -95,23 +111,23 @@ class _Description:
         self._is_weight = is_weight
 
     def of(self, value: Any) -> Any:
+        kind = type(value)
+        if kind in PLAIN:
+            return value
         if isinstance(value, Tensor):
             return self.of_tensor(value)
-        if isinstance(value, (tuple, list)):
-            return tuple(map(self.of, value))
-        if isinstance(value, slice):
+        if kind is slice:
             return _Slice(self.of(value.start), self.of(value.stop), self.of(value.step))
-        if isinstance(value, (torch.SymInt, int)) and not isinstance(value, bool):
+        if isinstance(value, (tuple, list)):
+            return tuple([self.of(each) for each in value])
+        if isinstance(value, torch.SymInt):
             return size_hint(value)
-        if value is None or isinstance(
-            value,
-            (bool, float, str, type, torch.dtype, torch.device, torch.memory_format, type(...)),
-        ):
-            return value
         raise UnaskableError
 
     def of_tensor(self, value: Tensor) -> Labelled | Weight | Plain:
-        found = self._labelled(value)
+        # Indices and masks keep their numbers, also if they were made from tensors with units.
+        is_number = value.is_floating_point() or value.is_complex()
+        found = self._labelled(value) if is_number else None
         if found is not None:
             return found
         shape = tuple(map(size_hint, value.shape))
@@ -128,21 +144,25 @@ def _ask(
     tensors = question.tensors()
     labelled = [each for each in tensors if isinstance(each, Labelled)]
     weights = [each for each in tensors if isinstance(each, Weight)]
-    if weights and function in CONTRACTING:
-        # A product has the units of its weights: their dimensions that are left in the result.
-        answers = [
-            labels_found(question, weight, (dim,))
-            for weight in dict.fromkeys(weights)
-            for dim in range(len(weight.shape))
-        ]
-        return tuple(map(_union, zip(*answers, strict=True)))
-    for each in dict.fromkeys(labelled):
+    # Of a product, the last factor has the features: those of values in attention, for instance.
+    for each in reversed(dict.fromkeys(labelled)):
         answer = labels_found(question, each, each.dims)
         if any(dims is not None for dims in answer):
             return answer
-    return None
+    if not weights or function not in CONTRACTING:
+        return None
+    # Else it has the units of its weights: their dimensions that are left in the result.
+    answers = [
+        labels_found(question, weight, (dim,))
+        for weight in dict.fromkeys(weights)
+        for dim in range(len(weight.shape))
+    ]
+    return tuple(map(_union, zip(*answers, strict=True)))
 
 
 def _union(answers: tuple[Answer, ...]) -> Answer:
     dims = {dim for answer in answers if answer for dim in answer}
     return tuple(sorted(dims)) if dims else None
+
+
+inline_all_in_graph(globals())

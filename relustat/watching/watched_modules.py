@@ -143,10 +143,16 @@ class ModuleHook:
         watched = getattr(module, _ATTRIBUTE, {}).get(self._key)
         if watched is None or watched.visitor is None:
             return
-        if self._is_after:
-            with_side_effects_allowed(watched.visitor.leave, watched)
+        visitor = watched.visitor
+        if torch.compiler.is_dynamo_compiling():
+            if self._is_after:
+                with_side_effects_allowed(visitor.leave, watched)
+            else:
+                with_side_effects_allowed(visitor.enter, watched, module)
+        elif self._is_after:
+            visitor.leave(watched)
         else:
-            with_side_effects_allowed(watched.visitor.enter, watched, module)
+            visitor.enter(watched, module)
 
 
 def _free_key(modules: Iterable[nn.Module]) -> int:

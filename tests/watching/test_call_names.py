@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import relustat
 
@@ -212,7 +213,75 @@ def inner_of(inner, x):
     return inner(x)
 
 
+class BeforeLayers(Layers):
+    """The first input has no layer."""
+
+    expected = ("functional_relu after input", "functional_relu", "functional_relu_1")
+
+    def forward(self, x, skipped):
+        for index, layer in enumerate(self.layers):
+            x = F.relu(x)
+            x = layer(x) if index not in skipped else x + self.layers[index](x)
+        return x
+
+
+class Residual(Layers):
+    """The layer comes second in the sum."""
+
+    expected = ("relu", "relu_1", "relu_2")
+
+    def forward(self, x, skipped):
+        x = self.stem(x)
+        for index, layer in enumerate(self.layers):
+            if index not in skipped:
+                x = self.relu(x + layer(x))
+        return x
+
+
+class Checkpointed(Layers):
+    """The function is passed on, not called here."""
+
+    expected = ("functional_relu", "functional_relu_1", "functional_relu_2")
+
+    def block(self, layer, x):
+        return F.relu(layer(x))
+
+    def forward(self, x, skipped):
+        for index, layer in enumerate(self.layers):
+            if index not in skipped:
+                x = checkpoint(self.block, layer, x, use_reentrant=False)
+        return x
+
+
+class ByALambda(Layers):
+    expected = ("functional_relu", "functional_relu_1", "functional_relu_2")
+
+    def __init__(self):
+        super().__init__()
+        self.act = lambda x: F.relu(x)
+
+    def forward(self, x, skipped):
+        first, second, third = self.layers
+        x = self.act(first(x)) if 0 not in skipped else x
+        x = self.act(second(x)) if 1 not in skipped else x
+        return self.act(third(x))
+
+
+def through(layers, x):
+    for layer in layers:
+        x = F.relu(layer(x))
+    return x
+
+
+class LoopOfAFunction(Layers):
+    expected = ("through", "through_1", "through_2")
+
+    def forward(self, x, skipped):
+        return through([each for n, each in enumerate(self.layers) if n not in skipped], x)
+
+
 CLASSES = [
+    *(BeforeLayers, Residual, Checkpointed, ByALambda, LoopOfAFunction),
     *(Straight, InALoop, InAComprehension, AfterOtherLayers, InAMethod, InMethods, ByFunctions),
 ]
 
@@ -299,3 +368,74 @@ def test_ten_calls_are_ten_rows(tmp_path):
     loaded = relustat.Report.load(tmp_path / "report.npz")
     assert loaded.call_sites == report.call_sites
     assert str(loaded) == str(report)
+
+
+class Indirect(nn.Module):
+    """Modules that are not called as attributes of their caller."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+        self.decoder = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU())
+        self.acts = nn.ModuleDict({"a": nn.ReLU(), "b": nn.ReLU()})
+        self.relu1, self.relu2 = nn.ReLU(), nn.ReLU()
+
+    def forward(self, x):
+        for layer in self.encoder:
+            x = layer(x)
+        x = self.decoder[2:](self.decoder[:2](x))
+        x = self.acts["b"](self.acts["a"](x - 1) - 1)
+        relu = self.relu2
+        return relu(getattr(self, "relu1")(x - 1) - 1)  # noqa: B009
+
+
+def test_modules_that_are_called_indirectly_have_their_own_names():
+    with relustat.watch(Indirect()) as watch:
+        watch._model(torch.randn(2, 4))
+    assert list(watch.stats) == [
+        *("encoder.1", "decoder.1", "decoder.3", "acts.a", "acts.b", "relu1", "relu2"),
+    ]
+
+
+def test_a_forward_of_the_instance():
+    def forward(self, x, skipped):
+        x = F.relu(self.stem(x)) if 0 not in skipped else x
+        return F.relu(self.aux(x))
+
+    model = Layers()
+    names_of_class = []
+    for patched in (model, type("Patched", (Layers,), {})()):
+        if patched is model:
+            model.forward = forward.__get__(model)
+        else:
+            with relustat.watch(patched):
+                pass
+            type(patched).forward = forward
+        for skipped in ((0,), ()):
+            names_of_class.append(set(names_of(patched, skipped).stats))
+    first, second = "functional_relu", "functional_relu_1"
+    assert names_of_class == [{second}, {first, second}] * 2
+
+
+class States(nn.Module):
+    """The compiler leaves recurrent layers to eager code."""
+
+    def __init__(self):
+        super().__init__()
+        self.gru = nn.GRU(4, 4)
+
+    def forward(self, x):
+        y, h = self.gru(x)
+        return F.relu(y), F.relu(h), F.relu(y + 9), F.relu(h - 9)
+
+
+def test_code_that_the_compiler_leaves_to_python():
+    model, x = States(), torch.randn(2, 3, 4)
+    found = []
+    for called in (model, torch.compile(model, backend="eager")):
+        with relustat.watch(model) as watch:
+            called(x)
+        found.append({name: stats.unit_zeros.tolist() for name, stats in watch.stats.items()})
+        assert watch.report().notes == []
+    assert found[0] == found[1]
+    assert list(found[0]) == ["relu", "relu_1", "relu_2", "relu_3"]

@@ -187,6 +187,123 @@ def test_products_with_parameters_make_units(name):
     assert notes == []
 
 
+def linear(outputs, inputs=6):
+    return nn.Linear(inputs, outputs)
+
+
+class Function(nn.Module):
+    """A ReLU after a function of the layers and the input."""
+
+    def __init__(self, function, *layers):
+        super().__init__()
+        self.function = function
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x):
+        return F.relu(self.function(x, *self.layers))
+
+
+def routed(x, expert):
+    rows = (x[:, 0] > 0).nonzero().squeeze(-1)
+    return torch.zeros(len(x), 8).index_add(0, rows, expert(x[rows]))
+
+
+def assigned(x, expert):
+    y = torch.zeros(len(x), 8)
+    rows = x[:, 0] > 0
+    y[rows] = expert(x[rows])
+    return y
+
+
+def scattered(x, layer):
+    y = layer(x)
+    index = torch.zeros(len(x), 1, dtype=torch.int64).expand_as(y)
+    return torch.zeros(2, 8).scatter_add(0, index, y)
+
+
+def stretched(x, one, other):
+    return one(x) + other(x).T
+
+
+OF_SEVERAL = {
+    "rows that an expert sees": (Function(routed, linear(8)), (1,)),
+    "rows that are assigned": (Function(assigned, linear(8)), (1,)),
+    "scattered rows": (Function(scattered, linear(8)), (1,)),
+    "a triangle": (Function(lambda x, f: f(x).tril(), linear(8)), (1,)),
+    "a single unit before others": (
+        Function(
+            lambda x, f, g: torch.cat([f(x).squeeze(-1)[..., None], g(x)], -1), linear(1), linear(3)
+        ),
+        (1,),
+    ),
+    "means beside their channels": (
+        Function(lambda x, f: torch.cat([f(x).mean(1, keepdim=True), f(x)], 1), linear(4)),
+        (1,),
+    ),
+    "pooled by attention": (
+        Function(lambda x, f, a: a(x).softmax(0).T @ f(x), linear(8), linear(3)),
+        (1,),
+    ),
+    "scores of pairs": (Function(stretched, linear(1), linear(1)), ()),
+    "scores the other way": (Function(lambda x, f, g: g(x).T + f(x), linear(1), linear(1)), ()),
+    "a joint mixed by a parameter": (
+        Before(
+            lambda x, w: torch.einsum("nv,vw->nw", F.linear(x, torch.ones(9, 6)).T, w),
+            weight(16, 5),
+        ),
+        (0,),
+    ),
+}
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+@pytest.mark.parametrize("name", OF_SEVERAL)
+def test_units_of_calls_with_several_tensors(name, compiled):
+    if compiled and name.startswith("rows that"):
+        pytest.skip("the compiler breaks the graph, and a graph does not know its inputs' layers")
+    model, dims = OF_SEVERAL[name]
+    x = torch.randn(16, 6)
+    with torch.no_grad(), ReLUInputs() as inputs:
+        model(x)
+    called = torch.compile(model, backend="eager") if compiled else model
+    with torch.no_grad(), relustat.watch(model) as watch:
+        called(x)
+    (stats,) = watch.stats.values()
+    assert stats.calls == 1
+    assert stats.unit_zeros.tolist() == zeros_by_unit(inputs.found[0], dims)
+    assert watch.report().notes == []
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+def test_several_unit_dimensions_that_are_no_neighbours(compiled):
+    """Heads and their features, with the tokens in between."""
+    model = Function(lambda x, f: f(x).view(4, 4, 2, 4).transpose(1, 2), linear(8))
+    x = torch.randn(4, 4, 6)
+    y = model.function(x, *model.layers)
+    called = torch.compile(model, backend="eager", fullgraph=True) if compiled else model
+    with relustat.watch(model) as watch:
+        called(x)
+    (stats,) = watch.stats.values()
+    assert stats.calls == 1
+    assert stats.unit_zeros.tolist() == zeros_by_unit(y, (1, 3))
+
+
+def test_tensors_that_leave_a_graph_keep_their_units():
+    part = nn.Sequential(nn.Conv1d(3, 4, 1))
+    model = nn.Sequential(torch.compile(part, backend="eager"), nn.ReLU())
+    with relustat.watch(model) as watch:
+        model(torch.randn(2, 3, 7))
+    assert watch.stats["1"].widths == (4,)
+    assert watch.report().notes == []
+
+
+def test_unflatten_in_a_graph():
+    model = nn.Sequential(linear(32), nn.Unflatten(1, (2, 4, 4)), nn.ReLU())
+    with relustat.watch(model) as watch:
+        torch.compile(model, backend="eager", fullgraph=True)(torch.randn(3, 6))
+    assert watch.stats["2"].widths == (32,)
+
+
 def test_a_scalar_head_is_one_unit():
     model = nn.Sequential(nn.Linear(3, 1), nn.Flatten(0), nn.ReLU())
     stats, _ = watched(model, torch.randn(4, 3), torch.randn(7, 3))

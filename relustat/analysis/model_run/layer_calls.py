@@ -206,7 +206,7 @@ class LayerCalls(TorchFunctionMode):
         layer = units.layer if units else None
         if caller is None:
             return call_place(None, "", relu, path, None, layer)
-        call = written_call(type(caller.module), sys._getframe(1), caller.frame)
+        call = written_call(caller.module, sys._getframe(1), caller.frame)
         return call_place(caller.module, caller.path, relu, path, call, layer)
 
     def _next_relu(self, place: CallPlace) -> str:
