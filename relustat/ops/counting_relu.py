@@ -16,6 +16,8 @@ from . import library, reference
 from .counters import Counters, UnitDim
 from .inputs import describe, is_countable, is_symbolic
 
+aten: Any = torch.ops.aten
+
 
 def counting_relu(
     x: Tensor, counters: Counters, *, inplace: bool = False, unit_dim: UnitDim | None = None
@@ -97,7 +99,8 @@ def _counted_by_several(
         units_last = x.permute(*others, *unit_dims).flatten(len(others))
         counting_relu(units_last, counters, unit_dim=-1)
     # In a graph, a watch would take F.relu for another one.
-    return torch.ops.aten.relu_.default(x) if inplace else torch.ops.aten.relu.default(x)
+    rectified: Tensor = aten.relu_.default(x) if inplace else aten.relu.default(x)
+    return rectified
 
 
 def relu_stats(

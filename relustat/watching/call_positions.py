@@ -132,6 +132,7 @@ class ClassCode:
         ]
 
 
+# By class, and by the code of forward: it is another one if somebody replaces it.
 _class_codes: weakref.WeakKeyDictionary[type[nn.Module], dict[int, ClassCode]]
 _class_codes = weakref.WeakKeyDictionary()
 

@@ -25,6 +25,7 @@ from relustat.stats.relu_stats import ReLUStats
 
 from .call_names import CallPlace
 from .shards import Shard, decoded_shard
+from .unit_dims import Units
 
 
 @dataclasses.dataclass(eq=False)
@@ -52,11 +53,12 @@ class Site:
         stats = self.counters.stats
         return ReLUStats(stats.bins, stats.by_width, shard=self.shard)
 
-    def meet(self, layer: str, assumed: str, shard: Shard | None) -> None:
-        """Stores what is known of an input: its layer, and the dimension assumed for its units."""
-        self.shard = shard
-        if layer and layer not in self.layers:
-            self.layers[layer] = None
+    def meet(self, units: Units | None, assumed: str) -> None:
+        """Stores what is known of an input, and the dimension that is assumed for its units."""
+        if units is not None:
+            self.shard = units.shard
+            if units.layer and units.layer not in self.layers:
+                self.layers[units.layer] = None
         if assumed and not self.units:
             self.units = assumed
 
@@ -108,23 +110,21 @@ class CallSites:
     ) -> None:
         self._taken = frozenset(paths)
         self._make_counters = make_counters
-        self._sites: dict[tuple[CallPlace, int], Site] = {}
+        self._sites: dict[tuple[str, int], Site] = {}
         self._order = order
         self._are_apart = are_apart
         self._counting = True
         self._lock = threading.Lock()
         self._traced = TraceTimeAttributes(self._materialise)
 
-    def at(self, place: CallPlace, repeat: int, forward: LastSite) -> Site:
+    def at(self, place: str, repeat: int, forward: LastSite) -> Site:
         """The site of a call. A new site comes after the one before it in this forward.
 
         Args:
-            place: where it is.
+            place: the encoded :class:`CallPlace`.
             repeat: the number of its calls before.
             forward: the forward pass.
         """
-        if not self._are_apart:
-            repeat %= len(place.paths)
         site = self._sites.get((place, repeat)) or self._meet(place, repeat, forward.last_site)
         forward.last_site = site.name
         return site
@@ -141,24 +141,32 @@ class CallSites:
         forward.last_site = site.name
         return site
 
-    def _meet(self, place: CallPlace, repeat: int, before: str | None) -> Site:
+    def _meet(self, encoded: str, repeat: int, before: str | None) -> Site:
+        place = CallPlace.decoded(encoded)
+        # The calls of one place, if they are not apart, and if it has not several names.
+        shared = repeat if self._are_apart else repeat % len(place.paths)
         with self._lock:
-            site = self._sites.get((place, repeat))
+            site = self._sites.get((encoded, shared))
             if site is None:
-                name = self._free(place.name(repeat, self._taken))
+                name = self._free(place.name(shared, self._taken))
                 first = place.name(repeat % len(place.paths), self._taken)
                 counters, units = self._make_counters(name)
-                site = Site(name, first, place.path(repeat), place.is_module, counters, units)
+                site = Site(name, first, place.path(shared), place.is_module, counters, units)
                 site.counters.enabled = self._counting
                 if site.name not in self._order:
                     index = self._order.index(before) + 1 if before else len(self._order)
                     self._order.insert(index, site.name)
-                self._sites[place, repeat] = site
+                self._sites[encoded, shared] = site
+            self._sites[encoded, repeat] = site
             return site
+
+    def _unique(self) -> list[Site]:
+        """Each site once, in the order in which they were found."""
+        return list(dict.fromkeys(list(self._sites.values())))
 
     def _free(self, name: str) -> str:
         """A name that no site has. Two places with one name are not known, but might be."""
-        names = {site.name for site in self._sites.values()}
+        names = {site.name for site in self._unique()}
         while name in names:
             name = f"{name}'"
         return name
@@ -169,11 +177,8 @@ class CallSites:
     def _meet_traced(self, attribute: str, before: str | None) -> Site:
         text = bytes.fromhex(attribute.removeprefix("call_"))
         place, repeat, layer, assumed, shard = json.loads(text)
-        decoded = CallPlace.decoded(place)
-        if not self._are_apart:
-            repeat %= len(decoded.paths)
-        site = self._meet(decoded, repeat, before)
-        site.meet(layer, assumed, decoded_shard(shard))
+        site = self._meet(place, repeat, before)
+        site.meet(Units(None, layer, (), decoded_shard(shard)), assumed)
         site.is_in_graph = True
         return site
 
@@ -187,11 +192,11 @@ class CallSites:
         """Where the sites are, in the order in which they were found."""
         return {
             site.name: CallSite(site.path, site.place, tuple(site.layers), site.units)
-            for site in list(self._sites.values())
+            for site in self._unique()
         }
 
     def _counted(self) -> list[tuple[Site, ReLUStats]]:
-        sites = {site.name: site for site in list(self._sites.values())}
+        sites = {site.name: site for site in self._unique()}
         found = [(sites[name], sites[name].stats) for name in list(self._order) if name in sites]
         return [(site, stats) for site, stats in found if stats.calls]
 
@@ -199,7 +204,7 @@ class CallSites:
         """Paths of the ReLU modules that have counts, or are in a graph."""
         return {
             site.path
-            for site in list(self._sites.values())
+            for site in self._unique()
             if site.is_module and (site.counters.stats.calls or site.is_in_graph)
         }
 
@@ -212,11 +217,11 @@ class CallSites:
     def counting(self, counting: bool) -> None:
         with self._lock:
             self._counting = counting
-            for site in list(self._sites.values()):
+            for site in self._unique():
                 site.counters.enabled = counting
 
     def reset(self) -> None:
-        for site in list(self._sites.values()):
+        for site in self._unique():
             site.counters.reset()
 
 

@@ -27,7 +27,7 @@ from relustat._torch_internals import (
 from relustat.ops.counting_relu import counting_relu
 from relustat.ops.inputs import describe, is_countable, is_symbolic, keeps_numbers
 
-from .call_names import CallPlace, call_place
+from .call_names import call_place
 from .call_sites import CallSites
 from .forward_pass import CurrentForward, ForwardPass
 from .relu_calls import ReLUCall, find_relu_call
@@ -71,7 +71,7 @@ class ReLUCounter:
         # Weak: a forward ends with its thread.
         self._underway: weakref.WeakSet[ForwardPass] = weakref.WeakSet()
         self._forwards = CurrentForward(self._call, self._underway)
-        self._places: dict[Any, CallPlace] = {}
+        self._places: dict[Any, str] = {}
         self.uncounted: dict[str, str] = {}
         self.seen: set[str] = set()
         self.closed = False
@@ -107,20 +107,35 @@ class ReLUCounter:
         forward = self._forwards.current()
         if forward is None or self.closed or is_recomputation():
             return function(*args, **kwargs)
+        if torch.compiler.is_dynamo_compiling():
+            return self._traced_call(forward, function, args, kwargs)
+        call = find_relu_call(function, args, kwargs)
+        if call is not None and forward.drop_interrupted():
+            output = self._count(forward, call, lambda: function(*args, **kwargs))
+        else:
+            output = function(*args, **kwargs)
+        forward.units.follow(function, args, kwargs, output, forward.path)
+        return output
+
+    def _traced_call(
+        self,
+        forward: ForwardPass,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
         if function is tag_activation_checkpoint:
             return _checkpoint_seen_by(forward.mode, *args, **kwargs)
-        if function is Tensor.unflatten and torch.compiler.is_dynamo_compiling():
+        if function is Tensor.unflatten:
             # The method calls super(), which the compiler does not trace under a mode.
             function = torch.unflatten
         call = find_relu_call(function, args, kwargs)
-        if call is not None and forward.drop_interrupted():
-            output = self._count(forward, call, lambda: _compute(call, function, args, kwargs))
+        if call is not None:
+            # If the graph held the function, running it could count it again.
+            output = self._count(forward, call, lambda: call.op(call.x, *call.arguments))
         else:
             output = function(*args, **kwargs)
-        if torch.compiler.is_dynamo_compiling():
-            follow_in_trace(function, args, kwargs, output, forward.path)
-        else:
-            forward.units.follow(function, args, kwargs, output, forward.path)
+        follow_in_trace(function, args, kwargs, output, forward.path)
         return output
 
     def _count(self, forward: ForwardPass, call: ReLUCall, compute: Callable[[], Any]) -> Any:
@@ -136,9 +151,10 @@ class ReLUCounter:
             followed = traced.dims
         else:
             units = forward.units.of(x)
-            layer = None if units is None else units.layer
+            if units is not None and units.shape != x.shape:
+                units = None  # changed in place by something that was not seen
             followed = None if units is None else units.dims
-            place = self._place(forward, layer)
+            place = self._place(forward, None if units is None else units.layer)
             site = self._sites.at(place, forward.calls.next(place), forward)
         if not forward.is_counted:
             return compute()
@@ -147,14 +163,16 @@ class ReLUCounter:
             return compute()
         counters = site.counters
         if not is_compiling:
-            assumed = "" if followed is not None else assumed_dim(x.dim())
-            site.meet(layer or "", assumed, None if units is None else units.shard)
-        known = followed if counters.unit_dim == "auto" else None
-        try:
-            counters.units_of(x, known)
-        except (IndexError, ValueError) as error:
-            self.uncounted[site.name] = str(error)
-            return compute()
+            site.meet(units, "" if followed is not None else assumed_dim(x.dim()))
+        known = None
+        if counters.unit_dim == "auto":
+            known = followed
+        else:
+            try:
+                counters.units_of(x)
+            except (IndexError, ValueError) as error:
+                self.uncounted[site.name] = str(error)
+                return compute()
         # A subclass may compute ReLUs in its own way; the compiler has already traced into it.
         is_plain = is_compiling or type(x) in (Tensor, nn.Parameter)
         # A mode that replays ops, such as that of selective checkpointing, must see the same ops in
@@ -168,20 +186,22 @@ class ReLUCounter:
                 counting_relu(x if is_plain else x.as_subclass(Tensor), counters, unit_dim=known)
         return compute()
 
-    def _place(self, forward: ForwardPass, layer: str | None) -> CallPlace:
+    def _place(self, forward: ForwardPass, layer: str | None) -> str:
+        """Where the ReLU is computed, encoded: texts are quick keys."""
         watched, caller = forward.watched, forward.caller
         call = forward.written_call()
         key = watched, caller, call, layer
         place = self._places.get(key)
         if place is None:
-            place = self._places[key] = call_place(
+            place = call_place(
                 caller.module if caller else None,
                 caller.path if caller else "",
                 watched.module if watched.is_relu_module else None,
                 watched.path,
                 call,
                 layer,
-            )
+            ).encoded()
+            self._places[key] = place
         return place
 
 
@@ -204,12 +224,3 @@ def _unseen_by_modes() -> contextlib.AbstractContextManager[Any]:
         return contextlib.nullcontext()
     unseen: contextlib.AbstractContextManager[Any] = unseen_by_dispatch_modes()
     return unseen
-
-
-def _compute(
-    call: ReLUCall, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    if torch.compiler.is_dynamo_compiling():
-        # If the graph held the function, running it could count it again.
-        return call.op(call.x, *call.arguments)
-    return function(*args, **kwargs)

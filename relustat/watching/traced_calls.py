@@ -49,7 +49,7 @@ class _Tracing(threading.local):
     def __init__(self) -> None:
         self.units = FollowedUnits()
         self.seen: weakref.WeakSet[torch.fx.Node] = weakref.WeakSet()
-        self.call = ("", "", "", "", "", "")
+        self.call: tuple[str, ...] = ("", "", "", "", "", "")
 
 
 _tracing = _Tracing()

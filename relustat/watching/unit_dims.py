@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import operator
 import weakref
@@ -14,7 +15,7 @@ from relustat._dynamo import inline_all_in_graph
 from relustat._torch_internals import size_hint
 
 from .shards import Shard, is_distributed, parts_of, shard_of
-from .unit_probes import Labelled
+from .unit_probes import Labelled, UnaskableError
 from .unit_rules import (
     CONTRACTING,
     JOINING,
@@ -26,7 +27,7 @@ from .unit_rules import (
     Rule,
     UnitDims,
 )
-from .units_moved import MOST_ANSWERS, PLAIN, dims_moved
+from .units_moved import MOST_ANSWERS, PLAIN, dims_moved, plain_key
 
 # Entries of dead tensors are dropped when there are more entries than this.
 _MANY = 1024
@@ -141,29 +142,29 @@ class FollowedUnits:
     ) -> None:
         rule = LAYERS.get(function)
         if rule is not None:
-            made = outputs if function in RECURRENT else outputs[:1]
-            self._begin(rule, args, kwargs, made, layer)
+            self._begin(rule, args, kwargs, outputs, layer, are_all=function in RECURRENT)
             return
-        if not kwargs and args and self._follow_one(function, args, outputs):
+        if args and self._follow_one(function, args, kwargs, outputs):
             return
-        made = {}
+        known = []
         for x in _tensors(args, kwargs):
             units = self.of(x)
             if units is not None and not units.is_weight:
-                made[x] = units
-        if not made:
+                known.append((x, units))
+        if not known:
             self._follow_weights(function, args, kwargs, outputs, layer)
         elif function in KEEPING:
-            self._keep(made.values(), outputs[0])
+            self._keep([units for _, units in known], outputs[0])
         elif function in JOINING:
-            self._join(args, kwargs, list(made.values()), outputs[0])
+            self._join(args, kwargs, [units for _, units in known], outputs[0])
         else:
-            self._follow_moved(function, args, kwargs, outputs, made)
+            self._follow_moved(function, args, kwargs, outputs, known)
 
     def _follow_one(
         self,
         function: Callable[..., Any],
         args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
         outputs: tuple[Any, ...] | list[Any],
     ) -> bool:
         """The commonest calls, for less time: those of one tensor whose answer is known."""
@@ -174,15 +175,19 @@ class FollowedUnits:
         units = entry[1]
         if units.dims is None:
             return False
-        others = args[1:]
-        if not PLAIN.issuperset(map(type, others)):
-            return False
+        output = outputs[0]
         if function in KEEPING:
-            if units.shape != outputs[0].shape:
+            others = (*args[1:], *kwargs.values())
+            if units.shape != output.shape or not PLAIN.issuperset(map(type, others)):
                 return False
-            self._note(outputs[0], units)
+            self._note(output, units)
             return True
-        answers = _answers.get((function, units.dims, units.shape, others))
+        if kwargs:
+            return False
+        try:
+            answers = _answers.get((function, units.dims, units.shape, plain_key(args[1:])))
+        except UnaskableError:
+            return False
         if answers is None or None in answers:
             return False
         for output, dims in zip(outputs, answers, strict=True):
@@ -196,10 +201,12 @@ class FollowedUnits:
         kwargs: Mapping[str, Any],
         outputs: tuple[Any, ...] | list[Any],
         layer: str,
+        *,
+        are_all: bool,
     ) -> None:
         known = self.of(args[0]) if args else None
         self._layers += 1
-        for output in outputs:
+        for output in outputs if are_all else outputs[:1]:
             dims = rule(output, known.dims if known is not None else None, args, kwargs)
             if type(output) is Tensor:
                 self._note(output, Units(dims, layer, output.shape, None, self._layers))
@@ -248,10 +255,10 @@ class FollowedUnits:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         outputs: tuple[Any, ...] | list[Any],
-        made: dict[Tensor, Units],
+        known: list[tuple[Tensor, Units]],
     ) -> None:
-        x, first = next(iter(made.items()))
-        source = max(made.values(), key=_latest)
+        x, first = known[0]
+        source = max((units for _, units in known), key=_latest)
         output = outputs[0]
         rule = POOLS.get(function)
         if rule is not None:
@@ -263,7 +270,7 @@ class FollowedUnits:
             # to_local() and others that only move parts to other processes
             self._note(output, first.on(output, first.dims))
         else:
-            self._ask(function, args, kwargs, outputs, made, source)
+            self._ask(function, args, kwargs, outputs, known, source)
 
     def _ask(
         self,
@@ -271,10 +278,10 @@ class FollowedUnits:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         outputs: tuple[Any, ...] | list[Any],
-        made: dict[Tensor, Units],
+        known: list[tuple[Tensor, Units]],
         source: Units,
     ) -> None:
-        answers = self._dims_moved(function, args, kwargs, made)
+        answers = self._dims_moved(function, args, kwargs, known)
         for index, output in enumerate(outputs):
             if not isinstance(output, Tensor):
                 continue
@@ -283,7 +290,7 @@ class FollowedUnits:
                 dims = next(
                     (
                         units.dims
-                        for x, units in made.items()
+                        for x, units in known
                         if units.dims is not None
                         and units.shape == output.shape
                         and x.is_floating_point() == output.is_floating_point()
@@ -297,16 +304,16 @@ class FollowedUnits:
         function: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
-        made: dict[Tensor, Units],
+        known: list[tuple[Tensor, Units]],
     ) -> tuple[UnitDims | None, ...] | None:
-        x, units = next(iter(made.items()))
-        others = args[1:]
-        is_simple = type(x) is Tensor and x is args[0] and not kwargs
         answers = dims_moved(function, args, kwargs, self._labelled, self._is_weight)
-        if is_simple and PLAIN.issuperset(map(type, others)):
-            if len(_answers) >= MOST_ANSWERS:
-                _answers.clear()
-            _answers[function, units.dims, units.shape, others] = answers
+        x, units = known[0]
+        if type(x) is Tensor and x is args[0] and not kwargs:
+            with contextlib.suppress(UnaskableError):
+                key = function, units.dims, units.shape, plain_key(args[1:])
+                if len(_answers) >= MOST_ANSWERS:
+                    _answers.clear()
+                _answers[key] = answers
         return answers
 
     def _follow_weights(
