@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from relustat._messages import some
+
 
 class CallSite(NamedTuple):
     """Where a ReLU is computed, and how its units were found.
@@ -34,7 +36,7 @@ class CallSite(NamedTuple):
     def short_after(self) -> str:
         """The layers, without the path that they share with the module."""
         shared = self.module.split(".")
-        return ", ".join(_below(layer.split("."), shared) for layer in self.after)
+        return some(_below(layer.split("."), shared) for layer in self.after)
 
 
 def _below(layer: list[str], shared: list[str]) -> str:

@@ -25,7 +25,7 @@ from relustat.stats.relu_stats import ReLUStats
 
 from .call_names import CallPlace
 from .shards import Shard, decoded_shard
-from .unit_dims import Units
+from .tensor_units import Units
 
 
 @dataclasses.dataclass(eq=False)

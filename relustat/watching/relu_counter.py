@@ -31,8 +31,8 @@ from .call_names import call_place
 from .call_sites import CallSites
 from .forward_pass import CurrentForward, ForwardPass
 from .relu_calls import ReLUCall, find_relu_call
+from .tensor_units import assumed_dim
 from .traced_calls import follow_in_trace, traced_call
-from .unit_dims import assumed_dim
 from .watched_modules import WatchedModule
 
 During = Literal["train", "eval", "all"]

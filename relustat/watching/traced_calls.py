@@ -29,7 +29,8 @@ from .call_names import call_place
 from .call_positions import WrittenCall, class_code, is_in_loop, is_of_user, position_in
 from .call_sites import TracedCall
 from .shards import encoded_shard
-from .unit_dims import ATTRIBUTE, FollowedUnits, assumed_dim, encoded
+from .tensor_units import ATTRIBUTE, assumed_dim, encoded
+from .unit_dims import FollowedUnits
 from .watched_modules import WatchedModule
 
 LEFT = 5

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import math
 import operator
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor, nn
 
 from relustat._dynamo import inline_all_in_graph
 from relustat._torch_internals import size_hint
 
-from .shards import Shard, is_distributed, parts_of, shard_of
-from .unit_probes import Labelled, UnaskableError
+from .shards import is_distributed, parts_of, shard_of
+from .tensor_units import Units, left_by_graph
+from .unit_probes import MOST_ELEMENTS, Labelled, UnaskableError
 from .unit_rules import (
     CONTRACTING,
     JOINING,
@@ -33,60 +34,10 @@ from .units_moved import MOST_ANSWERS, PLAIN, dims_moved, plain_key
 _MANY = 1024
 
 
-# Of calls of one tensor with plain arguments.
-_answers: dict[Any, tuple[UnitDims | None, ...] | None] = {}
-
-
-class Units(NamedTuple):
-    """What is known of a tensor.
-
-    Attributes:
-        dims: the dimensions whose indices are its units; None if they are not known.
-        layer: the path of the module that made it; None if that is not known.
-        shape: its shape at that time.
-        shard: which units it has, if a layer is split over processes.
-        made: the number of layers before that one.
-        is_weight: whether it is made of parameters only.
-    """
-
-    dims: UnitDims | None
-    layer: str | None
-    shape: tuple[int, ...]
-    shard: Shard | None = None
-    made: int = 0
-    is_weight: bool = False
-
-    def on(self, output: Tensor, dims: UnitDims | None) -> Units:
-        """The units of a tensor that is made of this one."""
-        shard = self.shard
-        if is_distributed(output) and dims is not None:
-            shard = shard_of(output, dims)
-        return Units(dims, self.layer, output.shape, shard, self.made)
-
-
 _latest = operator.attrgetter("made")
 
-
-ATTRIBUTE = "_relustat_units"
-# Whether a graph was traced: then tensors that left it may have this attribute.
-_traces: list[bool] = []
-
-
-def encoded(units: Units) -> str:
-    """What a tensor keeps that leaves a graph."""
-    if not _traces:
-        _traces.append(True)
-    return json.dumps([units.dims, units.layer, units.shard])
-
-
-def _decoded(text: str, x: Tensor) -> Units:
-    dims, layer, shard = json.loads(text)
-    return Units(
-        None if dims is None else tuple(dims),
-        layer,
-        x.shape,
-        None if shard is None else tuple(shard),
-    )
+# Of calls of one tensor with plain arguments.
+_answers: dict[Any, tuple[UnitDims | None, ...] | None] = {}
 
 
 class FollowedUnits:
@@ -107,8 +58,7 @@ class FollowedUnits:
         # Another tensor may have had this address.
         if entry is not None and entry[0]() is x:
             return entry[1]
-        left = getattr(x, ATTRIBUTE, None) if _traces else None
-        return None if left is None else _decoded(left, x)
+        return left_by_graph(x)
 
     def follow(
         self,
@@ -281,7 +231,7 @@ class FollowedUnits:
         known: list[tuple[Tensor, Units]],
         source: Units,
     ) -> None:
-        answers = self._dims_moved(function, args, kwargs, known)
+        answers = self._dims_moved(function, args, kwargs, outputs, known)
         for index, output in enumerate(outputs):
             if not isinstance(output, Tensor):
                 continue
@@ -304,10 +254,13 @@ class FollowedUnits:
         function: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
+        outputs: tuple[Any, ...] | list[Any],
         known: list[tuple[Tensor, Units]],
     ) -> tuple[UnitDims | None, ...] | None:
-        answers = dims_moved(function, args, kwargs, self._labelled, self._is_weight)
         x, units = known[0]
+        if any(isinstance(output, Tensor) and _is_large_copy(output, x) for output in outputs):
+            return None
+        answers = dims_moved(function, args, kwargs, self._labelled, self._is_weight)
         if type(x) is Tensor and x is args[0] and not kwargs:
             with contextlib.suppress(UnaskableError):
                 key = function, units.dims, units.shape, plain_key(args[1:])
@@ -360,13 +313,6 @@ class FollowedUnits:
         return units is not None and units.is_weight
 
 
-def assumed_dim(dims: int) -> str:
-    """The dimension that :class:`relustat.Counters` takes if the units are not known, in words."""
-    if dims == 0:
-        return "one (assumed)"
-    return f"dimension 1 of {dims} (assumed)" if dims > 3 else "last dimension (assumed)"
-
-
 def _tensors(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[Tensor]:
     for value in (*args, *kwargs.values()):
         if isinstance(value, Tensor):
@@ -375,6 +321,12 @@ def _tensors(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[Tenso
             for each in value:
                 if isinstance(each, Tensor):
                     yield each
+
+
+def _is_large_copy(output: Tensor, x: Tensor) -> bool:
+    """Whether repeating a call would take much memory. A view of labels takes none."""
+    is_large = math.prod(map(size_hint, output.shape)) > MOST_ELEMENTS
+    return is_large and output.untyped_storage()._cdata != x.untyped_storage()._cdata
 
 
 def _with_new_dim(dims: UnitDims | None, new: int) -> UnitDims | None:

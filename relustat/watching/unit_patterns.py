@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
@@ -16,15 +15,16 @@ def first_fitting(patterns: Iterable[str], name: str) -> str | None:
 
 
 def warn_of_unfitting(patterns: Iterable[str], paths: Collection[str]) -> None:
-    """Warns of patterns that fit no call site that the modules at ``paths`` can have."""
+    """Warns of patterns for modules that are not there.
+
+    What a functional call is named is known when it is made: of ``decoder.relu`` only ``decoder``
+    can be looked for, and of ``relu`` nothing.
+    """
     for pattern in patterns:
-        # What follows the path of a functional call is known when it is made.
-        path, _, _ = re.sub(r"_+\d+$", "", pattern).rpartition(".")
-        fits = pattern == "" or any(
-            fnmatchcase(name, pattern) or fnmatchcase(name, path)
-            for name in (*paths, *(re.sub(r"$", ".relu", each) for each in paths))
-        )
-        if not fits:
+        path = pattern.rpartition(".")[0]
+        if path and not any(
+            fnmatchcase(each, pattern) or fnmatchcase(each, path) for each in paths
+        ):
             warnings.warn(
                 f"watch: unit_dims must name call sites of the model, got {pattern!r}, which fits "
                 "none of its modules",

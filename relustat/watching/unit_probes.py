@@ -25,7 +25,7 @@ from relustat._torch_internals import size_hint, unseen_by_dispatch_modes, unsee
 from .unit_rules import UnitDims
 
 # A result that is larger is not looked at.
-_MOST_ELEMENTS = 1 << 24
+MOST_ELEMENTS = 1 << 24
 # Labels of 65,536 units differ by more than a hundred times this.
 _ROUNDING = 1e-8
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -156,7 +156,7 @@ def _unexpanded(output: Tensor) -> Tensor:
     for dim, (size, stride) in enumerate(zip(output.shape, output.stride(), strict=True)):
         if size > 1 and stride == 0:
             output = output.narrow(dim, 0, 1)
-    if not 0 < output.numel() <= _MOST_ELEMENTS:
+    if not 0 < output.numel() <= MOST_ELEMENTS:
         raise UnaskableError
     return output
 
@@ -198,7 +198,7 @@ def _where_changes_lie(
         numbers = torch.Generator().manual_seed(0)
 
         def random(_: Tensor, found: Labelled | Weight | Plain) -> Tensor:
-            if math.prod(found.shape) > _MOST_ELEMENTS:
+            if math.prod(found.shape) > MOST_ELEMENTS:
                 raise UnaskableError
             x = torch.rand(found.shape, dtype=torch.float64, generator=numbers)
             return torch.where(is_unit, x * x, x) if is_changed and found == wanted else x

@@ -164,7 +164,8 @@ class Watch:
         if repeats not in get_args(Repeats):
             raise ValueError(f"watch: repeats must be 'apart' or 'together', got {repeats!r}")
         paths = {plain_path(path) for path, _ in model.named_modules(remove_duplicate=False)}
-        warn_of_unfitting(patterns, paths)
+        self._patterns = list(patterns)
+        warn_of_unfitting(self._patterns, paths)
         self.history = History()
         self._model = model
         self._modules = modules
@@ -261,7 +262,14 @@ class Watch:
         called = self._counter.seen | self._sites.modules_called() | self._other_ranks.keys()
         never = [path for path in self._watched_modules.relu_paths() if path not in called]
         warnings += [f"{path}: never called" for path in never if self._modules]
-        return Report(self.stats, warnings, self._sites.described)
+        sites = self._sites.described
+        if sites:
+            warnings += [
+                f"unit_dims: {pattern!r} fits no ReLU that was called"
+                for pattern in self._patterns
+                if not any(first_fitting([pattern], name) for name in sites)
+            ]
+        return Report(self.stats, warnings, sites)
 
     def all_reduce(self, group: ProcessGroup | None = None) -> None:
         """Adds up the counts of all ranks. :attr:`stats` and :meth:`report` are then those of all.

@@ -380,6 +380,9 @@ def test_wrong_unit_dims_are_told_before_anything_is_counted():
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
     with pytest.warns(UserWarning, match="'decodr.*', which fits none of its modules"):
         relustat.watch(model, unit_dims={"decodr.*": 1}).close()
+    with relustat.watch(model, unit_dims={"rleu": 1}) as watch:
+        model(torch.randn(2, 3))
+    assert "unit_dims: 'rleu' fits no ReLU that was called" in watch.report().warnings
     with pytest.raises(TypeError, match=r'an integer, a tuple of integers or "auto", got 1\.5'):
         relustat.watch(model, unit_dims={"1": 1.5})
     with pytest.raises(TypeError, match="unit_dims must have names as keys, got 1"):

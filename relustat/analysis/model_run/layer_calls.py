@@ -39,10 +39,10 @@ _SHOWN_NAMES = 5
 class LayerCalls(TorchFunctionMode):
     """Follows a model's forward up to the layers that are wanted, and ends it there.
 
-    A layer is a module, named by its path, or a functional ReLU, named ``<path>.relu`` as by
-    :func:`relustat.watch`. The second call within one forward adds ``_1``, the third ``_2``. The
-    model's counting ReLUs count nothing in this forward; an open watch does count. Calls of the
-    model in other threads are not affected.
+    A layer is a module, named by its path, or a ReLU, named as by :func:`relustat.watch`. The
+    second call of another module within one forward adds ``_1``, the third ``_2``. The model's
+    counting ReLUs count nothing in this forward; an open watch does count. Calls of the model in
+    other threads are not affected.
 
     Args:
         op: the name of the caller, for messages.
