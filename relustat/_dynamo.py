@@ -19,7 +19,7 @@ from torch._dynamo.variables.dicts import ConstDictVariable
 from torch._dynamo.variables.lists import BaseListVariable, RangeVariable
 from torch._higher_order_ops.wrap import tag_activation_checkpoint
 
-from ._torch_internals import is_in_backward, pytree
+from ._torch_internals import graph_task, pytree
 
 __all__ = [
     "ComptimeContext",
@@ -192,7 +192,7 @@ def is_recomputation() -> bool:
 
     False while a graph is traced: its kernels ask when they run.
     """
-    return not torch.compiler.is_dynamo_compiling() and is_in_backward()
+    return not torch.compiler.is_dynamo_compiling() and graph_task() != -1
 
 
 @inline_in_graph

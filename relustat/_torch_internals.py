@@ -21,6 +21,7 @@ __all__ = [
     "dispatch_mode_depth",
     "foreach_norm",
     "function_modes",
+    "graph_task",
     "is_in_backward",
     "is_jit_traced",
     "is_traced",
@@ -60,7 +61,7 @@ PURE_HOMES = frozenset(
     }
 )
 
-_graph_task = torch._C._current_graph_task_id
+graph_task = torch._C._current_graph_task_id
 _tracing_state = torch._C._get_tracing_state
 
 
@@ -81,7 +82,7 @@ def size_hint(size: int | torch.SymInt) -> int:
 
 def is_in_backward() -> bool:
     """Whether this thread runs a backward pass. A forward in one is a recomputation."""
-    return _graph_task() != -1
+    return graph_task() != -1
 
 
 def is_jit_traced() -> bool:

@@ -112,6 +112,8 @@ def call_place(
     if relu is None:
         return _function_place(caller, caller_path, call, layer)
     names = [] if caller is None else _names_in(caller, relu)
+    if call is not None and call.is_of_self and call.text in names:
+        names = [call.text]
     paths = tuple(_joined(caller_path, name) for name in names) or (relu_path,)
     if caller is None or call is None:
         return CallPlace(paths, True, "", 0, 1, "")
@@ -131,11 +133,15 @@ def _function_place(
     if caller is None or call is None:
         return CallPlace((caller_path,), False, "relu", 0, 1, "")
     text = call.text.rstrip("_")
-    children = caller._modules
+
+    def is_of_child(each: WrittenCall) -> bool:
+        return each.is_of_self and each.text in caller._modules
+
+    # A module that was added after the watch began has no hooks, and looks like a function.
     peers = [
         each.order
         for each in class_code(caller).calls
-        if each.text.rstrip("_") == text and not (each.is_of_self and each.text in children)
+        if each.text.rstrip("_") == text and is_of_child(each) == is_of_child(call)
     ]
     place = CallPlace(
         (caller_path,), False, text or "relu", peers.index(call.order), len(peers), ""

@@ -75,8 +75,7 @@ class ForwardPass:
         end = self._entered[-2 if self.watched.is_relu_module else -1][1]
         return written_call(caller.module, _outside_frame(), end)
 
-    def push(self, watched: WatchedModule) -> None:
-        frame = None if torch.compiler.is_dynamo_compiling() else _outside_frame()
+    def push(self, watched: WatchedModule, frame: FrameType | None) -> None:
         self._entered.append((watched, frame))
 
     def pop(self, watched: WatchedModule) -> None:
@@ -95,14 +94,10 @@ class ForwardPass:
         """
         if torch.compiler.is_dynamo_compiling():
             return True
-        innermost = self._entered[-1][1] if self._entered else None
         # Not this frame: it would hold itself, and all tensors of the frames that called it, until
         # the garbage collector runs.
-        frame = sys._getframe().f_back
-        while frame is not None and frame is not innermost:
-            frame = frame.f_back
-        if frame is not None:
-            return True  # the innermost runs, and so do those that called it
+        if self.runs(sys._getframe().f_back):
+            return True
         running: set[FrameType | None] = {None}
         frame = sys._getframe().f_back
         while frame is not None:
@@ -111,6 +106,13 @@ class ForwardPass:
         while self._entered and self._entered[-1][1] not in running:
             self._entered.pop()
         return bool(self._entered)
+
+    def runs(self, frame: FrameType | None) -> bool:
+        """Whether the innermost module's call, and so all others, led to ``frame``."""
+        innermost = self._entered[-1][1] if self._entered else None
+        while frame is not None and frame is not innermost:
+            frame = frame.f_back
+        return frame is not None
 
     def is_over(self) -> bool:
         return not self._entered
@@ -137,20 +139,24 @@ class CurrentForward(threading.local):
         return self._forward
 
     def enter(self, watched: WatchedModule, is_counted: bool) -> None:
-        if self._forward is not None and not self._forward.drop_interrupted():
+        frame = None if torch.compiler.is_dynamo_compiling() else _outside_frame()
+        forward = self._forward
+        if forward is not None and not forward.runs(frame) and not forward.drop_interrupted():
             self.abandon()
-        if self._forward is None:
+            forward = None
+        if forward is None:
             forward = ForwardPass(CallMode(self._on_call), is_counted)
             self._forward = forward
             if not torch.compiler.is_dynamo_compiling():
                 self._underway.add(forward)
             forward.mode.activate()
-        self._forward.push(watched)
+        forward.push(watched, frame)
 
     def leave(self, watched: WatchedModule) -> None:
-        if self._forward is not None:
-            self._forward.pop(watched)
-            if self._forward.is_over():
+        forward = self._forward
+        if forward is not None:
+            forward.pop(watched)
+            if forward.is_over():
                 self.abandon()
 
     def abandon(self) -> None:

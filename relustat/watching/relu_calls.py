@@ -53,7 +53,7 @@ def find_relu_call(
         >>> find_relu_call(torch.clamp, (x,), {"min": 0, "max": 6}) is None
         True
     """
-    bind = _BINDERS.get(function)
+    bind = BINDERS.get(function)
     if bind is None and torch.compiler.is_dynamo_compiling():
         # In eager code it is a graph, in which these calls were found when it was traced.
         bind = _BINDERS_IN_TRACES.get(function)
@@ -115,7 +115,7 @@ def _with_inplace(
     return lambda *args, **kwargs: bind(*args, **kwargs, inplace=inplace)
 
 
-_BINDERS: dict[Any, Callable[..., ReLUCall | None]] = {
+BINDERS: dict[Any, Callable[..., ReLUCall | None]] = {
     F.relu: _relu,
     torch.relu: _with_inplace(_relu, False),
     Tensor.relu: _with_inplace(_relu, False),

@@ -30,7 +30,7 @@ from relustat.ops.inputs import describe, is_countable, is_symbolic, keeps_numbe
 from .call_names import call_place
 from .call_sites import CallSites
 from .forward_pass import CurrentForward, ForwardPass
-from .relu_calls import ReLUCall, find_relu_call
+from .relu_calls import BINDERS, ReLUCall, find_relu_call
 from .tensor_units import assumed_dim
 from .traced_calls import follow_in_trace, traced_call
 from .watched_modules import WatchedModule
@@ -109,12 +109,12 @@ class ReLUCounter:
             return function(*args, **kwargs)
         if torch.compiler.is_dynamo_compiling():
             return self._traced_call(forward, function, args, kwargs)
-        call = find_relu_call(function, args, kwargs)
+        call = find_relu_call(function, args, kwargs) if function in BINDERS else None
         if call is not None and forward.drop_interrupted():
             output = self._count(forward, call, lambda: function(*args, **kwargs))
         else:
             output = function(*args, **kwargs)
-        forward.units.follow(function, args, kwargs, output, forward.path)
+        forward.units.follow(function, args, kwargs, output, forward)
         return output
 
     def _traced_call(

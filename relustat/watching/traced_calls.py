@@ -9,7 +9,7 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,10 @@ from .unit_dims import FollowedUnits
 from .watched_modules import WatchedModule
 
 LEFT = 5
+
+
+class _Within(NamedTuple):
+    path: str
 
 
 class _Tracing(threading.local):
@@ -75,7 +79,8 @@ def _follow(context: ComptimeContext) -> None:
         traced_value(context, name, _catch_up) for name in ("function", "args", "kwargs")
     )
     output = traced_value(context, "output", lambda *_: None)
-    _tracing.units.follow(function, args, kwargs, output, traced_constant(context, "path"))
+    within = _Within(traced_constant(context, "path"))
+    _tracing.units.follow(function, args, kwargs, output, within)
     units = _tracing.units.of(output) if isinstance(output, Tensor) else None
     left = "" if units is None or units.is_weight else encoded(units)
     _tracing.call = (*_tracing.call[:LEFT], left)
@@ -90,7 +95,7 @@ def _catch_up(node: torch.fx.Node, of_node: Callable[[torch.fx.Node], Any]) -> N
     with contextlib.suppress(AttributeError):  # attributes that tensors lack have no units
         call = call_of_node(node, of_node)
         if call is not None:
-            _tracing.units.follow(*call, value, "")
+            _tracing.units.follow(*call, value, _Within(""))
 
 
 @inline_in_graph

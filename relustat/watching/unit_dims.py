@@ -7,7 +7,7 @@ import math
 import operator
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -40,6 +40,13 @@ _latest = operator.attrgetter("made")
 _answers: dict[Any, tuple[UnitDims | None, ...] | None] = {}
 
 
+class Module(Protocol):
+    """What says in which module a call is made."""
+
+    @property
+    def path(self) -> str: ...
+
+
 class FollowedUnits:
     """Follows units through the torch calls of one forward pass, or of one traced graph.
 
@@ -66,23 +73,32 @@ class FollowedUnits:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         result: Any,
-        layer: str,
+        within: Module,
     ) -> None:
-        """Stores the units of what ``function(*args, **kwargs)`` returned in module ``layer``."""
+        """Stores the units of what ``function(*args, **kwargs)`` returned within a module."""
+        outputs: tuple[Any, ...] | list[Any]
         try:
             if isinstance(result, Tensor):
-                self._follow(function, args, kwargs, (result,), layer)
+                outputs = (result,)
             elif function is Tensor.__setitem__:
-                self._follow(function, args, kwargs, args[:1], layer)
+                outputs = args[:1]
             elif isinstance(result, (tuple, list)) and any(
                 isinstance(output, Tensor) for output in result
             ):
-                self._follow(function, args, kwargs, result, layer)
+                outputs = result
+            else:
+                return
+            rule = LAYERS.get(function)
+            if rule is not None:
+                are_all = function in RECURRENT
+                self._begin(rule, args, kwargs, outputs, within.path, are_all=are_all)
+            elif not (args and self._follow_one(function, args, kwargs, outputs)):
+                self._follow_any(function, args, kwargs, outputs, within.path)
         except Exception:
             # The shape of a lazy parameter, and other properties of special tensors, may raise.
             return
 
-    def _follow(
+    def _follow_any(
         self,
         function: Callable[..., Any],
         args: tuple[Any, ...],
@@ -90,12 +106,6 @@ class FollowedUnits:
         outputs: tuple[Any, ...] | list[Any],
         layer: str,
     ) -> None:
-        rule = LAYERS.get(function)
-        if rule is not None:
-            self._begin(rule, args, kwargs, outputs, layer, are_all=function in RECURRENT)
-            return
-        if args and self._follow_one(function, args, kwargs, outputs):
-            return
         known = []
         for x in _tensors(args, kwargs):
             units = self.of(x)

@@ -444,3 +444,36 @@ def test_code_that_the_compiler_leaves_to_python():
         assert watch.report().notes == []
     assert found[0] == found[1]
     assert list(found[0]) == ["relu", "relu_1", "relu_2", "relu_3"]
+
+
+class Growing(nn.Module):
+    """Makes its layers when it is called first."""
+
+    def forward(self, x):
+        if not hasattr(self, "act"):
+            self.act = nn.Sequential(nn.Linear(x.shape[1], 4), nn.ReLU())
+            self.head = nn.ReLU()
+        return self.head(self.act(x))
+
+
+def test_modules_that_a_forward_adds():
+    model, x = Growing(), torch.randn(2, 3)
+    with relustat.watch(model) as watch:
+        y = model(x)
+        assert torch.equal(model(x), y)
+    assert {name: stats.calls for name, stats in watch.stats.items()} == {"act": 2, "head": 2}
+
+
+def test_one_relu_under_two_names():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = self.second = nn.ReLU()
+
+        def forward(self, x, skipped=()):
+            x = self.first(x) if 0 not in skipped else x
+            return self.second(x - 1)
+
+    for skipped in ((), (0,)):
+        watch = names_of(Twice(), skipped)
+        assert list(watch.stats) == ["first", "second"][len(skipped) :]

@@ -148,7 +148,7 @@ class LayerCalls(TorchFunctionMode):
         kwargs = kwargs or {}
         output = self._call(func, args, kwargs)
         self._origins.follow(func, args, kwargs, output)
-        self._units.follow(func, args, kwargs, output, self.path)
+        self._units.follow(func, args, kwargs, output, self)
         return output
 
     def _call(
