@@ -141,25 +141,37 @@ def dead_indices(block, x):
     return (y < 0).all(1).nonzero().flatten().tolist()
 
 
+def check(seed, compiled=False):
+    kind = Looped if seed % 3 == 0 else Program
+    model = kind(seed).eval()
+    _, shape, _ = layers()[model.name]
+    x = torch.randn(shape)
+    skips = [(), (0,), (1, 2), (seed % 3,)]
+    random.Random(seed).shuffle(skips)
+    called = torch.compile(model, backend="eager", dynamic=False) if compiled else model
+    with torch.no_grad(), relustat.watch(model) as watch:
+        for skipped in skips:
+            called(x, skipped)
+    names = [
+        f"relu after blocks.{index}.layer" if kind is Looped else f"blocks.{index}.relu"
+        for index in range(3)
+    ]
+    stats = watch.stats
+    assert {name: each.dead_units.tolist() for name, each in stats.items()} == {
+        name: dead_indices(block, x) for name, block in zip(names, model.blocks, strict=True)
+    }, seed
+    assert {name: each.calls for name, each in stats.items()} == {
+        name: sum(index not in skipped for skipped in skips) for index, name in enumerate(names)
+    }, seed
+    assert watch.report().notes == [], seed
+
+
 @pytest.mark.parametrize("first", range(0, 500, 50))
 def test_exactly_the_planted_unit_is_dead(first):
     for seed in range(first, first + 50):
-        kind = Looped if seed % 3 == 0 else Program
-        model = kind(seed).eval()
-        _, shape, _ = layers()[model.name]
-        x = torch.randn(shape)
-        skips = [(), (0,), (1, 2), (seed % 3,)]
-        random.Random(seed).shuffle(skips)
-        with torch.no_grad(), relustat.watch(model) as watch:
-            for skipped in skips:
-                model(x, skipped)
-        expected, calls = {}, {}
-        for index, block in enumerate(model.blocks):
-            is_looped = kind is Looped
-            key = f"relu after blocks.{index}.layer" if is_looped else f"blocks.{index}.relu"
-            expected[key] = dead_indices(block, x)
-            calls[key] = sum(index not in skipped for skipped in skips)
-        stats = watch.stats
-        assert {key: each.dead_units.tolist() for key, each in stats.items()} == expected, seed
-        assert {key: each.calls for key, each in stats.items()} == calls, seed
-        assert watch.report().notes == [], seed
+        check(seed)
+
+
+@pytest.mark.parametrize("seed", range(500, 506))
+def test_so_it_is_in_compiled_code(seed):
+    check(seed, compiled=True)
