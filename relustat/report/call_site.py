@@ -33,6 +33,13 @@ class CallSite(NamedTuple):
         except (KeyError, TypeError) as error:
             raise ValueError(f"{name}: must say where it is, got {state!r}") from error
 
+    def merged(self, other: CallSite) -> CallSite:
+        """What both say of one call site, or of two of one module."""
+        units = dict.fromkeys(filter(None, (self.units, other.units)))
+        return self._replace(
+            after=tuple(dict.fromkeys((*self.after, *other.after))), units=", ".join(units)
+        )
+
     def short_after(self) -> str:
         """The layers, without the path that they share with the module."""
         shared = self.module.split(".")

@@ -47,7 +47,8 @@ def merge_files(paths: Sequence[str | os.PathLike[str]]) -> Report:
         try:
             files[path] = {site: ReLUStats.from_dict(state) for site, state in states.items()}
             for site, state in states.items():
-                places.setdefault(site, CallSite.from_dict(site, state.get("where", {})))
+                place = CallSite.from_dict(site, state.get("where", {}))
+                places[site] = places[site].merged(place) if site in places else place
         except ValueError as error:
             raise ValueError(f"merge: {path} must hold what relustat wrote ({error})") from error
     check_alike(

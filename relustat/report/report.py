@@ -97,6 +97,8 @@ class Report:
     def by_module(self) -> Report:
         """The report with one row for each module: the sums of its call sites.
 
+        Functions that the model itself calls are the row "(model)".
+
         Example:
             >>> import torch, relustat
             >>> cell = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU())
@@ -107,8 +109,15 @@ class Report:
         """
         modules: dict[str, list[str]] = {}
         for name, site in self.call_sites.items():
-            modules.setdefault(site.module or name, []).append(name)
-        return Report({module: self._sum(names) for module, names in modules.items()}, self._notes)
+            modules.setdefault(site.module or "(model)", []).append(name)
+        sites = {
+            module: functools.reduce(
+                CallSite.merged, (self.call_sites[name]._replace(place=module) for name in names)
+            )
+            for module, names in modules.items()
+        }
+        stats = {module: self._sum(names) for module, names in modules.items()}
+        return Report(stats, self._notes, sites)
 
     def _sum(self, names: list[str]) -> ReLUStats:
         return functools.reduce(operator.add, (self.stats[name] for name in names))

@@ -163,7 +163,8 @@ class ReLUCounter:
             return compute()
         counters = site.counters
         if not is_compiling:
-            site.meet(units, "" if followed is not None else assumed_dim(x.dim()))
+            is_known = followed is not None or not x.numel()
+            site.meet(units, "" if is_known else assumed_dim(x.dim()))
         known = None
         if counters.unit_dim == "auto":
             known = followed

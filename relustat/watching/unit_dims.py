@@ -21,15 +21,18 @@ from .unit_rules import (
     CONTRACTING,
     JOINING,
     KEEPING,
+    KEEPING_FIRST,
     LAYERS,
-    POOLS,
+    MATRIX_PRODUCTS,
     RECURRENT,
     STACKING,
     Rule,
     UnitDims,
 )
-from .units_moved import MOST_ANSWERS, PLAIN, dims_moved, plain_key
+from .units_moved import MOST_ANSWERS, PLAIN, dims_moved, plain_key, without_positions
 
+# Calls of several tensors are not asked if one is larger than this.
+_MANY_OF_SEVERAL = 1 << 21
 # Entries of dead tensors are dropped when there are more entries than this.
 _MANY = 1024
 
@@ -81,6 +84,8 @@ class FollowedUnits:
             if isinstance(result, Tensor):
                 outputs = (result,)
             elif function is Tensor.__setitem__:
+                if self.of(args[0]) is not None:
+                    return  # it keeps its units
                 outputs = args[:1]
             elif isinstance(result, (tuple, list)) and any(
                 isinstance(output, Tensor) for output in result
@@ -111,10 +116,18 @@ class FollowedUnits:
             units = self.of(x)
             if units is not None and not units.is_weight:
                 known.append((x, units))
-        if not known:
+        if function in KEEPING_FIRST:
+            first = args[0] if args else kwargs.get("input")
+            self._keep([units for x, units in known if x is first], outputs[0])
+        elif not known:
             self._follow_weights(function, args, kwargs, outputs, layer)
         elif function in KEEPING:
-            self._keep([units for _, units in known], outputs[0])
+            # Masks have the units of what they were made from, which need not be those here.
+            is_number = outputs[0].is_floating_point()
+            numbers = [units for x, units in known if x.is_floating_point() or not is_number]
+            self._keep(numbers, outputs[0])
+        elif function in MATRIX_PRODUCTS and self._multiply(function, args, outputs[0], layer):
+            return
         elif function in JOINING:
             self._join(args, kwargs, [units for _, units in known], outputs[0])
         else:
@@ -136,7 +149,7 @@ class FollowedUnits:
         if units.dims is None:
             return False
         output = outputs[0]
-        if function in KEEPING:
+        if function in KEEPING or function in KEEPING_FIRST:
             others = (*args[1:], *kwargs.values())
             if units.shape != output.shape or not PLAIN.issuperset(map(type, others)):
                 return False
@@ -145,7 +158,8 @@ class FollowedUnits:
         if kwargs:
             return False
         try:
-            answers = _answers.get((function, units.dims, units.shape, plain_key(args[1:])))
+            others = plain_key(without_positions(function, args)[1:])
+            answers = _answers.get((function, units.dims, units.shape, others))
         except UnaskableError:
             return False
         if answers is None or None in answers:
@@ -187,12 +201,35 @@ class FollowedUnits:
                     for dim in units.dims
                     if units.shape[dim] != 1 or output.shape[dim + shift] == 1
                 )
-                found.append((bool(dims), units.made, units.on(output, dims)))
+                is_whole = units.shape == output.shape
+                found.append((bool(dims), is_whole, units.made, units.on(output, dims)))
         if found:
-            # The latest layer, as in x + layer(x).
-            self._note(output, max(found, key=operator.itemgetter(0, 1))[2])
-        else:
+            # What is not broadcast, and of that the latest layer, as in x + layer(x).
+            self._note(output, max(found, key=operator.itemgetter(0, 1, 2))[3])
+        elif made:
             self._note(output, max(made, key=_latest).on(output, None))
+
+    def _multiply(
+        self, function: Callable[..., Any], args: tuple[Any, ...], output: Tensor, layer: str
+    ) -> bool:
+        """Of a product of matrices [..., rows, inner] and [..., inner, columns]."""
+        first, last = (args[index] for index in MATRIX_PRODUCTS[function])
+        if min(first.dim(), last.dim()) < 2:
+            return False
+        for x, inner in ((last, -2), (first, -1)):
+            units = self.of(x)
+            if units is not None and units.dims:
+                left = [dim - x.dim() for dim in units.dims if dim - x.dim() != inner]
+                if left:
+                    dims = tuple(sorted(dim + output.dim() for dim in left))
+                    self._note(output, units.on(output, dims))
+                    return True
+        if self._is_weight(last):
+            self._layers += 1
+            units = Units((output.dim() - 1,), layer, output.shape, None, self._layers)
+            self._note(output, units)
+            return True
+        return False
 
     def _join(
         self,
@@ -220,9 +257,9 @@ class FollowedUnits:
         x, first = known[0]
         source = max((units for _, units in known), key=_latest)
         output = outputs[0]
-        rule = POOLS.get(function)
-        if rule is not None:
-            self._note(output, first.on(output, rule(output, first.dims, args, kwargs)))
+        if function is Tensor.__setitem__ and not isinstance(args[1], tuple):
+            # x[rows] = y: the dimensions behind the first are the same.
+            self._keep([first], output)
         elif function in STACKING:
             new = (args[1] if len(args) > 1 else kwargs.get("dim", 0)) % output.dim()
             self._note(output, source.on(output, _with_new_dim(first.dims, new)))
@@ -268,12 +305,16 @@ class FollowedUnits:
         known: list[tuple[Tensor, Units]],
     ) -> tuple[UnitDims | None, ...] | None:
         x, units = known[0]
+        others = [each for each in _tensors(args, kwargs) if each is not x]
         if any(isinstance(output, Tensor) and _is_large_copy(output, x) for output in outputs):
+            return None
+        if any(_size(each) > _MANY_OF_SEVERAL for each in (x, *others)) and others:
             return None
         answers = dims_moved(function, args, kwargs, self._labelled, self._is_weight)
         if type(x) is Tensor and x is args[0] and not kwargs:
             with contextlib.suppress(UnaskableError):
-                key = function, units.dims, units.shape, plain_key(args[1:])
+                others = plain_key(without_positions(function, args)[1:])
+                key = function, units.dims, units.shape, others
                 if len(_answers) >= MOST_ANSWERS:
                     _answers.clear()
                 _answers[key] = answers
@@ -335,8 +376,14 @@ def _tensors(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[Tenso
 
 def _is_large_copy(output: Tensor, x: Tensor) -> bool:
     """Whether repeating a call would take much memory. A view of labels takes none."""
-    is_large = math.prod(map(size_hint, output.shape)) > MOST_ELEMENTS
-    return is_large and output.untyped_storage()._cdata != x.untyped_storage()._cdata
+    return (
+        _size(output) > MOST_ELEMENTS
+        and output.untyped_storage()._cdata != x.untyped_storage()._cdata
+    )
+
+
+def _size(x: Tensor) -> int:
+    return math.prod(map(size_hint, x.shape))
 
 
 def _with_new_dim(dims: UnitDims | None, new: int) -> UnitDims | None:

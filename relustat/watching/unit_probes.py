@@ -70,16 +70,20 @@ class Question(NamedTuple):
         _with_tensors((self.args, self.kwargs), lambda x: found.append(self.described(x)))
         return found
 
-    def repeat(self, change: Callable[[Tensor, Labelled | Weight | Plain], Tensor]) -> list[Any]:
-        """The results with other tensors in the place of floating-point ones."""
+    def repeat(self, change: Callable[[int, tuple[int, ...]], Tensor]) -> list[Any]:
+        """The results with other tensors in the place of floating-point ones.
+
+        Args:
+            change: gives the other tensor, by the index among all tensors and by shape.
+        """
+        count = itertools.count()
+        indices = sum(_is_index(found) for found in self.tensors())
 
         def other(x: Tensor) -> Tensor:
-            found = self.described(x)
+            index, found = next(count), self.described(x)
             if isinstance(found, Plain) and not found.dtype.is_floating_point:
-                # Indices and masks keep their numbers where these can be read.
-                is_readable = x.is_cpu and type(x) is Tensor
-                return x if is_readable else torch.ones(1, dtype=found.dtype).expand(found.shape)
-            return change(x, found)
+                return _index_like(found, is_alone=indices == 1)
+            return change(index, found.shape)
 
         try:
             args, kwargs = (_with_tensors(each, other) for each in (self.args, self.kwargs))
@@ -89,15 +93,26 @@ class Question(NamedTuple):
         return [result] if isinstance(result, Tensor) else list(result)
 
 
-def labels_found(
-    question: Question, wanted: Labelled | Weight, dims: UnitDims
-) -> tuple[Answer, ...]:
-    """The dimensions along which units of the tensors like ``wanted`` lie in each result.
+def _is_index(found: Labelled | Weight | Plain) -> bool:
+    return isinstance(found, Plain) and not found.dtype.is_floating_point
+
+
+def _index_like(found: Plain, *, is_alone: bool) -> Tensor:
+    """Indices or a mask that do not depend on data: a list of indices selects, a mask all."""
+    if found.dtype is torch.bool:
+        return torch.ones(1, dtype=torch.bool).expand(found.shape)
+    if is_alone and len(found.shape) == 1:
+        return torch.arange(found.shape[0], dtype=found.dtype)
+    return torch.zeros(1, dtype=found.dtype).expand(found.shape)
+
+
+def labels_found(question: Question, which: int, dims: UnitDims) -> tuple[Answer, ...]:
+    """The dimensions along which the units of one tensor lie in each result.
 
     Args:
         question: the call.
-        wanted: what the tensors are like.
-        dims: their dimensions of units.
+        which: the index of the tensor among those of the call.
+        dims: its dimensions of units.
 
     Returns:
         An answer for each result: None if the units did not come through.
@@ -105,40 +120,45 @@ def labels_found(
     Raises:
         UnaskableError: if the call cannot be repeated.
     """
+    wanted = question.tensors()[which].shape
     with _apart():
-        units = math.prod(wanted.shape[dim] for dim in dims)
+        units = math.prod(wanted[dim] for dim in dims)
         labels = 1 + torch.arange(1, 1 + units, dtype=torch.float64).mul(_GOLDEN).frac()
-        shape = [size if dim in dims else 1 for dim, size in enumerate(wanted.shape)]
+        units_only = [size if dim in dims else 1 for dim, size in enumerate(wanted)]
         one = torch.ones(1, dtype=torch.float64)
 
-        def labelled(_: Tensor, found: Labelled | Weight | Plain) -> Tensor:
-            return (labels.view(shape) if found == wanted else one).expand(found.shape)
+        def labelled(index: int, shape: tuple[int, ...]) -> Tensor:
+            return (labels.view(units_only) if index == which else one).expand(shape)
 
         results = question.repeat(labelled)
-        unlabelled = question.repeat(lambda _, found: one.expand(found.shape))
+        unlabelled = question.repeat(lambda _, shape: one.expand(shape))
         answers = [
-            _where_labels_lie(result, without, labels)
+            _where_labels_lie(result, without, labels, wanted[:1])
             for result, without in zip(results, unlabelled, strict=True)
         ]
         if all(came_through for _, came_through in answers):
             return tuple(answer for answer, _ in answers)
-        changed = [_where_changes_lie(question, wanted, shape, unit) for unit in {0, units - 1}]
+        changed = [_where_changes_lie(question, which, units_only, unit) for unit in {0, units - 1}]
         return tuple(
             answer if came_through else _union(change)
             for (answer, came_through), *change in zip(answers, *changed, strict=True)
         )
 
 
-def _where_labels_lie(output: Any, without: Any, labels: Tensor) -> tuple[Answer, bool]:
+def _where_labels_lie(
+    output: Any, without: Any, labels: Tensor, batch: tuple[int, ...]
+) -> tuple[Answer, bool]:
     """The answer, and whether the labels came through.
 
     Args:
         output: a result of the call.
         without: the same of unlabelled tensors. Where both are the same, there is no label.
         labels: of all units.
+        batch: the length of the tensor's first dimension.
     """
     if not isinstance(output, Tensor) or not output.is_floating_point():
         return None, False
+    is_same_batch = tuple(output.shape[:1]) == batch
     output, without = _unexpanded(output), _unexpanded(without)
     has_label = output != without
     if not has_label.any():
@@ -148,7 +168,7 @@ def _where_labels_lie(output: Any, without: Any, labels: Tensor) -> tuple[Answer
         for dims in itertools.combinations(range(output.dim()), count):
             values = _values_along(output, has_label, dims)
             if values is not None:
-                return _of_values(dims, values, labels)
+                return _of_values(dims, values, labels, is_same_batch=is_same_batch)
     return None, False
 
 
@@ -173,7 +193,9 @@ def _values_along(output: Tensor, has_label: Tensor, dims: UnitDims) -> Tensor |
     return most if bool((most - least <= _ROUNDING).all()) else None
 
 
-def _of_values(dims: UnitDims, values: Tensor, labels: Tensor) -> tuple[Answer, bool]:
+def _of_values(
+    dims: UnitDims, values: Tensor, labels: Tensor, *, is_same_batch: bool
+) -> tuple[Answer, bool]:
     values = values.to(torch.float64)
     ordered = labels.sort().values
     index = torch.searchsorted(ordered, values - _ROUNDING).clamp_(max=len(labels) - 1)
@@ -184,24 +206,25 @@ def _of_values(dims: UnitDims, values: Tensor, labels: Tensor) -> tuple[Answer, 
         return dims, True
     # Features that are several to a unit are units of their own. But where a batch has been merged
     # with the units, their number would depend on the batch.
-    return (dims if len(dims) == 1 and dims[0] > 0 else None), are_moved
+    return (dims if len(dims) == 1 and dims[0] > 0 and is_same_batch else None), are_moved
 
 
 def _where_changes_lie(
-    question: Question, wanted: Labelled | Weight, shape: list[int], unit: int
+    question: Question, which: int, units_only: list[int], unit: int
 ) -> list[Answer]:
     """For each result, the dimensions of which a change of one unit reaches a part only."""
-    is_unit = (torch.arange(math.prod(shape)) == unit).view(shape)
-    is_alone = len(question.tensors()) == 1
+    is_unit = (torch.arange(math.prod(units_only)) == unit).view(units_only)
+    tensors = question.tensors()
+    is_alone = len(tensors) == 1
 
     def results(is_changed: bool) -> list[Any]:
         numbers = torch.Generator().manual_seed(0)
 
-        def random(_: Tensor, found: Labelled | Weight | Plain) -> Tensor:
-            if math.prod(found.shape) > MOST_ELEMENTS:
+        def random(index: int, shape: tuple[int, ...]) -> Tensor:
+            if math.prod(shape) > MOST_ELEMENTS:
                 raise UnaskableError
-            x = torch.rand(found.shape, dtype=torch.float64, generator=numbers)
-            return torch.where(is_unit, x * x, x) if is_changed and found == wanted else x
+            x = torch.rand(shape, dtype=torch.float64, generator=numbers)
+            return torch.where(is_unit, x * x, x) if is_changed and index == which else x
 
         torch.default_generator.manual_seed(0)  # of functions that are random
         return question.repeat(random)
@@ -218,7 +241,7 @@ def _where_changes_lie(
             if not differs.movedim(dim, 0).flatten(1).any(1).all()
         )
         # A change everywhere: all units were reduced to one, if that leaves fewer numbers.
-        is_one = is_alone and differs.numel() < math.prod(wanted.shape)
+        is_one = is_alone and differs.numel() < math.prod(tensors[which].shape)
         answers.append((dims or (() if is_one else None)) if differs.any() else None)
     return answers
 

@@ -28,20 +28,6 @@ def _channels_before(spatial: int) -> Rule:
     return lambda output, _known, _args, _kwargs: (output.dim() - 1 - spatial,)
 
 
-def _known_or_before(spatial: int) -> Rule:
-    """Of a pool, which knows its input's rank but has no weights."""
-    return lambda output, known, _args, _kwargs: (
-        (output.dim() - 1 - spatial,) if known is None else known
-    )
-
-
-def _pooled(argument: int) -> Rule:
-    """Of relustat's ops: an argument has a number for each spatial dimension."""
-    return lambda output, known, args, _kwargs: (
-        (output.dim() - 1 - len(args[argument]),) if known is None else known
-    )
-
-
 def _last(output: Tensor, *_: Any) -> UnitDims:
     return (output.dim() - 1,)
 
@@ -99,25 +85,6 @@ LAYERS: dict[Any, Rule] = {
 RECURRENT: frozenset[Any] = frozenset(_functions(_RECURRENT, torch))
 """Layers all of whose outputs have the units: the states, too."""
 
-POOLS: dict[Any, Rule] = {
-    **_rules(
-        _known_or_before(1),
-        "max_pool1d avg_pool1d adaptive_avg_pool1d adaptive_max_pool1d lp_pool1d",
-    ),
-    **_rules(
-        _known_or_before(2),
-        "max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d lp_pool2d "
-        "fractional_max_pool2d",
-    ),
-    **_rules(
-        _known_or_before(3),
-        "max_pool3d avg_pool3d adaptive_avg_pool3d adaptive_max_pool3d lp_pool3d "
-        "fractional_max_pool3d",
-    ),
-    library.max_pool: _pooled(1),
-    library.max_unpool: _pooled(3),
-}
-
 # Arithmetic on each element, and what changes the length of a dimension but not its position.
 _ARITHMETIC = """
     abs absolute add addcdiv addcmul celu clamp clamp_max clamp_min clip contiguous clone copysign
@@ -141,15 +108,39 @@ _RESIZING = (
 KEEPING: frozenset[Any] = frozenset(
     {
         *_functions(_ARITHMETIC, torch, Tensor, F, builtin_functional),
-        *_functions(_RESIZING, torch, Tensor, F, builtin_functional),
         Tensor.data.__get__,  # type: ignore[attr-defined]
         Tensor.real.__get__,  # type: ignore[attr-defined]
     }
 )
 """Functions that leave each dimension where it is, counted from the last one."""
 
+_POOLING = " ".join(
+    f"{name}{dims}d"
+    for name in (
+        *("max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool", "lp_pool"),
+        *("fractional_max_pool", "max_unpool"),
+    )
+    for dims in (1, 2, 3)
+)
+
+KEEPING_FIRST: frozenset[Any] = frozenset(
+    {
+        *_functions(_RESIZING, torch, Tensor, F, builtin_functional),
+        *_functions(_POOLING, torch, F),
+        *_functions("to type type_as prelu masked_fill", torch, Tensor, F),
+        *(library.max_pool, library.max_unpool),
+    }
+)
+"""Functions that leave each dimension of their first tensor where it is. Others only steer them."""
+
 JOINING: frozenset[Any] = frozenset(_functions("cat concat concatenate", torch))
 STACKING: frozenset[Any] = frozenset(_functions("stack", torch))
+
+MATRIX_PRODUCTS: dict[Any, tuple[int, int]] = {
+    **dict.fromkeys(_functions("matmul mm bmm __matmul__", torch, Tensor, torch.linalg), (0, 1)),
+    **dict.fromkeys(_functions("addmm baddbmm addbmm", torch, Tensor), (1, 2)),
+}
+"""Products of matrices, and the positions of the two among the arguments."""
 
 CONTRACTING: frozenset[Any] = frozenset(
     {

@@ -18,7 +18,7 @@ from relustat._dynamo import inline_all_in_graph
 from relustat._torch_internals import PURE_HOMES, size_hint
 
 from .unit_probes import Answer, Labelled, Plain, Question, UnaskableError, Weight, labels_found
-from .unit_rules import CONTRACTING
+from .unit_rules import CONTRACTING, UnitDims
 
 MOST_ANSWERS = 4096
 # What is its own description.
@@ -61,6 +61,7 @@ def dims_moved(
     pure = _pure_form(function)
     if pure is None:
         return None
+    args = without_positions(function, args)
     described = _Description(labelled, is_weight)
     try:
         key = (pure, described.of(args), described.of(tuple(sorted(kwargs.items()))))
@@ -99,6 +100,23 @@ def _with_item(x: Tensor, index: Any, value: Any) -> Tensor:
     x = x.clone()
     x[index] = value
     return x
+
+
+# Where the numbers of positions begin among the arguments.
+_INDEXING = {Tensor.__getitem__: 1, Tensor.__setitem__: 1, Tensor.select: 2, Tensor.narrow: 2}
+
+
+def without_positions(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arguments with one position for all of a loop: it does not matter to where units go."""
+    begin = _INDEXING.get(function)
+    if begin is None or len(args) <= begin:
+        return args
+    index = args[begin]
+    if type(index) is int:
+        index = 0
+    elif type(index) is tuple:
+        index = tuple([0 if type(each) is int else each for each in index])
+    return (*args[:begin], index, *args[begin + 1 :])
 
 
 def plain_key(value: Any) -> Any:
@@ -157,23 +175,29 @@ def _ask(
     described: Callable[[Tensor], Labelled | Weight | Plain],
 ) -> tuple[Answer, ...] | None:
     question = Question(function, args, kwargs, described)
-    tensors = question.tensors()
-    labelled = [each for each in tensors if isinstance(each, Labelled)]
-    weights = [each for each in tensors if isinstance(each, Weight)]
+    tensors = list(enumerate(question.tensors()))
     # Of a product, the last factor has the features: those of values in attention, for instance.
-    for each in reversed(dict.fromkeys(labelled)):
-        answer = labels_found(question, each, each.dims)
-        if any(dims is not None for dims in answer):
-            return answer
+    for which, found in reversed(tensors):
+        if isinstance(found, Labelled):
+            answer = labels_found(question, which, found.dims)
+            if any(dims is not None for dims in answer):
+                return tuple(_checked(dims, found.dims) for dims in answer)
+    weights = [(which, found) for which, found in tensors if isinstance(found, Weight)]
     if not weights or function not in CONTRACTING:
         return None
     # Else it has the units of its weights: their dimensions that are left in the result.
     answers = [
-        labels_found(question, weight, (dim,))
-        for weight in dict.fromkeys(weights)
+        labels_found(question, which, (dim,))
+        for which, weight in weights
         for dim in range(len(weight.shape))
     ]
     return tuple(map(_union, zip(*answers, strict=True)))
+
+
+def _checked(dims: Answer, before: UnitDims) -> Answer:
+    """No answer if the units were split into a batch and others."""
+    is_batch = dims is not None and 0 in dims and 0 not in before and len(dims) > len(before)
+    return None if is_batch else dims
 
 
 def _union(answers: tuple[Answer, ...]) -> Answer:

@@ -477,3 +477,26 @@ def test_one_relu_under_two_names():
     for skipped in ((), (0,)):
         watch = names_of(Twice(), skipped)
         assert list(watch.stats) == ["first", "second"][len(skipped) :]
+
+
+def test_what_is_said_of_units_and_layers_is_kept(tmp_path):
+    class Skipping(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, x, skipped):
+            return F.relu(F.relu(x if skipped else self.linear(x)) - 1)
+
+    model = Skipping()
+    files = [tmp_path / "0.npz", tmp_path / "1.npz"]
+    for file, skipped in zip(files, (False, True), strict=True):
+        report = names_of(model, skipped).report()
+        report.save(file)
+    assert report.notes == ["relu, relu_1: units: last dimension (assumed)"]
+    assert report.by_module().notes == ["(model): units: last dimension (assumed)"]
+    assert list(report.by_module().stats) == ["(model)"]
+    for order in (files, files[::-1]):
+        merged = relustat.report.merge_files(order)
+        assert merged.notes == report.notes
+        assert merged.call_sites["relu"].after == ("linear",)

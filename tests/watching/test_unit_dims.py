@@ -256,13 +256,82 @@ OF_SEVERAL = {
 }
 
 
+def chosen(x, layer):
+    """Q(s, a) of one action for each state."""
+    return layer(x).gather(1, torch.arange(16)[:, None] % 4)
+
+
+def sampled(x, layer, offsets):
+    maps = layer(x.view(2, 3, 4, 4))
+    grid = offsets(x.view(2, 3, 4, 4)).permute(0, 2, 3, 1)
+    return F.grid_sample(maps, grid, align_corners=False)
+
+
+def linear_attention(x, keys, values):
+    k, v = (layer(x).view(4, 4, 2, 4) for layer in (keys, values))
+    return torch.einsum("nlhd,nlhe->nhde", k, v)
+
+
+def gated(x, values, gates):
+    y = values(x).view(4, 4, 8)
+    return (y * gates(y.mean(1)).softmax(-1).unsqueeze(-1)).sum(1)
+
+
+OF_SEVERAL |= {
+    "one action of each state": (Function(chosen, linear(4)), ()),
+    "maps at other positions": (
+        Function(sampled, nn.Conv2d(3, 5, 1), nn.Conv2d(3, 2, 1)),
+        (1,),
+    ),
+    "as the type of others": (
+        Function(lambda x, f, g: f(x).T.to(g(x)), linear(8), linear(3)),
+        (0,),
+    ),
+    "keys and values of one shape": (Function(linear_attention, linear(8), linear(8)), (1, 3)),
+    "a gate that is called later": (Function(gated, linear(8), linear(4, 8)), (1,)),
+    "a scores' product": (
+        Function(lambda x, f, g: (f(x) @ g(x).mT).softmax(-1) @ g(x), linear(8), linear(8)),
+        (1,),
+    ),
+}
+# The inputs of these have other sizes.
+OTHER_INPUTS = {"maps at other positions": (2, 48)}
+
+
+def modulated(x, scales):
+    """A convolution for each sample: samples are groups of channels."""
+    weights = scales(x).view(16, 3, 1, 1, 1) * torch.ones(16, 3, 3, 1, 1)
+    y = F.conv2d(x[:, :3].reshape(1, 48, 1, 1), weights.view(48, 3, 1, 1), groups=16)
+    return y.view(16, 3, 1, 1)
+
+
+NOT_KNOWN = {
+    "samples as groups": Function(modulated, linear(3)),
+    "a batch merged with channels": Function(
+        lambda x, f: f(x.view(2, 3, 16)).view(-1, 16), nn.Conv1d(3, 4, 1)
+    ),
+    "the same, pooled": Function(
+        lambda x, f: F.max_pool1d(f(x.view(2, 3, 16)).reshape(1, 8, 16), 2), nn.Conv1d(3, 4, 1)
+    ),
+    "what a mask selects": Function(
+        lambda x, f: f(x).masked_select(x[:, :1] > 0).view(-1, 4), linear(4)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOT_KNOWN)
+def test_units_that_are_not_known(name):
+    _, notes = watched(NOT_KNOWN[name], torch.randn(16, 6))
+    assert "assumed" in notes[0]
+
+
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
 @pytest.mark.parametrize("name", OF_SEVERAL)
 def test_units_of_calls_with_several_tensors(name, compiled):
     if compiled and name.startswith("rows that"):
         pytest.skip("the compiler breaks the graph, and a graph does not know its inputs' layers")
     model, dims = OF_SEVERAL[name]
-    x = torch.randn(16, 6)
+    x = torch.randn(OTHER_INPUTS.get(name, (16, 6)))
     with torch.no_grad(), ReLUInputs() as inputs:
         model(x)
     called = torch.compile(model, backend="eager") if compiled else model
