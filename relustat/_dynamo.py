@@ -6,7 +6,7 @@ import contextlib
 import functools
 import weakref
 from collections.abc import Callable, Iterator
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, GetSetDescriptorType
 from typing import Any, TypeVar
 
 import torch
@@ -135,8 +135,11 @@ def call_of_node(
     args, kwargs = torch.fx.map_arg((node.args, node.kwargs), of_node)
     if node.op == "call_method":
         return getattr(type(args[0]), str(node.target)), args, kwargs
-    if node.target is getattr:
-        return getattr(type(args[0]), args[1]).__get__, args[:1], {}
+    # Attributes of tensors: getattr() until PyTorch 2.13, calls of their own from 2.14 on.
+    name = args[1] if node.target is getattr else getattr(node.target, "__name__", "")
+    attribute = getattr(Tensor, "data" if name == "_get_data_attr" else str(name), None)
+    if isinstance(attribute, GetSetDescriptorType):
+        return attribute.__get__, args[:1], {}
     return node.target, args, kwargs
 
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
-from types import FrameType
+from collections.abc import Collection, Sequence
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 from torch import nn
 
 from relustat._dynamo import inline_all_in_graph
 
-from .call_positions import WrittenCall, class_code, is_in_loop, is_of_user, position_at
+from .call_positions import (
+    Position,
+    WrittenCall,
+    calls_in,
+    class_code,
+    is_in_loop,
+    is_of_user,
+    position_at,
+)
 
 # What holds layers by their index.
 _LISTS = (nn.ModuleList, nn.Sequential, nn.ModuleDict)
@@ -143,9 +151,9 @@ def _function_place(
         for each in class_code(caller).calls
         if each.text.rstrip("_") == text and is_of_child(each) == is_of_child(call)
     ]
-    place = CallPlace(
-        (caller_path,), False, text or "relu", peers.index(call.order), len(peers), ""
-    )
+    first = peers.index(call.order) * call.inners + call.inner
+    step = len(peers) * call.inners
+    place = CallPlace((caller_path,), False, text or "relu", first, step, "")
     return _looped(place, caller, caller_path, layer) if call.may_repeat else place
 
 
@@ -193,16 +201,27 @@ def written_call(
     code = class_code(module)
     if not code.files:
         return None
-    repeats = False
+    functions: list[tuple[CodeType, Position]] = []
     while frame is not None and frame is not end:
         call = code.call_at(frame.f_code, frame.f_lasti)
         if call is not None:
-            return call._replace(may_repeat=True) if repeats else call
-        # Another function may hold the loop.
-        if not repeats and is_of_user(frame.f_globals.get("__name__")):
-            repeats = is_in_loop(frame.f_code, position_at(frame.f_code, frame.f_lasti))
+            return within_functions(call, functions)
+        if is_of_user(frame.f_globals.get("__name__")):
+            functions.append((frame.f_code, position_at(frame.f_code, frame.f_lasti)))
         frame = frame.f_back
     return None
+
+
+def within_functions(
+    call: WrittenCall, functions: Sequence[tuple[CodeType, Position]]
+) -> WrittenCall:
+    """A call that led to others, in functions outside of the class, from the innermost on."""
+    if not functions:
+        return call
+    code, position = functions[0]
+    inner, inners = calls_in(code).get(position, (0, 1))
+    repeats = any(is_in_loop(code, position) for code, position in functions)
+    return call._replace(may_repeat=call.may_repeat or repeats, inner=inner, inners=inners)
 
 
 inline_all_in_graph(globals())

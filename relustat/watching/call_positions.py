@@ -33,12 +33,16 @@ class WrittenCall(NamedTuple):
         may_repeat: whether one forward may reach it twice: it is in a loop, or in a function that
             is called more than once.
         order: its index among the calls of its class.
+        inner, inners: if it calls a function outside of the class: the index of the call in that
+            function among those of the same name, and their number.
     """
 
     text: str
     is_of_self: bool
     may_repeat: bool
     order: int
+    inner: int = 0
+    inners: int = 1
 
 
 class ClassCode:
@@ -152,6 +156,24 @@ def class_code(module: nn.Module) -> ClassCode:
 def is_in_loop(code: types.CodeType, position: Position) -> bool:
     """Whether what stands at a position of a function may run twice in one run of it."""
     return position in _positions_in_loops(code)
+
+
+@functools.lru_cache(maxsize=1024)
+def calls_in(code: types.CodeType) -> dict[Position, tuple[int, int]]:
+    """The index of each call of a function among those of its name, and their number."""
+    instructions = list(dis.get_instructions(code))
+    names = _names_by_start(instructions)
+    by_name: dict[str, list[Position]] = {}
+    for each in instructions:
+        called = _names_called(each, names)
+        if called:
+            position = position_in(code.co_filename, _where(each))
+            by_name.setdefault(called[-1], []).append(position)
+    return {
+        position: (index, len(positions))
+        for positions in by_name.values()
+        for index, position in enumerate(positions)
+    }
 
 
 def _loops(instructions: Iterable[dis.Instruction]) -> list[tuple[int, int]]:

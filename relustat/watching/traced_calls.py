@@ -9,6 +9,7 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Callable
+from types import CodeType
 from typing import Any, NamedTuple
 
 import torch
@@ -25,8 +26,8 @@ from relustat._dynamo import (
     traced_value,
 )
 
-from .call_names import call_place
-from .call_positions import WrittenCall, class_code, is_in_loop, is_of_user, position_in
+from .call_names import call_place, within_functions
+from .call_positions import Position, WrittenCall, class_code, is_of_user, position_in
 from .call_sites import TracedCall
 from .shards import encoded_shard
 from .tensor_units import ATTRIBUTE, assumed_dim, encoded
@@ -138,13 +139,14 @@ def _written_call(context: ComptimeContext, module: nn.Module | None) -> Written
     if module is None:
         return None
     code = class_code(module)
-    repeats = False
+    functions: list[tuple[CodeType, Position]] = []
     for name, its_code, where in traced_frames(context):
         position = position_in(its_code.co_filename, where)
         call = code.call_written_at(position)
         if call is not None:
-            return call._replace(may_repeat=True) if repeats else call
-        repeats = repeats or (is_of_user(name) and is_in_loop(its_code, position))
+            return within_functions(call, functions)
+        if is_of_user(name):
+            functions.append((its_code, position))
     return None
 
 

@@ -285,7 +285,22 @@ class LoopOfAFunction(Layers):
         return through([each for n, each in enumerate(self.layers) if n not in skipped], x)
 
 
+def branching(x, aux):
+    if aux:
+        F.relu(x - 1)
+    return F.relu(x)
+
+
+class BranchesOfAFunction(Layers):
+    expected = ("branching", "branching_1", "branching_2", "branching_3")
+
+    def forward(self, x, skipped):
+        x = branching(self.stem(x), 0 not in skipped)
+        return branching(self.aux(x), 1 not in skipped)
+
+
 CLASSES = [
+    BranchesOfAFunction,
     *(BeforeLayers, Residual, Checkpointed, ByALambda, LoopOfAFunction),
     *(Straight, InALoop, InAComprehension, AfterOtherLayers, InAMethod, InMethods, ByFunctions),
 ]
