@@ -10,7 +10,7 @@ from types import CodeType, FunctionType, GetSetDescriptorType
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch._dynamo import eval_frame, mark_static_address, trace_rules
 from torch._dynamo.comptime import ComptimeContext, comptime
 from torch._dynamo.eval_frame import skip_code
