@@ -22,6 +22,7 @@ __all__ = [
     "foreach_norm",
     "function_modes",
     "graph_task",
+    "is_aten_op",
     "is_in_backward",
     "is_jit_traced",
     "is_traced",
@@ -78,6 +79,14 @@ def local_tensor(x: torch.Tensor) -> torch.Tensor | None:
 def size_hint(size: int | torch.SymInt) -> int:
     """A size as a number. Of a symbolic one it is that of the traced input, without a guard."""
     return size.node.hint if isinstance(size, torch.SymInt) else size
+
+
+def is_aten_op(function: object) -> bool:
+    """Whether a function is one of ``torch.ops.aten``, with or without its overload."""
+    if isinstance(function, torch._ops.OpOverload):
+        return function.namespace == "aten"
+    is_packet = isinstance(function, torch._ops.OpOverloadPacket)
+    return is_packet and function._qualified_op_name.startswith("aten::")
 
 
 def is_in_backward() -> bool:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from relustat._dynamo import inline_all_in_graph
-from relustat._torch_internals import PURE_HOMES, size_hint
+from relustat._torch_internals import PURE_HOMES, is_aten_op, size_hint
 
 from .unit_probes import Answer, Labelled, Plain, Question, UnaskableError, Weight, labels_found
 from .unit_rules import CONTRACTING, UnitDims
@@ -83,6 +83,8 @@ _METHODS = (types.MethodDescriptorType, types.WrapperDescriptorType, types.Metho
 def _pure_form(function: Callable[..., Any]) -> Callable[..., Any] | None:
     """The function of PyTorch that gives the same result and changes nothing, or None."""
     home = getattr(function, "__module__", None)
+    if is_aten_op(function):
+        return None if function.__name__.partition(".")[0].endswith("_") else function
     if not (home in PURE_HOMES or isinstance(function, _METHODS)):
         return None
     name: str = function.__name__

@@ -229,6 +229,10 @@ OF_SEVERAL = {
     "rows that an expert sees": (Function(routed, linear(8)), (1,)),
     "rows that are assigned": (Function(assigned, linear(8)), (1,)),
     "scattered rows": (Function(scattered, linear(8)), (1,)),
+    "an op of ATen": (
+        Function(lambda x, f: torch.ops.aten.transpose.int(f(x), 0, 1), linear(16)),
+        (0,),
+    ),
     "a triangle": (Function(lambda x, f: f(x).tril(), linear(8)), (1,)),
     "a single unit before others": (
         Function(
