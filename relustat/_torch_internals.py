@@ -85,8 +85,9 @@ def is_aten_op(function: object) -> bool:
     """Whether a function is one of ``torch.ops.aten``, with or without its overload."""
     if isinstance(function, torch._ops.OpOverload):
         return function.namespace == "aten"
-    is_packet = isinstance(function, torch._ops.OpOverloadPacket)
-    return is_packet and function._qualified_op_name.startswith("aten::")
+    if isinstance(function, torch._ops.OpOverloadPacket):
+        return function._qualified_op_name.startswith("aten::")
+    return False
 
 
 def is_in_backward() -> bool:
