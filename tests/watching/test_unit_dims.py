@@ -11,7 +11,11 @@ from unit_cases import CHANNELS, Calls, cases_of, layers, table, unit_dims_of, z
 import relustat
 
 LAYERS = list(layers())
-DTYPES = [torch.float32, torch.float64, torch.bfloat16]
+# A trace takes seconds.
+RUNS = [
+    *((dtype, False) for dtype in (torch.float32, torch.float64, torch.bfloat16)),
+    *((dtype, True) for dtype in (torch.float32, torch.bfloat16)),
+]
 
 
 class ReLUInputs(TorchDispatchMode):
@@ -33,8 +37,11 @@ def model_of(name, dtype=torch.float32):
     return Calls(layer, unit_dim, cases_of(name)).to(dtype), torch.randn(shape, dtype=dtype)
 
 
-@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "compiled"),
+    RUNS,
+    ids=[f"{dtype}-{'compiled' if compiled else 'eager'}" for dtype, compiled in RUNS],
+)
 @pytest.mark.parametrize("name", LAYERS)
 def test_units_after_every_call(name, dtype, compiled):
     model, x = model_of(name, dtype)
