@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from torch import nn
 
@@ -101,37 +101,44 @@ class CallNumbers:
         return number
 
 
+class ModuleAt(Protocol):
+    """A module of a model, and its path."""
+
+    @property
+    def module(self) -> nn.Module | None: ...
+
+    @property
+    def path(self) -> str: ...
+
+
 def call_place(
-    caller: nn.Module | None,
-    caller_path: str,
-    relu: nn.Module | None,
-    relu_path: str,
-    call: WrittenCall | None,
-    layer: str | None,
+    caller: ModuleAt | None, relu: ModuleAt | None, call: WrittenCall | None, layer: str | None
 ) -> CallPlace:
     """The place of a ReLU that is computed now.
 
     Args:
-        caller, caller_path: the module that calls the ReLU, if one of the model does.
-        relu, relu_path: the ReLU's module; None if a function is called.
+        caller: the module that calls the ReLU, if one of the model does.
+        relu: the ReLU's module; None if a function is called.
         call: the call in the code of the caller's class, if it is known.
         layer: the path of the layer that made the input, if it is known.
     """
+    module = caller.module if caller is not None else None
+    caller_path = caller.path if caller is not None else ""
     if relu is None:
-        return _function_place(caller, caller_path, call, layer)
-    names = [] if caller is None else _names_in(caller, relu)
+        return _function_place(module, caller_path, call, layer)
+    names = [] if module is None else _names_in(module, relu.module)
     if call is not None and call.is_of_self and call.text in names:
         names = [call.text]
-    paths = tuple(_joined(caller_path, name) for name in names) or (relu_path,)
-    if caller is None or call is None:
+    paths = tuple(_joined(caller_path, name) for name in names) or (relu.path,)
+    if module is None or call is None:
         return CallPlace(paths, True, "", 0, 1, "")
     direct = [
-        each.order for each in class_code(caller).calls if each.is_of_self and each.text in names
+        each.order for each in class_code(module).calls if each.is_of_self and each.text in names
     ]
     # Others call it by way of a list or a variable.
     first = direct.index(call.order) if call.order in direct else len(direct)
     place = CallPlace(paths, True, "", first, max(1, len(direct)), "")
-    return _looped(place, caller, caller_path, layer) if call.may_repeat and names else place
+    return _looped(place, module, caller_path, layer) if call.may_repeat and names else place
 
 
 def _function_place(
@@ -176,7 +183,7 @@ def _looped(place: CallPlace, caller: nn.Module, caller_path: str, layer: str | 
     return place._replace(after=layer.removeprefix(prefix))
 
 
-def _names_in(caller: nn.Module, module: nn.Module) -> list[str]:
+def _names_in(caller: nn.Module, module: nn.Module | None) -> list[str]:
     return [name for name, child in caller._modules.items() if child is module]
 
 

@@ -194,15 +194,8 @@ class ReLUCounter:
         key = watched, caller, call, layer
         place = self._places.get(key)
         if place is None:
-            place = call_place(
-                caller.module if caller else None,
-                caller.path if caller else "",
-                watched.module if watched.is_relu_module else None,
-                watched.path,
-                call,
-                layer,
-            ).encoded()
-            self._places[key] = place
+            relu = watched if watched.is_relu_module else None
+            place = self._places[key] = call_place(caller, relu, call, layer).encoded()
         return place
 
 

@@ -116,14 +116,7 @@ def _find(context: ComptimeContext) -> None:
     layer = units.layer if units is not None else None
     dims = units.dims if units is not None else None
     call = None if caller is None else _written_call(context, caller.module)
-    place = call_place(
-        caller.module if caller else None,
-        caller.path if caller else "",
-        watched.module if watched.is_relu_module else None,
-        watched.path,
-        call,
-        layer,
-    )
+    place = call_place(caller, watched if watched.is_relu_module else None, call, layer)
     _tracing.call = (
         place.encoded(),
         "unknown" if dims is None else " ".join(map(str, dims)),

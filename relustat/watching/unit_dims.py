@@ -7,7 +7,7 @@ import math
 import operator
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
 
@@ -48,6 +48,15 @@ class Module(Protocol):
 
     @property
     def path(self) -> str: ...
+
+
+class TorchCall(NamedTuple):
+    """A call, and what it returned."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    outputs: tuple[Any, ...] | list[Any]
 
 
 class FollowedUnits:
@@ -98,40 +107,11 @@ class FollowedUnits:
                 are_all = function in RECURRENT
                 self._begin(rule, args, kwargs, outputs, within.path, are_all=are_all)
             elif not (args and self._follow_one(function, args, kwargs, outputs)):
-                self._follow_any(function, args, kwargs, outputs, within.path)
+                call = TorchCall(function, args, kwargs, outputs)
+                self._follow_any(call, within.path)
         except Exception:
             # The shape of a lazy parameter, and other properties of special tensors, may raise.
             return
-
-    def _follow_any(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        outputs: tuple[Any, ...] | list[Any],
-        layer: str,
-    ) -> None:
-        known = []
-        for x in _tensors(args, kwargs):
-            units = self.of(x)
-            if units is not None and not units.is_weight:
-                known.append((x, units))
-        if function in KEEPING_FIRST:
-            first = args[0] if args else kwargs.get("input")
-            self._keep([units for x, units in known if x is first], outputs[0])
-        elif not known:
-            self._follow_weights(function, args, kwargs, outputs, layer)
-        elif function in KEEPING:
-            # Masks have the units of what they were made from, which need not be those here.
-            is_number = outputs[0].is_floating_point()
-            numbers = [units for x, units in known if x.is_floating_point() or not is_number]
-            self._keep(numbers, outputs[0])
-        elif function in MATRIX_PRODUCTS and self._multiply(function, args, outputs[0], layer):
-            return
-        elif function in JOINING:
-            self._join(args, kwargs, [units for _, units in known], outputs[0])
-        else:
-            self._follow_moved(function, args, kwargs, outputs, known)
 
     def _follow_one(
         self,
@@ -189,6 +169,34 @@ class FollowedUnits:
             for part in parts_of(output):
                 self._note(part, Units(dims, layer, part.shape, shard, self._layers))
 
+    def _follow_any(
+        self,
+        call: TorchCall,
+        layer: str,
+    ) -> None:
+        function, args, kwargs, outputs = call
+        known = []
+        for x in _tensors(call.args, call.kwargs):
+            units = self.of(x)
+            if units is not None and not units.is_weight:
+                known.append((x, units))
+        if function in KEEPING_FIRST:
+            first = args[0] if args else kwargs.get("input")
+            self._keep([units for x, units in known if x is first], outputs[0])
+        elif not known:
+            self._follow_weights(call, layer)
+        elif function in KEEPING:
+            # Masks have the units of what they were made from, which need not be those here.
+            is_number = outputs[0].is_floating_point()
+            numbers = [units for x, units in known if x.is_floating_point() or not is_number]
+            self._keep(numbers, outputs[0])
+        elif function in MATRIX_PRODUCTS and self._multiply(call, layer):
+            return
+        elif function in JOINING:
+            self._join(call, [units for _, units in known])
+        else:
+            self._follow_moved(call, known)
+
     def _keep(self, made: Iterable[Units], output: Tensor) -> None:
         """Of arithmetic: dimensions are aligned at the last, as in broadcasting."""
         found = []
@@ -209,11 +217,10 @@ class FollowedUnits:
         elif made:
             self._note(output, max(made, key=_latest).on(output, None))
 
-    def _multiply(
-        self, function: Callable[..., Any], args: tuple[Any, ...], output: Tensor, layer: str
-    ) -> bool:
+    def _multiply(self, call: TorchCall, layer: str) -> bool:
         """Of a product of matrices [..., rows, inner] and [..., inner, columns]."""
-        first, last = (args[index] for index in MATRIX_PRODUCTS[function])
+        first, last = (call.args[index] for index in MATRIX_PRODUCTS[call.function])
+        output = call.outputs[0]
         if min(first.dim(), last.dim()) < 2:
             return False
         for x, inner in ((last, -2), (first, -1)):
@@ -233,11 +240,10 @@ class FollowedUnits:
 
     def _join(
         self,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
+        call: TorchCall,
         made: list[Units],
-        output: Tensor,
     ) -> None:
+        args, kwargs, output = call.args, call.kwargs, call.outputs[0]
         along = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis", 0))
         several = [units for units in made if units.dims]
         source = (several or made)[0]
@@ -248,15 +254,12 @@ class FollowedUnits:
 
     def _follow_moved(
         self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        outputs: tuple[Any, ...] | list[Any],
+        call: TorchCall,
         known: list[tuple[Tensor, Units]],
     ) -> None:
+        function, args, kwargs, output = call.function, call.args, call.kwargs, call.outputs[0]
         x, first = known[0]
         source = max((units for _, units in known), key=_latest)
-        output = outputs[0]
         if function is Tensor.__setitem__ and not isinstance(args[1], tuple):
             # x[rows] = y: the dimensions behind the first are the same.
             self._keep([first], output)
@@ -267,18 +270,16 @@ class FollowedUnits:
             # to_local() and others that only move parts to other processes
             self._note(output, first.on(output, first.dims))
         else:
-            self._ask(function, args, kwargs, outputs, known, source)
+            self._ask(call, known, source)
 
     def _ask(
         self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        outputs: tuple[Any, ...] | list[Any],
+        call: TorchCall,
         known: list[tuple[Tensor, Units]],
         source: Units,
     ) -> None:
-        answers = self._dims_moved(function, args, kwargs, outputs, known)
+        function, outputs = call.function, call.outputs
+        answers = self._dims_moved(call, known)
         for index, output in enumerate(outputs):
             if not isinstance(output, Tensor):
                 continue
@@ -297,38 +298,31 @@ class FollowedUnits:
             self._note(output, source.on(output, dims))
 
     def _dims_moved(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        outputs: tuple[Any, ...] | list[Any],
-        known: list[tuple[Tensor, Units]],
+        self, call: TorchCall, known: list[tuple[Tensor, Units]]
     ) -> tuple[UnitDims | None, ...] | None:
+        function, args, kwargs, outputs = call
         x, units = known[0]
-        others = [each for each in _tensors(args, kwargs) if each is not x]
+        tensors = list(_tensors(args, kwargs))
         if any(isinstance(output, Tensor) and _is_large_copy(output, x) for output in outputs):
             return None
-        if any(_size(each) > _MANY_OF_SEVERAL for each in (x, *others)) and others:
+        if len(tensors) > 1 and any(_size(each) > _MANY_OF_SEVERAL for each in tensors):
             return None
         answers = dims_moved(function, args, kwargs, self._labelled, self._is_weight)
         if type(x) is Tensor and x is args[0] and not kwargs:
             with contextlib.suppress(UnaskableError):
                 others = plain_key(without_positions(function, args)[1:])
-                key = function, units.dims, units.shape, others
                 if len(_answers) >= MOST_ANSWERS:
                     _answers.clear()
-                _answers[key] = answers
+                _answers[function, units.dims, units.shape, others] = answers
         return answers
 
     def _follow_weights(
         self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        outputs: tuple[Any, ...] | list[Any],
+        call: TorchCall,
         layer: str,
     ) -> None:
-        tensors = [x for x in _tensors(args, kwargs) if x.is_floating_point()]
+        function, outputs = call.function, call.outputs
+        tensors = [x for x in _tensors(call.args, call.kwargs) if x.is_floating_point()]
         weights = [x for x in tensors if self._is_weight(x)]
         if not weights:
             return
@@ -337,7 +331,9 @@ class FollowedUnits:
                 if isinstance(output, Tensor):
                     self._note(output, Units(None, None, output.shape, is_weight=True))
         elif function in CONTRACTING:
-            answers = dims_moved(function, args, kwargs, self._labelled, self._is_weight)
+            answers = dims_moved(
+                call.function, call.args, call.kwargs, self._labelled, self._is_weight
+            )
             if answers is not None:
                 self._layers += 1
                 units = Units(answers[0], layer, outputs[0].shape, None, self._layers)

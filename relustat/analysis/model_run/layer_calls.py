@@ -163,7 +163,7 @@ class LayerCalls(TorchFunctionMode):
             function, args, kwargs = F.relu, (call.x, call.inplace), {}
         within = self._within[-1]
         if within.place is None:
-            name = self._next_relu(self._place(within, None, "", call.x))
+            name = self._next_relu(self._place(within, None, call.x))
         elif within.has_name or not within.path:
             name = self._next_relu(within.place)
         else:
@@ -186,28 +186,25 @@ class LayerCalls(TorchFunctionMode):
         def enter(module: nn.Module, args: Any) -> None:
             if threading.get_ident() != self._thread:
                 return
-            place, name = None, path
+            entered = _ModuleCall(module, path, path, sys._getframe(1))
             if computes_relu(module):
                 caller = self._within[-1] if self._within else None
-                place = self._place(caller, module, path, args[0] if args else None)
+                entered.place = self._place(caller, entered, args[0] if args else None)
                 if path:
-                    name = self._next_relu(place)
+                    entered.name = self._next_relu(entered.place)
             elif path:
-                name = numbered(path, self._calls.next(path), self._paths)
-                self._met.append(name)
-            self._within.append(_ModuleCall(module, path, name, sys._getframe(1), place))
+                entered.name = numbered(path, self._calls.next(path), self._paths)
+                self._met.append(entered.name)
+            self._within.append(entered)
 
         return enter
 
-    def _place(
-        self, caller: _ModuleCall | None, relu: nn.Module | None, path: str, x: object
-    ) -> CallPlace:
+    def _place(self, caller: _ModuleCall | None, relu: _ModuleCall | None, x: object) -> CallPlace:
         units = self._units.of(x) if isinstance(x, Tensor) else None
-        layer = units.layer if units else None
-        if caller is None:
-            return call_place(None, "", relu, path, None, layer)
-        call = written_call(caller.module, sys._getframe(1), caller.frame)
-        return call_place(caller.module, caller.path, relu, path, call, layer)
+        call = None
+        if caller is not None:
+            call = written_call(caller.module, sys._getframe(1), caller.frame)
+        return call_place(caller, relu, call, units.layer if units else None)
 
     def _next_relu(self, place: CallPlace) -> str:
         name = place.name(self._calls.next(place), self._paths)
@@ -259,7 +256,7 @@ class _ModuleCall:
     path: str
     name: str
     frame: FrameType
-    place: CallPlace | None
+    place: CallPlace | None = None
     has_name: bool = False
 
 
