@@ -78,13 +78,19 @@ class ForwardPass:
     def push(self, watched: WatchedModule, frame: FrameType | None) -> None:
         self._entered.append((watched, frame))
 
-    def pop(self, watched: WatchedModule) -> None:
-        """Leaves a module and all that it called. Does nothing if it was not entered."""
-        if self._entered and self._entered[-1][0] is watched:
-            self._entered.pop()
-        elif any(entered is watched for entered, _ in self._entered):
-            while self._entered.pop()[0] is not watched:
+    def pop(self, watched: WatchedModule) -> bool:
+        """Leaves a module and all that it called. Does nothing if it was not entered.
+
+        Returns:
+            Whether any module is left.
+        """
+        entered = self._entered
+        if entered and entered[-1][0] is watched:
+            entered.pop()
+        elif any(other is watched for other, _ in entered):
+            while entered.pop()[0] is not watched:
                 pass
+        return bool(entered)
 
     def drop_interrupted(self) -> bool:
         """Leaves the modules whose calls an interrupt ended. PyTorch calls no hooks for them.
@@ -114,9 +120,6 @@ class ForwardPass:
             frame = frame.f_back
         return frame is not None
 
-    def is_over(self) -> bool:
-        return not self._entered
-
 
 @inline_in_graph
 class CurrentForward(threading.local):
@@ -138,8 +141,8 @@ class CurrentForward(threading.local):
     def current(self) -> ForwardPass | None:
         return self._forward
 
-    def enter(self, watched: WatchedModule, is_counted: bool) -> None:
-        frame = None if torch.compiler.is_dynamo_compiling() else _outside_frame()
+    def enter(self, watched: WatchedModule, frame: FrameType | None, is_counted: bool) -> None:
+        """Enters a module that is called in a frame, which compiled code has not."""
         forward = self._forward
         if forward is not None and not forward.runs(frame) and not forward.drop_interrupted():
             self.abandon()
@@ -154,10 +157,8 @@ class CurrentForward(threading.local):
 
     def leave(self, watched: WatchedModule) -> None:
         forward = self._forward
-        if forward is not None:
-            forward.pop(watched)
-            if forward.is_over():
-                self.abandon()
+        if forward is not None and not forward.pop(watched):
+            self.abandon()
 
     def abandon(self) -> None:
         """Ends the forward, also one that was interrupted before its hooks ran."""

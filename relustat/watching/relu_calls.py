@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import numbers
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,8 +19,7 @@ from relustat.ops.counting_relu import counting_relu
 aten: Any = torch.ops.aten
 
 
-@dataclasses.dataclass(frozen=True)
-class ReLUCall:
+class ReLUCall(NamedTuple):
     """A call that computes ``relu(x)``.
 
     Attributes:

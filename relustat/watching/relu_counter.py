@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Literal, get_args
 
 import torch
@@ -19,6 +20,7 @@ from relustat._dynamo import (
 )
 from relustat._torch_internals import (
     dispatch_mode_depth,
+    is_in_backward,
     pop_function_mode,
     push_function_mode,
     unseen_by_dispatch_modes,
@@ -77,10 +79,10 @@ class ReLUCounter:
         self.closed = False
         self._on_last_left = on_last_left
 
-    def enter(self, watched: WatchedModule, module: nn.Module) -> None:
+    def enter(self, watched: WatchedModule, module: nn.Module, frame: FrameType | None) -> None:
         if not self.closed and not is_recomputation():
             is_counted = self._during == "all" or module.training == (self._during == "train")
-            self._forwards.enter(watched, is_counted)
+            self._forwards.enter(watched, frame, is_counted)
 
     def leave(self, watched: WatchedModule) -> None:
         self._forwards.leave(watched)
@@ -105,10 +107,12 @@ class ReLUCounter:
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         forward = self._forwards.current()
-        if forward is None or self.closed or is_recomputation():
+        if forward is None or self.closed:
             return function(*args, **kwargs)
         if torch.compiler.is_dynamo_compiling():
             return self._traced_call(forward, function, args, kwargs)
+        if is_in_backward():  # a recomputation
+            return function(*args, **kwargs)
         call = find_relu_call(function, args, kwargs) if function in BINDERS else None
         if call is not None and forward.drop_interrupted():
             output = self._count(forward, call, lambda: function(*args, **kwargs))

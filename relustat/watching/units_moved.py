@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,24 +19,9 @@ from relustat._torch_internals import PURE_HOMES, is_aten_op, size_hint
 
 from .unit_probes import Answer, Labelled, Plain, Question, UnaskableError, Weight, labels_found
 from .unit_rules import CONTRACTING, UnitDims
+from .units_remembered import PLAIN, Answers, frozen, without_positions
 
-MOST_ANSWERS = 4096
-# What is its own description.
-PLAIN = frozenset(
-    {
-        *(int, bool, float, str, type(None), type(...), type),
-        *(torch.dtype, torch.device, torch.memory_format),
-    }
-)
-
-
-class _Slice(NamedTuple):
-    start: Any
-    stop: Any
-    step: Any
-
-
-_answers: dict[Any, tuple[Answer, ...] | None] = {}
+_answers: Answers[tuple[Answer, ...] | None] = Answers()
 
 
 def dims_moved(
@@ -68,8 +53,6 @@ def dims_moved(
     except UnaskableError:
         return None
     if key not in _answers:
-        if len(_answers) >= MOST_ANSWERS:
-            _answers.clear()
         try:
             _answers[key] = _ask(pure, args, kwargs, described.of_tensor)
         except UnaskableError:
@@ -104,39 +87,6 @@ def _with_item(x: Tensor, index: Any, value: Any) -> Tensor:
     return x
 
 
-# Where the numbers of positions begin among the arguments.
-_INDEXING = {Tensor.__getitem__: 1, Tensor.__setitem__: 1, Tensor.select: 2, Tensor.narrow: 2}
-
-
-def without_positions(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Arguments with one position for all of a loop: it does not matter to where units go."""
-    begin = _INDEXING.get(function)
-    if begin is None or len(args) <= begin:
-        return args
-    index = args[begin]
-    if type(index) is int:
-        index = 0
-    elif type(index) is tuple:
-        index = tuple([0 if type(each) is int else each for each in index])
-    return (*args[:begin], index, *args[begin + 1 :])
-
-
-def plain_key(value: Any) -> Any:
-    """An argument without tensors as a key, like those of :func:`dims_moved`, for less time.
-
-    Raises:
-        UnaskableError: if it holds anything else.
-    """
-    kind = type(value)
-    if kind in PLAIN:
-        return value
-    if kind is tuple or kind is list:
-        return tuple(value) if PLAIN.issuperset(map(type, value)) else tuple(map(plain_key, value))
-    if kind is slice:
-        return slice, plain_key(value.start), plain_key(value.stop), plain_key(value.step)
-    raise UnaskableError
-
-
 class _Description:
     """Describes arguments by all that matters to where units go, so that it can be a key."""
 
@@ -149,13 +99,14 @@ class _Description:
     def of(self, value: Any) -> Any:
         kind = type(value)
         if kind in PLAIN:
-            return value
+            return frozen(value)
         if isinstance(value, Tensor):
             return self.of_tensor(value)
         if kind is slice:
-            return _Slice(self.of(value.start), self.of(value.stop), self.of(value.step))
+            return slice, self.of(value.start), self.of(value.stop), self.of(value.step)
         if isinstance(value, (tuple, list)):
-            return tuple([self.of(each) for each in value])
+            described = [self.of(each) for each in value]
+            return (list, *described) if kind is list else tuple(described)
         if isinstance(value, torch.SymInt):
             return size_hint(value)
         raise UnaskableError

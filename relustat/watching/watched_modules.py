@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 from collections.abc import Iterable
+from types import FrameType
 from typing import Any, Protocol
 
 import torch
@@ -29,7 +31,7 @@ _one_at_a_time = threading.Lock()
 class Visitor(Protocol):
     """The object that the hooks call."""
 
-    def enter(self, watched: WatchedModule, module: nn.Module) -> None: ...
+    def enter(self, watched: WatchedModule, module: nn.Module, frame: FrameType | None) -> None: ...
 
     def leave(self, watched: WatchedModule) -> None: ...
 
@@ -148,11 +150,11 @@ class ModuleHook:
             if self._is_after:
                 with_side_effects_allowed(visitor.leave, watched)
             else:
-                with_side_effects_allowed(visitor.enter, watched, module)
+                with_side_effects_allowed(visitor.enter, watched, module, None)
         elif self._is_after:
             visitor.leave(watched)
         else:
-            visitor.enter(watched, module)
+            visitor.enter(watched, module, sys._getframe().f_back)
 
 
 def _free_key(modules: Iterable[nn.Module]) -> int:

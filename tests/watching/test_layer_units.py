@@ -1,0 +1,82 @@
+"""Layers that make units, and the dimension in which each has them."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from one_relu import Before, watched, weight
+from torch import nn
+from unit_cases import zeros_by_unit
+
+
+class Attention(nn.MultiheadAttention):
+    def forward(self, x):
+        return super().forward(x, x, x)[0]
+
+
+X = torch.randn
+MAKING = {
+    "conv_transpose": (nn.ConvTranspose2d(3, 4, 2), X(2, 3, 4, 4), (1,)),
+    "grouped convolution": (nn.Conv1d(4, 8, 1, groups=4), X(2, 4, 8), (1,)),
+    "unbatched convolution": (nn.Conv2d(3, 5, 1), X(3, 5, 5), (0,)),
+    "bilinear": (lambda x: F.bilinear(x, x, torch.ones(5, 3, 3)), X(2, 5, 3), (2,)),
+    "embedding": (nn.Embedding(7, 5), torch.arange(10).reshape(2, 5) % 7, (2,)),
+    "attention": (Attention(4, 2, batch_first=True), X(2, 4, 4), (2,)),
+    "LSTM": (nn.LSTM(3, 6, batch_first=True), X(2, 6, 3), (2,)),
+    "GRUCell": (nn.GRUCell(3, 4), X(2, 3), (1,)),
+    "BatchNorm": (nn.BatchNorm1d(4), X(2, 4, 4), (1,)),
+    "LayerNorm([C, H, W])": (nn.LayerNorm([3, 4, 5]), X(2, 3, 4, 5), (1,)),
+    "LayerNorm([C, T])": (nn.LayerNorm([4, 4]), X(2, 4, 4), (1,)),
+    "RMSNorm": (nn.RMSNorm(4), X(2, 4, 4), (2,)),
+}
+BY_PARAMETERS = {
+    "x @ W": (lambda x, w: x @ w, (3, 4), X(2, 4, 3), (2,)),
+    "x @ W.t()": (lambda x, w: x @ w.t(), (4, 3), X(2, 4, 3), (2,)),
+    "W @ x": (lambda x, w: w @ x, (4, 3), X(2, 3, 4), (1,)),
+    "matmul of a normalised W": (
+        lambda x, w: torch.matmul(x, w / w.norm(dim=0)),
+        (3, 4),
+        X(2, 4, 3),
+        (2,),
+    ),
+    "einsum": (lambda x, w: torch.einsum("nit,oi->not", x, w), (4, 3), X(2, 3, 4), (1,)),
+    "einsum to heads": (
+        lambda x, w: torch.einsum("nti,hid->nhtd", x, w),
+        (2, 3, 5),
+        X(2, 4, 3),
+        (1, 3),
+    ),
+    "addmm": (lambda x, w: torch.addmm(w[0], x, w), (3, 3), X(2, 3), (1,)),
+}
+
+
+@pytest.mark.parametrize("name", MAKING)
+def test_layers_that_make_units(name):
+    layer, x, dims = MAKING[name]
+    layer = layer.eval() if isinstance(layer, nn.Module) else layer
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x):
+            y = self.layer(x)
+            return F.relu(y[0] if isinstance(y, tuple) else y)
+
+    with torch.no_grad():
+        y = layer(x)
+    stats, notes = watched(Model(), x)
+    y = y[0] if isinstance(y, tuple) else y
+    assert stats.unit_zeros.tolist() == zeros_by_unit(y, dims)
+    assert notes == []
+
+
+@pytest.mark.parametrize("name", BY_PARAMETERS)
+def test_products_with_parameters_make_units(name):
+    function, shape, x, dims = BY_PARAMETERS[name]
+    model = Before(function, weight(*shape))
+    with torch.no_grad():
+        y = function(x, *model.held)
+    stats, notes = watched(model, x)
+    assert stats.unit_zeros.tolist() == zeros_by_unit(y, dims)
+    assert notes == []
