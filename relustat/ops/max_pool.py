@@ -93,7 +93,7 @@ def max_pool3d(
     return _max_pool(3, x, kernel_size, stride, padding, dilation, ceil_mode)
 
 
-def max_unpool1d(y: Tensor, switches: Switches, *, overlap: str = "last") -> Tensor:
+def max_unpool1d(y: Tensor, switches: Switches, *geometry: Any, overlap: str = "last") -> Tensor:
     """:func:`max_unpool2d` along one axis.
 
     Example:
@@ -102,10 +102,10 @@ def max_unpool1d(y: Tensor, switches: Switches, *, overlap: str = "last") -> Ten
         >>> relustat.functional.max_unpool1d(y, switches, overlap="sum").tolist()
         [[0.0, 6.0, 0.0]]
     """
-    return _max_unpool(1, y, switches, overlap)
+    return _max_unpool(1, y, switches, geometry, overlap)
 
 
-def max_unpool2d(y: Tensor, switches: Switches, *, overlap: str = "last") -> Tensor:
+def max_unpool2d(y: Tensor, switches: Switches, *geometry: Any, overlap: str = "last") -> Tensor:
     """Puts values where the maxima of a pooling were, and 0 everywhere else.
 
     If windows overlap, several can have their maximum in one cell; ``overlap`` says what happens
@@ -114,7 +114,8 @@ def max_unpool2d(y: Tensor, switches: Switches, *, overlap: str = "last") -> Ten
 
     Args:
         y: values of the shape of the pooled output; any floating dtype of :func:`max_pool2d`'s.
-        switches: the switches of the pooling; they hold the size to restore.
+        switches: the switches of the pooling; they hold its geometry and the size to restore.
+        geometry: nothing; the error for PyTorch's arguments leads to switches.
         overlap: "last": the last window in row-major order wins, as in PyTorch on the CPU.
             "sum": values add up, as in the gradient of the pooling; 16-bit values add up in float32
             and are rounded once. "max": the largest value wins, and NaN is the largest of all.
@@ -125,7 +126,7 @@ def max_unpool2d(y: Tensor, switches: Switches, *, overlap: str = "last") -> Ten
     Raises:
         ValueError: if switches and ``y`` do not fit, or a switch is not a cell of the input.
         TypeError: if ``y`` is complex or boolean, or not a tensor, or if ``switches`` are not
-            :class:`relustat.Switches`.
+            :class:`relustat.Switches`, or if there are more arguments.
 
     Source: the unpooling of Zeiler and Fergus, Visualizing and Understanding Convolutional
     Networks, ECCV 2014.
@@ -138,10 +139,10 @@ def max_unpool2d(y: Tensor, switches: Switches, *, overlap: str = "last") -> Ten
         >>> torch.equal(relustat.functional.max_pool2d(restored, 3, 2)[0], y)
         True
     """
-    return _max_unpool(2, y, switches, overlap)
+    return _max_unpool(2, y, switches, geometry, overlap)
 
 
-def max_unpool3d(y: Tensor, switches: Switches, *, overlap: str = "last") -> Tensor:
+def max_unpool3d(y: Tensor, switches: Switches, *geometry: Any, overlap: str = "last") -> Tensor:
     """:func:`max_unpool2d` along three axes.
 
     Example:
@@ -150,7 +151,7 @@ def max_unpool3d(y: Tensor, switches: Switches, *, overlap: str = "last") -> Ten
         >>> tuple(relustat.functional.max_unpool3d(y, switches).shape)
         (2, 3, 4, 6, 8)
     """
-    return _max_unpool(3, y, switches, overlap)
+    return _max_unpool(3, y, switches, geometry, overlap)
 
 
 def _max_pool(
@@ -170,8 +171,21 @@ def _max_pool(
     return y, Switches.of_pooling(offsets, pooling, size)
 
 
-def _max_unpool(axes: int, y: Tensor, switches: Switches, overlap: str) -> Tensor:
+def check_no_geometry(op: str, axes: int, geometry: Any) -> None:
+    """Raises an error if an unpooling is given PyTorch's arguments."""
+    if geometry:
+        raise TypeError(
+            f"{op}: takes switches, which hold the geometry of their pooling, and only overlap= "
+            f"besides, got {geometry!r}; MaxPool{axes}d(..., return_switches=True) "
+            "gives them, and Switches.from_indices makes them of indices"
+        )
+
+
+def _max_unpool(
+    axes: int, y: Tensor, switches: Switches, geometry: tuple[Any, ...], overlap: str
+) -> Tensor:
     op = f"max_unpool{axes}d"
+    check_no_geometry(op, axes, geometry)
     if not isinstance(switches, Switches):
         raise TypeError(
             f"{op}: switches must be relustat.Switches, got {type(switches).__name__} "

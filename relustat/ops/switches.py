@@ -34,6 +34,11 @@ class Switches:
         Switches(uint8 [1, 1, 2] into [4]: kernel_size=2, stride=2)
         >>> switches.offsets.tolist(), switches.indices().tolist()
         ([[[1, 1]]], [[[1, 3]]])
+
+    ``len(switches)``, ``switches[2:5]`` and :meth:`cat` are along the batch:
+
+        >>> Switches.cat([switches, switches[:1]]).shape
+        torch.Size([2, 1, 2])
     """
 
     __hash__ = None  # type: ignore[assignment]
@@ -123,6 +128,70 @@ class Switches:
         if not torch.compiler.is_dynamo_compiling():
             switches._pooled = (offsets, _version(offsets))
         return switches
+
+    @classmethod
+    def cat(cls, parts: Sequence[Switches]) -> Switches:
+        """The switches of several batches of one pooling, as of one batch.
+
+        Raises:
+            TypeError: if a part is not :class:`Switches`.
+            ValueError: if there are no parts, or the poolings or the sizes of their inputs differ.
+
+        Example:
+            >>> import torch, relustat
+            >>> _, switches = relustat.functional.max_pool2d(torch.randn(4, 3, 8, 8), 2)
+            >>> relustat.Switches.cat([switches[:1], switches[1:]]) == switches
+            True
+        """
+        parts = list(parts)
+        if not parts:
+            raise ValueError("Switches.cat: parts must not be empty, got none")
+        first = parts[0]
+        for part in parts:
+            if not isinstance(part, Switches):
+                raise TypeError(f"Switches.cat: parts must be Switches, got {type(part).__name__}")
+            part._check_batch("Switches.cat")
+            if (part.pooling, part.input_size) != (first.pooling, first.input_size):
+                raise ValueError(
+                    "Switches.cat: all parts must be of one pooling and one size of input, got "
+                    f"{first!r} and {part!r}"
+                )
+        offsets = torch.cat([part.offsets for part in parts])
+        return first._with(offsets, are_known=all(part.are_known() for part in parts))
+
+    @property
+    def shape(self) -> torch.Size:
+        """The shape of the pooled output: [(N,) C, windows ...]."""
+        return self.offsets.shape
+
+    def __len__(self) -> int:
+        """The number of samples."""
+        self._check_batch("len")
+        return len(self.offsets)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __getitem__(self, index: Any) -> Switches:
+        """Those of one sample (an integer), or of several (a slice, or a tensor or list).
+
+        Raises:
+            IndexError: if the index does not fit, or chooses more than samples.
+        """
+        self._check_batch("Switches")
+        if type(index) is not int and not isinstance(index, (slice, list, Tensor)):
+            raise IndexError(f"Switches: only samples can be indexed, got {index!r}")
+        return self._with(self.offsets[index], are_known=self.are_known())
+
+    def _check_batch(self, op: str) -> None:
+        if self.offsets.dim() < self.pooling.axes + 2:
+            raise IndexError(
+                f"{op}: switches must be of a batch, got those of one sample, {self!r}"
+            )
+
+    def _with(self, offsets: Tensor, are_known: bool) -> Switches:
+        make = Switches.of_pooling if are_known else Switches
+        return make(offsets, self.pooling, self.input_size)
 
     def are_known(self) -> bool:
         """Whether they are unchanged since a pooling made them. If not, unpooling validates them.

@@ -183,3 +183,38 @@ def test_switches_made_in_inference_mode_are_known(device):
         y, switches = max_pool2d(torch.randn(1, 2, 6, 6, device=device), 2)
     assert switches.are_known()
     assert max_unpool2d(y, switches).shape == (1, 2, 6, 6)
+
+
+def test_switches_of_a_batch_are_indexed_and_joined():
+    x = torch.randn(4, 3, 8, 8)
+    y, switches = max_pool2d(x, 2)
+    assert (len(switches), switches.shape) == (4, y.shape)
+    for index in (1, slice(1, 3), [2, 0], torch.tensor([3, 3])):
+        _, expected = max_pool2d(x[index], 2)
+        assert switches[index] == expected
+        assert switches[index].are_known()
+    assert [each.shape for each in switches] == [(3, 4, 4)] * 4
+    assert Switches.cat([switches[:1], switches[1:]]) == switches
+    copied = Switches(switches.offsets, switches.pooling, switches.input_size)
+    assert not Switches.cat([switches, copied]).are_known()
+
+
+def test_what_cannot_be_indexed_or_joined():
+    _, switches = max_pool2d(torch.randn(4, 3, 8, 8), 2)
+    _, of_one = max_pool2d(torch.randn(3, 8, 8), 2)
+    _, others = max_pool2d(torch.randn(4, 3, 8, 8), 2, 1)
+    for index in ((0, 1), "a", None, True):
+        with pytest.raises(IndexError, match="only samples can be indexed"):
+            switches[index]
+    assert of_one
+    with pytest.raises(IndexError):
+        switches[4]
+    for call in (lambda: len(of_one), lambda: of_one[0], lambda: Switches.cat([of_one])):
+        with pytest.raises(IndexError, match="switches must be of a batch"):
+            call()
+    with pytest.raises(ValueError, match="all parts must be of one pooling"):
+        Switches.cat([switches, others])
+    with pytest.raises(ValueError, match="parts must not be empty"):
+        Switches.cat([])
+    with pytest.raises(TypeError, match="parts must be Switches, got Tensor"):
+        Switches.cat([switches, switches.offsets])
