@@ -10,7 +10,7 @@ TORCH ?= torch==2.13.0
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help env build demo test test-torch asan tsan lint format bench-env bench bench-plots bench-smoke gallery \
+.PHONY: help env build demo test test-torch test-tools asan tsan lint format bench-env bench bench-plots bench-smoke gallery \
   cuda-check gpu-check gpu-package dist clean
 
 # Quoted wherever it is used: both paths may hold spaces.
@@ -28,6 +28,7 @@ help:
 	@echo "make demo    train a small CNN and show what its ReLUs do"
 	@echo "make test    run the tests;  PYTEST_ARGS=\"-k pool\" some of them"
 	@echo "make test-torch  the same with another PyTorch, in .venv-torch: TORCH=torch==2.11.0"
+	@echo "make test-tools  beside tools that look modules up (shap, zennit), in .venv-tools"
 	@echo "make asan    run the CUDA kernels on the CPU under AddressSanitizer; make tsan  for races"
 	@echo "make lint    run the linters;  make format  applies them"
 	@echo "make bench   measure against PyTorch and others: all, or BENCH=relu, pool, network,"
@@ -74,6 +75,15 @@ test: build
 # With another PyTorch, of which builds may be for CUDA: its CPU side is what is tested.
 test-torch:
 	@USE_CUDA=0 $(MAKE) test VENV="$(if $(filter file,$(origin VENV)),.venv-torch,$(VENV))"
+
+# Beside tools that look modules up, in an environment of their own. (zennit would install torchvision,
+# of which it needs two names.)
+test-tools: build
+	@[ -x .venv-tools/bin/python ] || $(PY) -m venv .venv-tools
+	@.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check \
+	  numpy pytest pytest-benchmark shap pillow click "$(TORCH)"
+	@.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check --no-deps zennit
+	@PYTHONPATH=. .venv-tools/bin/python -m pytest tests/works_with/test_attribution.py -m tools
 
 # The kernels of csrc/cuda, a thread for each of theirs.
 asan: build

@@ -13,6 +13,7 @@ from .nn import (
     MaxUnpool2d,
     MaxUnpool3d,
     swap,
+    swapped,
     unswap,
 )
 from .ops import Counters, Switches
@@ -47,6 +48,7 @@ __all__ = [
     "functional",
     "reference",
     "swap",
+    "swapped",
     "unswap",
     "unwatch",
     "watch",

@@ -12,7 +12,7 @@ NAMES = {
     "relustat": """
         Bins Counters CountingReLU EdgeBins Histogram History LinearBins LogBins MaxPool1d
         MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d ReLUStats Report Switches Watch
-        analysis distributed functional reference swap unswap unwatch watch
+        analysis distributed functional reference swap swapped unswap unwatch watch
     """,
     "relustat.analysis": """
         ActivationPatterns ActivationRates GradientNorms Hypercolumns Patch Rates ReceptiveField
@@ -36,7 +36,7 @@ NAMES = {
     """,
     "relustat.nn": """
         CountingReLU MaxPool1d MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d swap
-        unswap
+        swapped unswap
     """,
     "relustat.ops": """
         Counters Switches

@@ -12,7 +12,8 @@ from torch import nn
 
 from relustat._hooks import take_off
 from relustat.analysis.rates.activation_counts import OutputCounts
-from relustat.nn.module_paths import computes_relu, plain_path
+from relustat.nn.activations import computes_relu
+from relustat.nn.module_paths import plain_path
 
 try:
     from monitorch.gatherer import FeedForwardGatherer  # type: ignore[import-untyped]

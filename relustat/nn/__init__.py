@@ -2,6 +2,7 @@
 
 from .counting_relu import CountingReLU
 from .max_pool import MaxPool1d, MaxPool2d, MaxPool3d, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
+from .swapped_modules import swapped
 from .swapping import swap, unswap
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "MaxUnpool2d",
     "MaxUnpool3d",
     "swap",
+    "swapped",
     "unswap",
 ]

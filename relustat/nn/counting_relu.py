@@ -95,12 +95,16 @@ class CountingReLU(nn.ReLU):
         if torch.compiler.is_dynamo_compiling():
             # vmap asks for it in a trace, in case it has to raise an error.
             return super().extra_repr()
-        counters = self.counters
-        parts = [super().extra_repr(), f"bins={counters.bins}"]
-        if counters.unit_dim != "auto":
-            parts.append(f"unit_dim={counters.unit_dim}")
-        if counters.unit_histograms:
-            parts.append("unit_histograms=True")
-        if counters.every != 1:
-            parts.append(f"every={counters.every}")
-        return ", ".join(filter(None, parts))
+        return ", ".join(filter(None, (super().extra_repr(), described(self.counters))))
+
+
+def described(counters: Counters) -> str:
+    """The arguments of counters, for the repr of a module."""
+    parts = [f"bins={counters.bins}"]
+    if counters.unit_dim != "auto":
+        parts.append(f"unit_dim={counters.unit_dim}")
+    if counters.unit_histograms:
+        parts.append("unit_histograms=True")
+    if counters.every != 1:
+        parts.append(f"every={counters.every}")
+    return ", ".join(parts)

@@ -13,6 +13,7 @@ from relustat.ops.inputs import is_symbolic
 from relustat.ops.library import KERNEL_DTYPES
 from relustat.ops.max_pool import (
     OVERLAPS,
+    check_no_geometry,
     max_pool1d,
     max_pool2d,
     max_pool3d,
@@ -25,14 +26,23 @@ from relustat.ops.switches import Switches
 
 from ._torchscript import not_scriptable
 
+_POOLS: dict[int, Callable[..., tuple[Tensor, Switches]]] = {
+    1: max_pool1d,
+    2: max_pool2d,
+    3: max_pool3d,
+}
+
+_UNPOOLS: dict[int, Callable[..., Tensor]] = {
+    1: max_unpool1d,
+    2: max_unpool2d,
+    3: max_unpool3d,
+}
+
 
 class _MaxPool(nn.Module):
     """What the three pools share. A subclass names it before PyTorch's class."""
 
-    # Modules that swap() made have it, too.
-    return_switches = False
     _axes: int
-    _pool: Callable[..., tuple[Tensor, Switches]]
 
     def __init__(
         self,
@@ -52,55 +62,69 @@ class _MaxPool(nn.Module):
             )
         numbers: Any = kernel_size, stride, padding, dilation
         super().__init__(*numbers, return_indices, ceil_mode)
-        if return_switches:
-            self.return_switches = True
+        self.return_switches = return_switches
 
     def forward(self, input: Tensor) -> Any:
-        own: Any = self
-        if not self.return_switches and not self._is_ours(input):
-            return super().forward(input)
-        y, switches = self._pool(
-            input, own.kernel_size, own.stride, own.padding, own.dilation, own.ceil_mode
-        )
-        if self.return_switches:
-            return y, switches
-        return (y, switches.indices()) if own.return_indices else y
-
-    def _is_ours(self, x: object) -> bool:
-        """Whether relustat has a kernel for the input. If not, PyTorch's own pool runs.
-
-        It has none in traces and transforms, for integers, quantised tensors and other layouts, and
-        for windows with too many cells.
-        """
-        return (
-            isinstance(x, Tensor)
-            and x.dtype in KERNEL_DTYPES
-            and x.layout is torch.strided
-            and not x.is_nested
-            and not is_symbolic(x)
-            and not self._is_cast_by_autocast(x)
-            and self._taps() <= MOST_TAPS
-        )
-
-    def _is_cast_by_autocast(self, x: Tensor) -> bool:
-        """Whether autocast pools in float32. It does on the CPU, in 3-D and without indices."""
-        return (
-            self._axes == 3
-            and x.is_cpu
-            and torch.is_autocast_enabled("cpu")
-            and not (self.return_switches or self.return_indices)
-        )
-
-    def _taps(self) -> int:
-        own: Any = self
-        name = f"max_pool{self._axes}d"
-        return math.prod(per_axis(name, "kernel_size", own.kernel_size, self._axes))
+        if _returns_switches(self) or has_kernel(self, self._axes, input):
+            return pooled(self, self._axes, input)
+        return super().forward(input)
 
     def __prepare_scriptable__(self) -> nn.Module:
         raise not_scriptable(self)
 
     def extra_repr(self) -> str:
-        return super().extra_repr() + (", return_switches=True" if self.return_switches else "")
+        return super().extra_repr() + (", return_switches=True" if _returns_switches(self) else "")
+
+
+def pooled(module: Any, axes: int, x: Tensor) -> Any:
+    """What a pooling module gives, by relustat's op.
+
+    Args:
+        module: an ``nn.MaxPool*d``, perhaps with ``return_switches``.
+        axes: the number of pooled axes.
+        x: its input.
+    """
+    y, switches = _POOLS[axes](
+        x, module.kernel_size, module.stride, module.padding, module.dilation, module.ceil_mode
+    )
+    if _returns_switches(module):
+        return y, switches
+    return (y, switches.indices()) if module.return_indices else y
+
+
+def has_kernel(module: Any, axes: int, x: object) -> bool:
+    """Whether relustat has a kernel for an input. If not, PyTorch's own pool runs.
+
+    It has none in traces and transforms, for integers, quantised tensors and other layouts, and
+    for windows with too many cells.
+    """
+    return (
+        isinstance(x, Tensor)
+        and x.dtype in KERNEL_DTYPES
+        and x.layout is torch.strided
+        and not x.is_nested
+        and not is_symbolic(x)
+        and not _is_cast_by_autocast(module, axes, x)
+        and _taps(module, axes) <= MOST_TAPS
+    )
+
+
+def _is_cast_by_autocast(module: Any, axes: int, x: Tensor) -> bool:
+    """Whether autocast pools in float32. It does on the CPU, in 3-D and without indices."""
+    return (
+        axes == 3
+        and x.is_cpu
+        and torch.is_autocast_enabled("cpu")
+        and not (_returns_switches(module) or module.return_indices)
+    )
+
+
+def _returns_switches(module: Any) -> bool:
+    return bool(getattr(module, "return_switches", False))
+
+
+def _taps(module: Any, axes: int) -> int:
+    return math.prod(per_axis(f"max_pool{axes}d", "kernel_size", module.kernel_size, axes))
 
 
 class MaxPool1d(_MaxPool, nn.MaxPool1d):
@@ -113,7 +137,6 @@ class MaxPool1d(_MaxPool, nn.MaxPool1d):
     """
 
     _axes = 1
-    _pool = staticmethod(max_pool1d)
 
 
 class MaxPool2d(_MaxPool, nn.MaxPool2d):
@@ -146,7 +169,6 @@ class MaxPool2d(_MaxPool, nn.MaxPool2d):
     """
 
     _axes = 2
-    _pool = staticmethod(max_pool2d)
 
 
 class MaxPool3d(_MaxPool, nn.MaxPool3d):
@@ -159,22 +181,26 @@ class MaxPool3d(_MaxPool, nn.MaxPool3d):
     """
 
     _axes = 3
-    _pool = staticmethod(max_pool3d)
 
 
 class _MaxUnpool(nn.Module):
-    _unpool: Callable[..., Tensor]
+    _axes: int
 
-    def __init__(self, overlap: str = "last") -> None:
+    def __init__(self, *geometry: Any, overlap: str = "last", **names: Any) -> None:
         super().__init__()
+        name = type(self).__name__
+        if len(geometry) == 1 and isinstance(geometry[0], str):
+            (overlap,), geometry = geometry, ()
+        check_no_geometry(name, self._axes, names or geometry)
         if overlap not in OVERLAPS:
-            raise ValueError(
-                f"{type(self).__name__}: overlap must be 'last', 'sum' or 'max', got {overlap!r}"
-            )
+            raise ValueError(f"{name}: overlap must be 'last', 'sum' or 'max', got {overlap!r}")
         self.overlap = overlap
 
-    def forward(self, input: Tensor, switches: Switches) -> Tensor:
-        return self._unpool(input, switches, overlap=self.overlap)
+    def forward(
+        self, input: Tensor, switches: Switches | None = None, *geometry: Any, **names: Any
+    ) -> Tensor:
+        check_no_geometry(type(self).__name__, self._axes, names or geometry)
+        return _UNPOOLS[self._axes](input, switches, overlap=self.overlap)
 
     def __prepare_scriptable__(self) -> nn.Module:
         raise not_scriptable(self)
@@ -193,7 +219,7 @@ class MaxUnpool1d(_MaxUnpool):
         tensor([[0., 3., 2., 0.]])
     """
 
-    _unpool = staticmethod(max_unpool1d)
+    _axes = 1
 
 
 class MaxUnpool2d(_MaxUnpool):
@@ -209,7 +235,7 @@ class MaxUnpool2d(_MaxUnpool):
         tensor(4)
     """
 
-    _unpool = staticmethod(max_unpool2d)
+    _axes = 2
 
 
 class MaxUnpool3d(_MaxUnpool):
@@ -223,4 +249,4 @@ class MaxUnpool3d(_MaxUnpool):
         torch.Size([2, 3, 4, 6, 8])
     """
 
-    _unpool = staticmethod(max_unpool3d)
+    _axes = 3

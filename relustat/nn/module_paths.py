@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import nn
 
 
@@ -15,8 +16,8 @@ def named_modules(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
 
 def uncompiled(model: nn.Module) -> nn.Module:
     """The model that ``torch.compile`` was given."""
-    original = model._modules.get("_orig_mod")
-    return model if original is None else original
+    # TorchScript has other dicts of modules.
+    return dict(model.named_children()).get("_orig_mod", model)
 
 
 def plain_path(path: str) -> str:
@@ -24,7 +25,9 @@ def plain_path(path: str) -> str:
     return ".".join(name for name in path.split(".") if name != "_orig_mod")
 
 
-def computes_relu(module: nn.Module) -> bool:
-    if isinstance(module, nn.Threshold):
-        return bool(module.threshold == 0 == module.value)
-    return isinstance(module, nn.ReLU)
+def check_is_module(op: str, model: object) -> None:
+    """Raises a TypeError if a model is none."""
+    if not isinstance(model, nn.Module):
+        is_exported = isinstance(model, torch.export.ExportedProgram)
+        hint = "; its module() is one" if is_exported else ""
+        raise TypeError(f"{op}: model must be an nn.Module, got {type(model).__name__}{hint}")

@@ -1,29 +1,124 @@
-"""Swaps counting modules into a model for good, and plain ones back."""
+"""Makes a model's ReLUs count and its pools save switches, for good; and the way back.
+
+A swapped module stays of its class: tools look modules up by their exact class or its name, and
+take an unknown one for linear, in silence. So only its ``forward`` is another one.
+"""
 
 from __future__ import annotations
 
-from typing import TypeVar
+import warnings
+from typing import Any, NoReturn, TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from relustat.ops.counters import Counters, UnitDim
+from relustat.ops.counting_relu import counting_relu
+from relustat.ops.inputs import describe, is_countable
 from relustat.stats.bins import Bins, LogBins
 
-from .counting_relu import CountingReLU
-from .max_pool import MaxPool1d, MaxPool2d, MaxPool3d
+from ._torchscript import not_scriptable
+from .counting_relu import CountingReLU, described
+from .max_pool import has_kernel, pooled
+from .module_paths import check_is_module
 
 Model = TypeVar("Model", bound=nn.Module)
 
-_POOLS: dict[type[nn.Module], type[nn.Module]] = {
-    nn.MaxPool1d: MaxPool1d,
-    nn.MaxPool2d: MaxPool2d,
-    nn.MaxPool3d: MaxPool3d,
-}
-_PLAIN: dict[type[nn.Module], type[nn.Module]] = {
-    CountingReLU: nn.ReLU,
-    **{ours: theirs for theirs, ours in _POOLS.items()},
-}
-_MARK = "_relustat_swapped"
+MARK = "_relustat_swapped"
+POOL_AXES: dict[type[nn.Module], int] = {nn.MaxPool1d: 1, nn.MaxPool2d: 2, nn.MaxPool3d: 3}
+
+
+class Swapped:
+    """What a swapped module does instead of its class. It is copied and pickled with the module.
+
+    Attributes of the module are its methods, bound to it: the compiler knows these, and equal
+    models share graphs.
+    """
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+
+    def put_on(self) -> None:
+        """Gives the module these attributes, in one step: after an interrupt, each module works."""
+        attributes = self.attributes()
+        self._before = {
+            name: self.module.__dict__[name] for name in attributes if name in self.module.__dict__
+        }
+        self.module.__dict__.update(attributes)
+
+    def take_off(self) -> None:
+        """Gives the module its own attributes back, the mark last."""
+        for name in reversed(self.attributes()):
+            self.module.__dict__.pop(name, None)
+            if name in self._before:
+                self.module.__dict__[name] = self._before[name]
+
+    def is_on(self) -> bool:
+        """Whether the module's ``forward`` is still this one."""
+        return getattr(self.module.__dict__.get("forward"), "__self__", None) is self
+
+    def attributes(self) -> dict[str, Any]:
+        """The attributes that a module has as long as it is swapped."""
+        return {
+            MARK: self,
+            "forward": self.forward,
+            "extra_repr": self.extra_repr,
+            "__prepare_scriptable__": self.script,
+        }
+
+    def forward(self, input: Tensor) -> Any:
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        raise NotImplementedError
+
+    def script(self) -> NoReturn:
+        raise not_scriptable(self.module)
+
+
+class SwappedReLU(Swapped):
+    """An ``nn.ReLU`` that counts."""
+
+    def __init__(self, module: Any, counters: Counters) -> None:
+        super().__init__(module)
+        self.counters = counters
+
+    def attributes(self) -> dict[str, Any]:
+        return {**super().attributes(), "counters": self.counters}
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not is_countable(input):
+            warnings.warn(
+                f"swap: a swapped ReLU does not count {describe(input)}; it computes what the "
+                "plain one does",
+                stacklevel=2,
+            )
+            plain: Tensor = type(self.module).forward(self.module, input)
+            return plain
+        return counting_relu(input, self.counters, inplace=self.module.inplace)
+
+    def extra_repr(self) -> str:
+        plain: str = type(self.module).extra_repr(self.module)
+        if torch.compiler.is_dynamo_compiling():
+            # vmap asks for it in a trace, in case it has to raise an error.
+            return plain
+        return ", ".join(filter(None, (plain, "counting", described(self.counters))))
+
+
+class SwappedPool(Swapped):
+    """An ``nn.MaxPool*d`` that saves switches instead of indices."""
+
+    def __init__(self, module: Any, axes: int) -> None:
+        super().__init__(module)
+        self.axes = axes
+
+    def forward(self, input: Tensor) -> Any:
+        if has_kernel(self.module, self.axes, input):
+            return pooled(self.module, self.axes, input)
+        return type(self.module).forward(self.module, input)
+
+    def extra_repr(self) -> str:
+        return f"{type(self.module).extra_repr(self.module)}, by switches"
 
 
 def swap(
@@ -35,67 +130,104 @@ def swap(
     unit_histograms: bool = False,
     every: int = 1,
 ) -> Model:
-    """Turns every ``nn.ReLU`` of a model into a :class:`CountingReLU`, in place.
+    """Makes every ``nn.ReLU`` of a model count, in place.
 
-    The modules stay the same objects and only change their class. So names, hooks, training mode,
-    ``state_dict`` and references stay as they are. Subclasses of ``nn.ReLU`` and modules that are
-    swapped already do not change. To count for a while, use :func:`relustat.watch`: it leaves the
-    model unchanged, and it also finds functional ReLUs.
+    A swapped module does what a :class:`CountingReLU` does, and ``module.counters.stats`` are its
+    counts. It stays the same object of the same class. So names, hooks, training mode,
+    ``state_dict``, references, and tools that look for ``nn.ReLU`` stay as they are. Subclasses of
+    ``nn.ReLU`` and modules that are swapped already do not change; :func:`swapped` lists all. To
+    count for a while, use :func:`relustat.watch`: it also finds functional ReLUs.
 
     Args:
         model: changed in place; may itself be a ReLU.
-        pools: also turn ``nn.MaxPool*d`` into :class:`relustat.MaxPool1d` and so on.
+        pools: also have ``nn.MaxPool*d`` pool as :class:`relustat.MaxPool2d` does.
         bins, unit_dim, unit_histograms, every: see :class:`relustat.Counters`.
 
     Returns:
         The model.
 
+    Raises:
+        TypeError, ValueError: if an argument is wrong. Then the model is as it was.
+
+    Warns:
+        UserWarning: if nothing of the model is swapped.
+
     Example:
         >>> import torch, relustat
-        >>> model = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.MaxPool2d(2))
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), torch.nn.ReLU())
         >>> relustat.swap(model)
         Sequential(
-          (0): CountingReLU(bins=LogBins(per_octave=8, min_exponent=-14, max_exponent=16))
-          (1): MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)
+          (0): Conv2d(3, 3, kernel_size=(1, 1), stride=(1, 1))
+          (1): ReLU(counting, bins=LogBins(per_octave=8, min_exponent=-14, max_exponent=16))
         )
         >>> y = model(torch.randn(2, 3, 4, 4))
-        >>> model[0].stats.elements
+        >>> model[1].counters.stats.elements
         96
-        >>> relustat.unswap(model)[0]
+        >>> relustat.unswap(model)[1]
         ReLU()
     """
-    # All modules are made before the first one is changed: an error leaves the model as it was.
-    counters = {
-        module: Counters(bins, unit_dim=unit_dim, unit_histograms=unit_histograms, every=every)
-        for module in model.modules()
-        if type(module) is nn.ReLU
-    }
-    # The class comes last: after an interrupt each module works, and unswap() finds it.
-    for relu, own in counters.items():
-        relu.__dict__.update({"counters": own, _MARK: True})
-        relu.__class__ = CountingReLU
-    for module in model.modules() if pools else ():
-        if type(module) in _POOLS:
-            module.__dict__[_MARK] = True
-            module.__class__ = _POOLS[type(module)]
+    check_is_module("swap", model)
+    # All is made before the first module is changed: an error leaves the model as it was.
+    made: list[Swapped] = []
+    for module in model.modules():
+        if is_swapped(module) or "forward" in module.__dict__:
+            continue
+        if type(module) is nn.ReLU:
+            counters = Counters(
+                bins, unit_dim=unit_dim, unit_histograms=unit_histograms, every=every
+            )
+            made.append(SwappedReLU(module, counters))
+        elif pools and type(module) in POOL_AXES:
+            made.append(SwappedPool(module, POOL_AXES[type(module)]))
+    for each in made:
+        each.put_on()
+    if not made and not any(map(is_swapped, model.modules())):
+        what = "nn.ReLU or pool" if pools else "nn.ReLU"
+        warnings.warn(
+            f"swap: the {type(model).__name__} has no {what} to swap; relustat.swapped(model) says "
+            "why, and relustat.watch(model) also counts functional ReLUs",
+            stacklevel=2,
+        )
     return model
 
 
 def unswap(model: Model) -> Model:
     """Undoes :func:`swap`. The counts are lost, and the model is as it was.
 
-    Modules that were of relustat's classes before the swap stay as they are.
+    Raises:
+        TypeError: if ``model`` is not an ``nn.Module``.
+        ValueError: if the ``forward`` of a swapped module has been replaced since.
 
     Example:
         >>> import torch, relustat
         >>> relustat.unswap(relustat.swap(torch.nn.ReLU(inplace=True)))
         ReLU(inplace=True)
     """
-    for module in model.modules():
-        if _MARK in module.__dict__:
-            # In the reverse order. After an interrupt the class may still be the old one.
-            module.__class__ = _PLAIN.get(type(module), type(module))
-            module.__dict__.pop("counters", None)
-            module.__dict__.pop("return_switches", None)
-            module.__dict__.pop(_MARK)
+    check_is_module("unswap", model)
+    found = {name: module for name, module in model.named_modules() if is_swapped(module)}
+    for name, module in found.items():
+        if "forward" in module.__dict__ and not replacement(module).is_on():
+            raise ValueError(
+                f"unswap: a swapped module must have the forward that swap() gave it, got another "
+                f"one at {name!r}; undo first what came after swap()"
+            )
+    for module in found.values():
+        replacement(module).take_off()
     return model
+
+
+def is_swapped(module: nn.Module) -> bool:
+    return isinstance(module.__dict__.get(MARK), Swapped)
+
+
+def replacement(module: nn.Module) -> Swapped:
+    """What a swapped module does."""
+    swapped: Swapped = module.__dict__[MARK]
+    return swapped
+
+
+def counters_of(module: nn.Module) -> Counters | None:
+    """The counters of a :class:`CountingReLU`, or of a swapped ReLU."""
+    is_own = isinstance(module, CountingReLU) or isinstance(module.__dict__.get(MARK), SwappedReLU)
+    counters: Counters | None = module.counters if is_own else None  # type: ignore[assignment]
+    return counters

@@ -15,8 +15,8 @@ from torch import nn
 
 from relustat._messages import align, many, some
 from relustat._optional import import_optional
-from relustat.nn.counting_relu import CountingReLU
 from relustat.nn.module_paths import named_modules
+from relustat.nn.swapping import counters_of
 from relustat.stats import npz
 from relustat.stats.relu_stats import ReLUStats
 
@@ -33,11 +33,17 @@ _MOST_CALLS_APART = 10
 # If a larger share of values lies outside the bins, quantiles and pictures mislead.
 _MUCH_OUTSIDE = 0.01
 
+_NOT_COUNTED = ": not counted, "
 
 _HEADINGS = (
     *("call site", "after", "elements", "zero", "dead", "on", "death rate"),
     *("min", "median", "p99", "max", "inputs"),
 )
+
+
+def not_counted(name: str, reason: str) -> str:
+    """The warning of a ReLU that was called and not counted."""
+    return f"{name}{_NOT_COUNTED}{reason}"
 
 
 class Report:
@@ -69,7 +75,9 @@ class Report:
 
     @classmethod
     def of(cls, model: nn.Module) -> Report:
-        """The report of a model's :class:`relustat.CountingReLU` modules, by their paths.
+        """The report of a model's counting modules, by their paths.
+
+        These are :class:`relustat.CountingReLU` modules and those of :func:`relustat.swap`.
 
         Example:
             >>> import torch, relustat
@@ -78,11 +86,8 @@ class Report:
             >>> relustat.Report.of(model)
             <Report of 1 call site; print() shows it>
         """
-        stats = {
-            path or "relu": module.stats
-            for module, path in named_modules(model)
-            if isinstance(module, CountingReLU)
-        }
+        counters = {path or "relu": counters_of(module) for module, path in named_modules(model)}
+        stats = {path: each.stats for path, each in counters.items() if each is not None}
         never = [f"{path}: never called" for path, each in stats.items() if not each.calls]
         return cls({path: each for path, each in stats.items() if each.calls}, never)
 
@@ -157,7 +162,8 @@ class Report:
         return [f"{some(names)}: units: {how}" for how, names in found.items()]
 
     def _warnings(self, rows: list[Row]) -> list[str]:
-        found = [] if rows else ["no ReLU was called"]
+        is_any = rows or any(_NOT_COUNTED in note for note in self._notes)
+        found = [] if is_any else ["no ReLU was seen"]
         for row in rows:
             if row.dead_units:
                 found.append(

@@ -1,4 +1,4 @@
-"""swap and unswap: only classes change."""
+"""swap and unswap: classes stay, only `forward` is another one."""
 
 import copy
 import pickle
@@ -21,10 +21,10 @@ def test_all_are_swapped_and_count(device):
     x = torch.randn(2, 3, 32, 32, device=device)
     expected = model(x)
     assert swap(model) is model
-    assert all(type(relu) is CountingReLU for relu in relus(model).values())
-    assert type(model.maxpool) is MaxPool2d
+    assert all(type(relu) is nn.ReLU for relu in relus(model).values())
+    assert type(model.maxpool) is nn.MaxPool2d
     assert torch.equal(model(x), expected)
-    assert {name: relu.stats.calls for name, relu in relus(model).items()} == {
+    assert {name: relu.counters.stats.calls for name, relu in relus(model).items()} == {
         "relu": 1,
         **{f"layer{layer}.{block}.relu": 2 for layer in (1, 2) for block in (0, 1)},
     }
@@ -60,13 +60,16 @@ def test_options(device):
 
 def test_pools_false():
     model = swap(nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)), pools=False)
-    assert [type(module) for module in model] == [CountingReLU, nn.MaxPool2d]
+    assert [each[:3] for each in relustat.swapped(model)] == [
+        ("0", "ReLU", "counts"),
+        ("1", "MaxPool2d", "as before"),
+    ]
 
 
 def test_every_pool():
     model = nn.Sequential(nn.MaxPool1d(2), nn.MaxPool2d(2, return_indices=True), nn.MaxPool3d(2))
     swap(model)
-    assert [type(module).__module__ for module in model] == ["relustat.nn.max_pool"] * 3
+    assert [each.now for each in relustat.swapped(model)] == ["pools by switches"] * 3
     x = torch.randn(2, 3, 4, 4)
     _, indices = model[1](x)
     assert torch.equal(indices, nn.MaxPool2d(2, return_indices=True)(x)[1])
@@ -79,8 +82,10 @@ def test_a_shared_relu_and_the_root_itself():
     model = nn.Sequential(relu, nn.Linear(3, 3), relu)
     swap(model)
     model(torch.randn(2, 3))
-    assert relu.stats.calls == 2
-    assert type(swap(nn.ReLU())) is CountingReLU
+    assert relu.counters.stats.calls == 2
+    root = swap(nn.ReLU())
+    root(torch.randn(2, 3))
+    assert root.counters.stats.calls == 1
 
 
 def test_subclasses_and_own_counting_relus_are_left_alone():
@@ -89,8 +94,10 @@ def test_subclasses_and_own_counting_relus_are_left_alone():
 
     own = CountingReLU()
     own(torch.randn(2, 3))
-    model = swap(nn.Sequential(MyReLU(), own, MaxPool2d(2)))
-    assert type(model[0]) is MyReLU
+    model = swap(nn.Sequential(MyReLU(), own, MaxPool2d(2), nn.ReLU()))
+    assert [each.why_not for each in relustat.swapped(model)] == [
+        *("a subclass of nn.ReLU", "relustat's own class", "relustat's own class", ""),
+    ]
     unswap(model)
     assert type(model[1]) is CountingReLU
     assert own.stats.calls == 1
@@ -101,7 +108,7 @@ def test_swapping_twice_keeps_the_counts():
     model = swap(nn.Sequential(nn.ReLU()))
     model(torch.randn(2, 3))
     swap(model)
-    assert model[0].stats.calls == 1
+    assert model[0].counters.stats.calls == 1
 
 
 def test_bad_options_change_nothing():
@@ -116,10 +123,10 @@ def test_swapped_models_are_copied_and_pickled():
     model = swap(nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)))
     for kept in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         kept(torch.randn(1, 4, 4))
-        assert kept[0].stats.calls == 1
+        assert kept[0].counters.stats.calls == 1
         unswap(kept)
-        assert [type(module) for module in kept] == [nn.ReLU, nn.MaxPool2d]
-    assert model[0].stats.calls == 0
+        assert all("forward" not in vars(module) for module in kept)
+    assert model[0].counters.stats.calls == 0
 
 
 def test_a_compiled_model_notices():
@@ -129,7 +136,7 @@ def test_a_compiled_model_notices():
     expected = compiled(x)
     swap(model)
     assert torch.equal(compiled(x), expected)
-    assert model[1].stats.calls == 1
+    assert model[1].counters.stats.calls == 1
 
 
 def test_swap_within_watch():
@@ -137,4 +144,45 @@ def test_swap_within_watch():
     with relustat.watch(model) as watch:
         swap(model)
         model(torch.randn(1, 4, 4))
-    assert watch.stats["0"].calls == model[0].stats.calls == 1
+    assert watch.stats["0"].calls == model[0].counters.stats.calls == 1
+
+
+def test_the_list_prints_and_says_why_a_module_is_not_swapped():
+    model = nn.Sequential(nn.ReLU(), nn.ReLU6(), nn.Threshold(0, 0), nn.ReLU(), nn.Sigmoid())
+    model[3].forward = torch.relu
+    found = relustat.swapped(swap(model))
+    assert str(found).splitlines() == [
+        "module      class        now  why not swapped",
+        "0            ReLU     counts",
+        "1           ReLU6  as before  another activation",
+        "2       Threshold  as before  a ReLU by its arguments only",
+        "3            ReLU  as before  its forward was replaced",
+    ]
+    assert str(relustat.swapped(nn.Linear(2, 2))) == "no activation and no pool"
+
+
+def test_a_swap_of_nothing_warns():
+    with pytest.warns(UserWarning, match=r"has no nn\.ReLU or pool to swap"):
+        swap(nn.Sequential(nn.ReLU6()))
+    with pytest.warns(UserWarning, match=r"has no nn\.ReLU to swap"):
+        swap(nn.Sequential(nn.MaxPool2d(2)), pools=False)
+    with pytest.raises(TypeError, match=r"swap: model must be an nn\.Module, got list"):
+        swap([nn.ReLU()])
+
+
+def test_unswap_does_not_lose_what_came_after_swap():
+    model = swap(nn.Sequential(nn.ReLU(), nn.ReLU()))
+    ours = model[1].forward
+    model[1].forward = lambda x: ours(x) + 1
+    with pytest.raises(ValueError, match="got another one at '1'; undo first"):
+        unswap(model)
+    assert len(relustat.swapped(model)) == 2
+    model[1].forward = ours
+    unswap(model)
+    assert [each.now for each in relustat.swapped(model)] == ["as before"] * 2
+
+
+def test_print_shows_that_a_module_is_swapped():
+    model = swap(nn.Sequential(nn.ReLU(inplace=True), nn.MaxPool2d(2)), bins=None)
+    assert repr(model[0]) == "ReLU(inplace=True, counting, bins=None)"
+    assert repr(model[1]).endswith("ceil_mode=False, by switches)")
