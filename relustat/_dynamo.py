@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import weakref
 from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, GetSetDescriptorType
@@ -18,12 +19,14 @@ from torch._dynamo.utils import _disable_side_effect_safety_checks_for_current_s
 from torch._dynamo.variables.dicts import ConstDictVariable
 from torch._dynamo.variables.lists import BaseListVariable, RangeVariable
 from torch._higher_order_ops.wrap import tag_activation_checkpoint
+from torch.nn.utils import parametrize
 
 from ._torch_internals import graph_task, pytree
 
 __all__ = [
     "ComptimeContext",
     "TraceTimeAttributes",
+    "attribute_of",
     "call_of_node",
     "comptime",
     "is_exporting",
@@ -41,6 +44,9 @@ __all__ = [
     "traced_frames",
     "traced_object",
     "traced_value",
+    "unwatch_class",
+    "unwatched_class",
+    "values_of",
     "watched_class",
 ]
 
@@ -80,6 +86,18 @@ def trace_time_attribute(attributes: TraceTimeAttributes, name: str) -> Any:
 
 def _make(context: ComptimeContext) -> None:
     getattr(traced_object(context, "attributes"), traced_constant(context, "name"))
+
+
+@torch.compiler.assume_constant_result
+def attribute_of(*values: str | int) -> str:
+    """The name of an attribute that holds what is known in a trace."""
+    return f"of_{json.dumps(values).encode().hex()}"
+
+
+def values_of(attribute: str) -> list[Any]:
+    """The values of which :func:`attribute_of` has made a name."""
+    values: list[Any] = json.loads(bytes.fromhex(attribute.removeprefix("of_")))
+    return values
 
 
 def traced_object(context: ComptimeContext, name: str) -> Any:
@@ -248,29 +266,50 @@ def running_eagerly() -> Iterator[None]:
 
 
 def watched_class(kind: Any) -> type[nn.Module]:
-    """A subclass for watched models, by which graphs tell them from other models.
+    """A class for watched models, by which graphs tell them from other models.
 
     For other classes an active mode tells them. But the compiler inlines the calls of PyTorch's own
     modules, such as ``nn.Sequential``, together with hooks on which it has no guards.
 
     Returns:
-        ``kind`` itself if it needs no subclass. A copied or pickled model is of ``kind`` again.
+        ``kind`` itself if it needs no other class.
     """
-    watched: type[nn.Module] = _subclass_of(kind) if trace_rules.check(kind.forward) else kind
+    is_watched = unwatched_class(kind) is not kind
+    watched: type[nn.Module] = kind
+    if trace_rules.check(kind.forward) and not is_watched:
+        watched = _watched(kind)
     return watched
 
 
 @functools.cache
-def _subclass_of(kind: Any) -> Any:
-    class Watched(kind):  # type: ignore[misc]
-        def __reduce_ex__(self, protocol: Any) -> Any:
-            _, (_, *arguments), *state = super().__reduce_ex__(protocol)
-            return _new, (kind, *arguments), *state
+def _watched(kind: Any) -> Any:
+    namespace = {
+        _PLAIN: kind,
+        # What makes another one of its own class, such as a slice of nn.Sequential, is not watched.
+        "__new__": lambda _, *args, **kwargs: kind(*args, **kwargs),
+        **{name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")},
+    }
+    if kind.__module__ == parametrize.__name__:
+        # PyTorch takes the parametrised class apart when it is parametrised no longer.
+        return type(kind.__name__, kind.__bases__, {**vars(kind), _PLAIN: kind})
+    return type(kind.__name__, (kind,), namespace)
 
-    Watched.__name__, Watched.__qualname__ = kind.__name__, kind.__qualname__
-    Watched.__module__, Watched.__doc__ = kind.__module__, kind.__doc__
-    return Watched
+
+_PLAIN = "_relustat_plain_class"
 
 
-def _new(kind: Any, *arguments: Any) -> Any:
-    return kind.__new__(kind, *arguments)
+def unwatched_class(kind: Any) -> Any:
+    """The class of which :func:`watched_class` gave ``kind``, or ``kind`` itself."""
+    return vars(kind).get(_PLAIN, kind)
+
+
+def unwatch_class(module: nn.Module) -> None:
+    """Gives a module back the class of which :func:`watched_class` gave its class.
+
+    If it was parametrised meanwhile, its class is made of the watched one.
+    """
+    kind = type(module)
+    if unwatched_class(kind) is not kind:
+        module.__class__ = unwatched_class(kind)
+    elif any(unwatched_class(base) is not base for base in kind.__bases__):
+        kind.__bases__ = tuple(map(unwatched_class, kind.__bases__))

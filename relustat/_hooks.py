@@ -11,6 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.modules import module as _global
+
+HOOK_DICTS = ("_forward_pre_hooks", "_forward_hooks")
+"""The attributes with a module's hooks, by their numbers."""
+
+Registered = Callable[[nn.Module, str, nn.Module | None], None]
 
 
 def take_off(module: nn.Module, hook: object) -> None:
@@ -24,6 +30,18 @@ def take_off(module: nn.Module, hook: object) -> None:
                 # The hook itself comes last: while it is there, it is found again.
                 module._forward_hooks_always_called.pop(number, None)
                 hooks.pop(number, None)
+
+
+def on_registration(hook: Registered) -> None:
+    """Calls ``hook(module, name, child)`` before any module of the process gets a child."""
+    _global.register_module_module_registration_hook(hook)
+
+
+def take_off_registration(hook: Registered) -> None:
+    hooks = _global._global_module_registration_hooks
+    for number, each in list(hooks.items()):
+        if each is hook:
+            hooks.pop(number, None)
 
 
 def renumber(old: int, new: int, module: nn.Module) -> None:

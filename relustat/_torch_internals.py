@@ -27,9 +27,11 @@ __all__ = [
     "is_jit_traced",
     "is_traced",
     "local_tensor",
+    "overloads",
     "pop_function_mode",
     "push_function_mode",
     "pytree",
+    "seen_by_function_modes",
     "size_hint",
     "suggest_memory_format",
     "tree_iter",
@@ -46,6 +48,7 @@ _mode_at = torch._C._get_function_stack_at
 # Contexts that hide counting from modes of users and from modes that replay ops, such as that of
 # selective checkpointing.
 unseen_by_function_modes = torch._C.DisableTorchFunction
+seen_by_function_modes = torch._C._EnableTorchFunction
 unseen_by_dispatch_modes: Any = torch._C._DisableTorchDispatch
 dispatch_mode_depth = torch._C._len_torch_dispatch_stack
 
@@ -88,6 +91,11 @@ def is_aten_op(function: object) -> bool:
     if isinstance(function, torch._ops.OpOverloadPacket):
         return function._qualified_op_name.startswith("aten::")
     return False
+
+
+def overloads(packet: Any) -> list[Any]:
+    """The overloads of an op that write into none of their arguments but the first."""
+    return [getattr(packet, name) for name in packet.overloads() if "out" not in name]
 
 
 def is_in_backward() -> bool:

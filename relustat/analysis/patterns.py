@@ -159,9 +159,7 @@ class _PatternCalls(LayerCalls):
     def __init__(self, model: nn.Module) -> None:
         super().__init__(_OP, model)
         self.units: dict[str, int] = {}
-        self.skipped = dict.fromkeys(
-            self.opaque, "a TorchScript module; ReLUs inside it are not seen"
-        )
+        self.skipped = dict(self.opaque)
         self._samples = 0
         self._hashes: dict[str, _Hashes] = {}
 

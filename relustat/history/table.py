@@ -29,7 +29,7 @@ _POINTS = 12
 def text(history: CountsByEpoch) -> str:
     """A line for each call site, as :class:`relustat.history.History` describes it."""
     if not history.call_sites:
-        return "! no ReLU was called"
+        return "! no ReLU was seen"
     epochs = np.array([span.first for span in history.spans])
     points = np.linspace(epochs[0], epochs[-1], min(_POINTS, len(epochs)))
     shown = np.searchsorted(epochs, points, side="right") - 1

@@ -40,18 +40,16 @@ class Swapped:
 
     def put_on(self) -> None:
         """Gives the module these attributes, in one step: after an interrupt, each module works."""
-        attributes = self.attributes()
-        self._before = {
-            name: self.module.__dict__[name] for name in attributes if name in self.module.__dict__
-        }
-        self.module.__dict__.update(attributes)
+        own = self.module.__dict__
+        # A watched module has an answer to scripting already.
+        own.update({name: each for name, each in self.attributes().items() if name not in own})
 
     def take_off(self) -> None:
-        """Gives the module its own attributes back, the mark last."""
-        for name in reversed(self.attributes()):
-            self.module.__dict__.pop(name, None)
-            if name in self._before:
-                self.module.__dict__[name] = self._before[name]
+        """Takes these attributes from the module, the mark last."""
+        own = self.module.__dict__
+        for name, each in reversed(self.attributes().items()):
+            if name in own and own[name] == each:
+                del own[name]
 
     def is_on(self) -> bool:
         """Whether the module's ``forward`` is still this one."""

@@ -15,6 +15,8 @@ _REFERENCE_DTYPES = frozenset({torch.uint8, torch.int8, torch.int16, torch.int32
 
 def is_countable(x: object) -> bool:
     """Whether :func:`counting_relu` counts ``x``."""
+    if not torch.compiler.is_dynamo_compiling() and library.without_dispatcher.is_plain(x):
+        return True
     return (
         isinstance(x, Tensor)
         and (x.dtype in library.KERNEL_DTYPES or x.dtype in _REFERENCE_DTYPES)
@@ -28,6 +30,17 @@ def is_symbolic(x: Tensor) -> bool:
     if torch.compiler.is_dynamo_compiling():
         return bool(is_exporting() or is_transformed())
     return x.is_meta or not keeps_numbers(x) or is_transformed() or is_traced()
+
+
+def why_symbolic(x: Tensor) -> str:
+    """Why ``x`` is symbolic, for messages; empty if it is not. Not for code that is traced."""
+    if library.without_dispatcher.is_plain(x):
+        return ""
+    if x.is_meta:
+        return "its input was on the meta device"
+    if is_transformed():
+        return "it ran under a torch.func transform"
+    return "it was traced" if is_traced() else ""
 
 
 def keeps_numbers(x: Tensor) -> bool:

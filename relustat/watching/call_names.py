@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from torch import nn
 
 from relustat._dynamo import inline_all_in_graph
+from relustat.nn.activations import computes_relu
 
 from .call_positions import (
     Position,
@@ -124,12 +125,14 @@ def call_place(
     """
     module = caller.module if caller is not None else None
     caller_path = caller.path if caller is not None else ""
-    if relu is None:
+    called = relu.module if relu is not None else _child_called(module, call)
+    if called is None:
         return _function_place(module, caller_path, call, layer)
-    names = [] if module is None else _names_in(module, relu.module)
+    names = [] if module is None else _names_in(module, called)
     if call is not None and call.is_of_self and call.text in names:
         names = [call.text]
-    paths = tuple(_joined(caller_path, name) for name in names) or (relu.path,)
+    own = (relu.path,) if relu is not None else ()
+    paths = tuple(_joined(caller_path, name) for name in names) or own
     if module is None or call is None:
         return CallPlace(paths, True, "", 0, 1, "")
     direct = [
@@ -139,6 +142,14 @@ def call_place(
     first = direct.index(call.order) if call.order in direct else len(direct)
     place = CallPlace(paths, True, "", first, max(1, len(direct)), "")
     return _looped(place, module, caller_path, layer) if call.may_repeat and names else place
+
+
+def _child_called(module: nn.Module | None, call: WrittenCall | None) -> nn.Module | None:
+    """The ReLU module that is called, if it has no hooks: a tool has put it among the children."""
+    if module is None or call is None or not call.is_of_self:
+        return None
+    child = module._modules.get(call.text)
+    return child if child is not None and computes_relu(child) else None
 
 
 def _function_place(
@@ -152,7 +163,6 @@ def _function_place(
     def is_of_child(each: WrittenCall) -> bool:
         return each.is_of_self and each.text in caller._modules
 
-    # A module that was added after the watch began has no hooks, and looks like a function.
     peers = [
         each.order
         for each in class_code(caller).calls

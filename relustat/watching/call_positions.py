@@ -85,6 +85,20 @@ class ClassCode:
         # A compiler has rewritten the code.
         return self.call_written_at(position_at(code, offset))
 
+    @property
+    def names(self) -> set[str]:
+        """All names that the code reads."""
+        return {name for name, _, _ in self._reads}
+
+    def calls_in(self, code: types.CodeType) -> list[WrittenCall]:
+        """The calls of one function and of those within it, if it is one of this class."""
+        offsets = self._by_offset.get(id(code))
+        if offsets is None:
+            return []
+        found = [self.calls[order] for order in dict.fromkeys(offsets.values())]
+        within = [each for each in code.co_consts if isinstance(each, types.CodeType)]
+        return [*found, *(call for each in within for call in self.calls_in(each))]
+
     def call_written_at(self, position: Position) -> WrittenCall | None:
         order = self._by_position.get(position)
         return None if order is None else self.calls[order]
@@ -268,7 +282,9 @@ def _names_called(call: dis.Instruction, names: _Names) -> list[str]:
         return []
     end = where.end_lineno, where.end_col_offset
     begun = names.get((where.lineno, where.col_offset), {})
-    return [name for its_end, name in sorted(begun.items()) if its_end < end]
+    called = [name for its_end, name in sorted(begun.items()) if its_end < end]
+    # An op without its overload: torch.ops.aten.relu.default
+    return called[:-1] if called[-4:-2] == ["ops", "aten"] else called
 
 
 def _where(instruction: dis.Instruction) -> Any:

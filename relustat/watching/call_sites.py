@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import operator
 import threading
 from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol
 
-import torch
-
 from relustat._dynamo import (
     ComptimeContext,
     TraceTimeAttributes,
+    attribute_of,
     comptime,
     inline_in_graph,
     traced_constant,
     traced_object,
+    values_of,
 )
 from relustat.ops.counters import Counters
 from relustat.report.call_site import CallSite
 from relustat.stats.relu_stats import ReLUStats
 
 from .call_names import CallPlace
-from .shards import Shard, decoded_shard
-from .tensor_units import Units
+from .units.of_tensors import Units
+from .units.shards import Shard, decoded_shard
 
 
 @dataclasses.dataclass(eq=False)
@@ -133,7 +132,7 @@ class CallSites:
         """:meth:`at` in a graph that is traced. It also stores what is known of the input."""
         before = forward.last_site  # noqa: F841
         # The number of calls before is not a variable of the graph.
-        attribute = _attribute_of(
+        attribute = attribute_of(
             call.place, operator.index(repeat), call.layer, call.assumed, call.shard
         )
         comptime(_meet_in_trace)
@@ -175,8 +174,7 @@ class CallSites:
         return self._meet_traced(attribute, None)
 
     def _meet_traced(self, attribute: str, before: str | None) -> Site:
-        text = bytes.fromhex(attribute.removeprefix("call_"))
-        place, repeat, layer, assumed, shard = json.loads(text)
+        place, repeat, layer, assumed, shard = values_of(attribute)
         site = self._meet(place, repeat, before)
         site.meet(Units(None, layer, (), decoded_shard(shard)), assumed)
         site.is_in_graph = True
@@ -223,14 +221,6 @@ class CallSites:
     def reset(self) -> None:
         for site in self._unique():
             site.counters.reset()
-
-
-# The names of attributes have no dots, and each call has a name of its own.
-
-
-@torch.compiler.assume_constant_result
-def _attribute_of(place: str, repeat: int, layer: str, assumed: str, shard: str) -> str:
-    return f"call_{json.dumps([place, repeat, layer, assumed, shard]).encode().hex()}"
 
 
 def _meet_in_trace(context: ComptimeContext) -> None:

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from relustat._dynamo import inline_in_graph, with_side_effects_allowed
@@ -22,33 +23,47 @@ from relustat._torch_internals import function_modes, pop_function_mode, push_fu
 
 from .call_names import CallNumbers, written_call
 from .call_positions import WrittenCall
-from .unit_dims import FollowedUnits
+from .frames import outside_frame
+from .units.followed import FollowedUnits
 from .watched_modules import WatchedModule
 
-_PACKAGE = __name__.partition(".")[0]
-_WITHIN = f"{_PACKAGE}."
+_CALL = nn.Module._call_impl.__code__
 
 OnCall = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
 
 @inline_in_graph
 class ForwardPass:
-    """One call of a watched module from outside, in one thread.
+    """One call of a watched module from outside, in one thread; or all that runs in a block.
+
+    In a block (see :meth:`relustat.Watch.counting`), each call of a module is a forward of its own,
+    and what runs directly in the block is without numbers.
 
     Attributes:
         is_counted: whether its ReLUs are counted.
+        is_block: whether it is a block.
         calls: numbers its ReLUs.
         last_site: the name of the last call site.
     """
 
-    def __init__(self, mode: CallMode, is_counted: bool) -> None:
+    def __init__(self, mode: CallMode, is_counted: bool, is_block: bool) -> None:
         self.mode = mode
-        self.is_counted = is_counted
-        self.calls = CallNumbers()
+        self.is_block = is_block
+        # The call of a module, if the block is in one.
+        self.around: FrameType | None = None
+        self.begin_call(is_counted)
         self.units = FollowedUnits()
         self.last_site: str | None = None
-        # Each module with the frame that called it; compiled code has no frames.
+        # Each module with the frame that called it; compiled code and blocks have no frames.
         self._entered: list[tuple[WatchedModule, FrameType | None]] = []
+
+    def begin_call(self, is_counted: bool) -> None:
+        self.is_counted = is_counted
+        self.calls = CallNumbers()
+
+    def is_in_block_only(self) -> bool:
+        """Whether no module is called that was entered after the block."""
+        return self.is_block and bool(self._entered) and self._entered[-1][1] is None
 
     @property
     def watched(self) -> WatchedModule:
@@ -67,13 +82,37 @@ class ForwardPass:
             return self.watched
         return self._entered[-2][0] if len(self._entered) > 1 else None
 
-    def written_call(self) -> WrittenCall | None:
-        """The call in the caller's code that led to this one, if it is there."""
+    def written_call(self, frame: FrameType | None) -> WrittenCall | None:
+        """The call in the caller's code that led to a frame, if it is there."""
         caller = self.caller
         if caller is None or caller.module is None:
             return None
         end = self._entered[-2 if self.watched.is_relu_module else -1][1]
-        return written_call(caller.module, _outside_frame(), end)
+        return written_call(caller.module, frame, end)
+
+    def runs_own_graph(self) -> bool:
+        """Whether an op that is called now stands in the graph of the innermost module.
+
+        A graph that the compiler has made of a module's code is not the module's own.
+        """
+        module = self._entered[-1][0].module if self._entered else None
+        if not isinstance(getattr(module, "graph", None), torch.fx.Graph):
+            return False
+        frame: FrameType | None = outside_frame()
+        while frame is not None and frame is not self._entered[-1][1]:
+            if frame.f_code.co_filename.startswith("<eval_with_key>"):
+                return frame.f_locals.get("self") is module
+            frame = frame.f_back
+        return True
+
+    def stranger(self, frame: FrameType | None) -> tuple[nn.Module, FrameType] | None:
+        """The innermost module without hooks whose call led to a frame, and that call's frame."""
+        end = self._entered[-1][1]
+        while frame is not None and frame is not end and frame is not self.around:
+            if frame.f_code is _CALL:
+                return frame.f_locals["self"], frame
+            frame = frame.f_back
+        return None
 
     def push(self, watched: WatchedModule, frame: FrameType | None) -> None:
         self._entered.append((watched, frame))
@@ -115,6 +154,8 @@ class ForwardPass:
 
     def runs(self, frame: FrameType | None) -> bool:
         """Whether the innermost module's call, and so all others, led to ``frame``."""
+        if self.is_in_block_only():
+            return True
         innermost = self._entered[-1][1] if self._entered else None
         while frame is not None and frame is not innermost:
             frame = frame.f_back
@@ -148,12 +189,29 @@ class CurrentForward(threading.local):
             self.abandon()
             forward = None
         if forward is None:
-            forward = ForwardPass(CallMode(self._on_call), is_counted)
-            self._forward = forward
-            if not torch.compiler.is_dynamo_compiling():
-                self._underway.add(forward)
-            forward.mode.activate()
+            forward = self._begin(is_counted, is_block=False)
+        elif forward.is_in_block_only():
+            forward.begin_call(is_counted)
         forward.push(watched, frame)
+
+    def enter_block(self, root: WatchedModule) -> None:
+        """Begins a block. It is left as the model is."""
+        forward = self._forward
+        if forward is None:
+            forward = self._begin(is_counted=False, is_block=True)
+            frame: FrameType | None = outside_frame()
+            while frame is not None and frame.f_code is not _CALL:
+                frame = frame.f_back
+            forward.around = frame
+        forward.push(root, None)
+
+    def _begin(self, is_counted: bool, is_block: bool) -> ForwardPass:
+        forward = ForwardPass(CallMode(self._on_call), is_counted, is_block)
+        self._forward = forward
+        if not torch.compiler.is_dynamo_compiling():
+            self._underway.add(forward)
+        forward.mode.activate()
+        return forward
 
     def leave(self, watched: WatchedModule) -> None:
         forward = self._forward
@@ -172,19 +230,25 @@ class CurrentForward(threading.local):
 
 @inline_in_graph
 class CallMode(TorchFunctionMode):
-    """Passes each torch call to a function while it is active."""
+    """Passes each torch call to a function while it is active.
+
+    Attributes:
+        is_alone: whether no other mode is active below.
+    """
 
     def __init__(self, on_call: OnCall) -> None:
         super().__init__()
         self._on_call = on_call
         # The modes below it while it is active.
         self._below: list[TorchFunctionMode] = []
+        self.is_alone = True
 
     def activate(self) -> None:
         if torch.compiler.is_dynamo_compiling():
             push_function_mode(self)
             return
         below = function_modes()
+        self.is_alone = not below
         _in_one_step(map(self._below.extend, [below]), _pushing([self]))
 
     def deactivate(self) -> None:
@@ -215,20 +279,6 @@ class CallMode(TorchFunctionMode):
         if torch.compiler.is_dynamo_compiling():
             return with_side_effects_allowed(self._on_call, func, args, kwargs or {})
         return self._on_call(func, args, kwargs or {})
-
-
-@inline_in_graph
-def _outside_frame() -> FrameType:
-    """The innermost frame outside of this package."""
-    frame = sys._getframe()
-    while frame.f_back is not None and _is_ours(frame.f_globals.get("__package__")):
-        frame = frame.f_back
-    return frame
-
-
-@inline_in_graph
-def _is_ours(package: str | None) -> bool:
-    return package is not None and (package == _PACKAGE or package.startswith(_WITHIN))
 
 
 @inline_in_graph

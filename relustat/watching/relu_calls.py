@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -12,9 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from relustat._dynamo import inline_in_graph
+from relustat._torch_internals import builtin_functional, is_aten_op, overloads
 from relustat.ops import library
 from relustat.ops.counters import UnitDim
 from relustat.ops.counting_relu import counting_relu
+from relustat.ops.inputs import is_symbolic
 
 aten: Any = torch.ops.aten
 
@@ -51,10 +54,7 @@ def find_relu_call(
         >>> find_relu_call(torch.clamp, (x,), {"min": 0, "max": 6}) is None
         True
     """
-    bind = BINDERS.get(function)
-    if bind is None and torch.compiler.is_dynamo_compiling():
-        # In eager code it is a graph, in which these calls were found when it was traced.
-        bind = _BINDERS_IN_TRACES.get(function)
+    bind = BINDERS.get(function) or GRAPH_BINDERS.get(function)
     if bind is None:
         return None
     try:
@@ -89,7 +89,9 @@ def _own_op(x: Any, *arguments: Any, inplace: bool) -> ReLUCall:
 def _clamp(
     input: Any, min: Any = None, max: Any = None, *, out: Any = None, inplace: bool
 ) -> ReLUCall | None:
-    if max is not None or out is not None or not _is_zero(min):
+    if not (_is_zero(min, input) and _is_infinite(max)):
+        return None
+    if out is not None and torch.compiler.is_dynamo_compiling():
         return None
     op = aten.clamp_min_.default if inplace else aten.clamp_min.default
     return ReLUCall(input, inplace, False, op, (min,))
@@ -102,9 +104,36 @@ def _threshold(input: Any, threshold: Any, value: Any, inplace: bool = False) ->
     return ReLUCall(input, inplace, False, op, (threshold, value))
 
 
-def _is_zero(value: Any) -> bool:
+def _hardtanh(
+    input: Any, min_val: Any = -1.0, max_val: Any = 1.0, inplace: bool = False
+) -> ReLUCall | None:
+    if not (_is_zero(min_val) and max_val == math.inf):
+        return None
+    op = aten.hardtanh_.default if inplace else aten.hardtanh.default
+    return ReLUCall(input, inplace, False, op, (min_val, max_val))
+
+
+def _leaky_relu(input: Any, negative_slope: Any = 0.01, inplace: bool = False) -> ReLUCall | None:
+    if not _is_zero(negative_slope):
+        return None
+    op = aten.leaky_relu_.default if inplace else aten.leaky_relu.default
+    return ReLUCall(input, inplace, False, op, (negative_slope,))
+
+
+def _is_zero(value: Any, of: Any = None) -> bool:
+    """Whether a bound is 0: a number, or a tensor of one number that is on the CPU."""
+    if isinstance(of, Tensor) and isinstance(value, Tensor):
+        if torch.compiler.is_dynamo_compiling() or value.dim() > of.dim():
+            return False
+        if not (value.is_cpu and value.numel() == 1) or is_symbolic(value):
+            return False
+        value = value.item()
     # False is not a number here, although it equals 0 in Python.
     return isinstance(value, numbers.Real) and value is not False and value == 0
+
+
+def _is_infinite(bound: Any) -> bool:
+    return bound is None or (isinstance(bound, float) and bound == math.inf)
 
 
 def _with_inplace(
@@ -113,36 +142,44 @@ def _with_inplace(
     return lambda *args, **kwargs: bind(*args, **kwargs, inplace=inplace)
 
 
-BINDERS: dict[Any, Callable[..., ReLUCall | None]] = {
-    F.relu: _relu,
-    torch.relu: _with_inplace(_relu, False),
-    Tensor.relu: _with_inplace(_relu, False),
-    torch.relu_: _relu_,
-    Tensor.relu_: _relu_,
-    F.relu_: _relu_,
-    F.threshold: _threshold,
-    torch.threshold: _with_inplace(_threshold, False),
-    torch.threshold_: _with_inplace(_threshold, True),
-    F.threshold_: _with_inplace(_threshold, True),  # type: ignore[attr-defined]
-    **dict.fromkeys(
-        (torch.clamp, Tensor.clamp, torch.clip, Tensor.clip, torch.clamp_min, Tensor.clamp_min),
-        _with_inplace(_clamp, False),
-    ),
-    **dict.fromkeys(
-        (
-            torch.clamp_,
-            Tensor.clamp_,
-            torch.clip_,
-            Tensor.clip_,
-            torch.clamp_min_,
-            Tensor.clamp_min_,
-        ),
-        _with_inplace(_clamp, True),
-    ),
-    counting_relu: _own,
+_Bind = Callable[..., ReLUCall | None]
+
+_BY_NAME: dict[str, _Bind] = {
+    "relu": _relu,
+    "threshold": _threshold,
+    **dict.fromkeys(("clamp", "clip", "clamp_min"), _clamp),
+    "hardtanh": _hardtanh,
+    "leaky_relu": _leaky_relu,
 }
 
-_BINDERS_IN_TRACES: dict[Any, Callable[..., ReLUCall | None]] = {
+
+def _spellings() -> Iterator[tuple[Any, _Bind]]:
+    for name, bind in _BY_NAME.items():
+        for inplace, spelt in ((False, name), (True, f"{name}_")):
+            for home in (torch, Tensor, F, builtin_functional, aten):
+                function = getattr(home, spelt, None)
+                if function is not None:
+                    yield function, _with_inplace(bind, inplace)
+
+
+BINDERS: dict[Any, _Bind] = {
+    **dict(_spellings()),
+    # These have an argument for it.
+    **{
+        getattr(F, name): _BY_NAME[name] for name in ("relu", "threshold", "hardtanh", "leaky_relu")
+    },
+    counting_relu: _own,
+}
+"""How each function's arguments say whether it computes a ReLU."""
+
+GRAPH_BINDERS: dict[Any, _Bind] = {
+    **{
+        overload: bind
+        for packet, bind in BINDERS.items()
+        if is_aten_op(packet)
+        for overload in overloads(packet)
+    },
     library.counting_relu: _with_inplace(_own_op, False),
     library.counting_relu_: _with_inplace(_own_op, True),
 }
+"""The same of ops in graphs. The compiler's graphs have them, too, for what was counted before."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, Literal, get_args
 
@@ -23,18 +23,23 @@ from relustat._torch_internals import (
     is_in_backward,
     pop_function_mode,
     push_function_mode,
+    seen_by_function_modes,
     unseen_by_dispatch_modes,
     unseen_by_function_modes,
 )
 from relustat.ops.counting_relu import counting_relu
-from relustat.ops.inputs import describe, is_countable, is_symbolic, keeps_numbers
+from relustat.ops.inputs import describe, is_countable, is_symbolic, keeps_numbers, why_symbolic
 
+from .call_kinds import KINDS, OTHERS, Kind
 from .call_names import call_place
 from .call_sites import CallSites
 from .forward_pass import CurrentForward, ForwardPass
-from .relu_calls import BINDERS, ReLUCall, find_relu_call
-from .tensor_units import assumed_dim
+from .frames import outside_frame
+from .methods_outside import MethodsOutside
+from .relu_calls import ReLUCall, find_relu_call
 from .traced_calls import follow_in_trace, traced_call
+from .uncounted import Uncounted
+from .units.of_tensors import assumed_dim
 from .watched_modules import WatchedModule
 
 During = Literal["train", "eval", "all"]
@@ -45,24 +50,29 @@ class ReLUCounter:
     """Follows a model through its hooks, and counts the ReLUs among its torch calls.
 
     Args:
+        watched: the modules of the model, and their paths.
         sites: where the counts are added.
         functional, modules, during: what is counted; see :func:`relustat.watch`.
         on_last_left: called when counting has ended and no thread is in the model.
+        adopt: gives a module of the model hooks, if it has none; None of any other module.
 
     Attributes:
-        uncounted: the call sites that could not be counted, with the reason.
+        uncounted: what could not be counted, with the reason.
+        methods: those that were called outside of the model's call.
         seen: the paths of the modules in which a ReLU was computed, counted or not.
         closed: whether counting has ended.
     """
 
     def __init__(
         self,
+        watched: Mapping[nn.Module, str],
         sites: CallSites,
         *,
         functional: bool,
         modules: bool,
         during: During,
         on_last_left: Callable[[], None],
+        adopt: Callable[[nn.Module], WatchedModule | None],
     ) -> None:
         if during not in get_args(During):
             raise ValueError(f"watch: during must be 'train', 'eval' or 'all', got {during!r}")
@@ -74,15 +84,27 @@ class ReLUCounter:
         self._underway: weakref.WeakSet[ForwardPass] = weakref.WeakSet()
         self._forwards = CurrentForward(self._call, self._underway)
         self._places: dict[Any, str] = {}
-        self.uncounted: dict[str, str] = {}
+        self.uncounted = Uncounted()
+        self.methods = MethodsOutside(watched)
         self.seen: set[str] = set()
         self.closed = False
         self._on_last_left = on_last_left
+        self._adopt = adopt
 
     def enter(self, watched: WatchedModule, module: nn.Module, frame: FrameType | None) -> None:
         if not self.closed and not is_recomputation():
-            is_counted = self._during == "all" or module.training == (self._during == "train")
-            self._forwards.enter(watched, frame, is_counted)
+            if frame is not None:
+                watched.is_called = True
+                if self._forwards.current() is None and self._sites.counting:
+                    self.methods.called_from(frame)
+            self._forwards.enter(watched, frame, self._is_counted(module))
+
+    def _is_counted(self, module: nn.Module) -> bool:
+        return self._during == "all" or module.training == (self._during == "train")
+
+    def enter_block(self, root: WatchedModule) -> None:
+        """Sees all that this thread does, until the root is left."""
+        self._forwards.enter_block(root)
 
     def leave(self, watched: WatchedModule) -> None:
         self._forwards.leave(watched)
@@ -101,6 +123,7 @@ class ReLUCounter:
 
     def reset(self) -> None:
         self.uncounted.clear()
+        self.methods.clear()
         self.seen.clear()
 
     def _call(
@@ -113,12 +136,78 @@ class ReLUCounter:
             return self._traced_call(forward, function, args, kwargs)
         if is_in_backward():  # a recomputation
             return function(*args, **kwargs)
-        call = find_relu_call(function, args, kwargs) if function in BINDERS else None
-        if call is not None and forward.drop_interrupted():
-            output = self._count(forward, call, lambda: function(*args, **kwargs))
-        else:
+        if not forward.mode.is_alone:
+            return self._call_among_modes(forward, function, args, kwargs)
+        kind = KINDS[function]
+        if kind is None:
             output = function(*args, **kwargs)
+        else:
+            output = self._noted_call(forward, kind, function, args, kwargs)
         forward.units.follow(function, args, kwargs, output, forward)
+        return output
+
+    def _call_among_modes(
+        self,
+        forward: ForwardPass,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Other modes of functions see the call itself, and nothing of ours."""
+
+        def seen(*args: Any, **kwargs: Any) -> Any:
+            with seen_by_function_modes():
+                return function(*args, **kwargs)
+
+        with unseen_by_function_modes():
+            kind = KINDS[function]
+            if kind is None:
+                output = seen(*args, **kwargs)
+            else:
+                output = self._noted_call(forward, kind, function, args, kwargs, seen)
+            forward.units.follow(function, args, kwargs, output, forward)
+        return output
+
+    def _noted_call(
+        self,
+        forward: ForwardPass,
+        kind: Kind,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        seen: Callable[..., Any] | None = None,
+    ) -> Any:
+        """A call of a function that may compute a ReLU, or nearly one; ``seen`` by other modes."""
+        called = seen or function
+        if kind is Kind.ALIKE:
+            if len(args) > 1 and type(args[1]) in (int, float):
+                return called(*args, **kwargs)
+            return self._compared_call(forward, function, args, kwargs, called)
+        if kind in (Kind.RELU, Kind.RELU_IN_GRAPH):
+            is_other_graph = kind is Kind.RELU_IN_GRAPH and not forward.runs_own_graph()
+            if is_other_graph or not forward.drop_interrupted():
+                return called(*args, **kwargs)
+            call = find_relu_call(function, args, kwargs)
+            if call is not None:
+                return self._count_of_any(forward, call, lambda: called(*args, **kwargs))
+            if function not in OTHERS:
+                return self._compared_call(forward, function, args, kwargs, called)
+        self.uncounted.meet(kind, function, forward.path)
+        return called(*args, **kwargs)
+
+    def _compared_call(
+        self,
+        forward: ForwardPass,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        called: Callable[..., Any],
+    ) -> Any:
+        """A call that may give what a ReLU gives: some of its numbers tell."""
+        look = self.uncounted.lookalikes.before(function, args, kwargs, forward.path)
+        output = called(*args, **kwargs)
+        if look is not None:
+            self.uncounted.lookalikes.after(look, function, output)
         return output
 
     def _traced_call(
@@ -138,11 +227,38 @@ class ReLUCounter:
             # If the graph held the function, running it could count it again.
             output = self._count(forward, call, lambda: call.op(call.x, *call.arguments))
         else:
+            self.uncounted.meet_in_trace(function, args, kwargs, forward.path)
             output = function(*args, **kwargs)
         follow_in_trace(function, args, kwargs, output, forward.path)
         return output
 
-    def _count(self, forward: ForwardPass, call: ReLUCall, compute: Callable[[], Any]) -> Any:
+    def _count_of_any(
+        self, forward: ForwardPass, call: ReLUCall, compute: Callable[[], Any]
+    ) -> Any:
+        """Counts a ReLU, also one of a module that has no hooks yet."""
+        where = outside_frame()
+        stranger = forward.stranger(where)
+        if stranger is None:
+            return self._count(forward, call, compute, where)
+        module, frame = stranger
+        adopted = self._adopt(module)
+        if adopted is None:
+            # In a block it is of another model. Else the module that calls it counts it.
+            is_of_model = not forward.is_in_block_only()
+            return self._count(forward, call, compute, where) if is_of_model else compute()
+        forward.push(adopted, frame)
+        try:
+            return self._count(forward, call, compute, where)
+        finally:
+            forward.pop(adopted)
+
+    def _count(
+        self,
+        forward: ForwardPass,
+        call: ReLUCall,
+        compute: Callable[[], Any],
+        where: FrameType | None = None,
+    ) -> Any:
         watched, x = forward.watched, call.x
         is_compiling = torch.compiler.is_dynamo_compiling()
         if not is_compiling:
@@ -158,15 +274,24 @@ class ReLUCounter:
             if units is not None and units.shape != x.shape:
                 units = None  # changed in place by something that was not seen
             followed = None if units is None else units.dims
-            place = self._place(forward, None if units is None else units.layer)
-            site = self._sites.at(place, forward.calls.next(place), forward)
+            place = self._place(forward, None if units is None else units.layer, where)
+            is_in_block = forward.is_in_block_only()
+            repeat = 0 if is_in_block else forward.calls.next(place)
+            site = self._sites.at(place, repeat, forward)
+            if is_in_block and watched.module is not None:
+                forward.is_counted = self._is_counted(watched.module)
         if not forward.is_counted:
             return compute()
         if not is_countable(x) or not (is_compiling or keeps_numbers(x)):
-            self.uncounted[site.name] = f"its input was {describe(x)}"
-            return compute()
+            output = compute()  # which may raise an error
+            self.uncounted.reasons[site.name] = f"its input was {describe(x)}"
+            return output
         counters = site.counters
         if not is_compiling:
+            why = why_symbolic(x)
+            if why:
+                self.uncounted.reasons[site.name] = why
+                return compute()
             is_known = followed is not None or not x.numel()
             site.meet(units, "" if is_known else assumed_dim(x.dim()))
         known = None
@@ -176,13 +301,14 @@ class ReLUCounter:
             try:
                 counters.units_of(x)
             except (IndexError, ValueError) as error:
-                self.uncounted[site.name] = str(error)
+                self.uncounted.reasons[site.name] = str(error)
                 return compute()
         # A subclass may compute ReLUs in its own way; the compiler has already traced into it.
         is_plain = is_compiling or type(x) in (Tensor, nn.Parameter)
         # A mode that replays ops, such as that of selective checkpointing, must see the same ops in
         # the recomputation, which counts nothing.
-        is_recorded = not is_compiling and dispatch_mode_depth() > 0
+        # And a mode of torch functions must see the function itself.
+        is_recorded = not is_compiling and (dispatch_mode_depth() > 0 or not forward.mode.is_alone)
         if call.replaceable and is_plain and not is_recorded:
             return counting_relu(x, counters, inplace=call.inplace, unit_dim=known)
         if is_compiling or not is_symbolic(x):
@@ -191,11 +317,11 @@ class ReLUCounter:
                 counting_relu(x if is_plain else x.as_subclass(Tensor), counters, unit_dim=known)
         return compute()
 
-    def _place(self, forward: ForwardPass, layer: str | None) -> str:
+    def _place(self, forward: ForwardPass, layer: str | None, where: FrameType | None) -> str:
         """Where the ReLU is computed, encoded: texts are quick keys."""
         watched, caller = forward.watched, forward.caller
-        call = forward.written_call()
-        key = watched, caller, call, layer
+        call = forward.written_call(where)
+        key = watched, watched.path, caller, call, layer
         place = self._places.get(key)
         if place is None:
             relu = watched if watched.is_relu_module else None

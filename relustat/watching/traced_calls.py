@@ -29,9 +29,9 @@ from relustat._dynamo import (
 from .call_names import call_place, within_functions
 from .call_positions import Position, WrittenCall, class_code, is_of_user, position_in
 from .call_sites import TracedCall
-from .shards import encoded_shard
-from .tensor_units import ATTRIBUTE, assumed_dim, encoded
-from .unit_dims import FollowedUnits
+from .units.followed import FollowedUnits
+from .units.of_tensors import ATTRIBUTE, assumed_dim, encoded
+from .units.shards import encoded_shard
 from .watched_modules import WatchedModule
 
 LEFT = 5

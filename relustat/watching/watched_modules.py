@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
-from collections.abc import Iterable
+import weakref
+from collections.abc import Collection, Iterable, Mapping
 from types import FrameType
 from typing import Any, Protocol
 
@@ -15,14 +16,17 @@ from torch import nn
 from relustat._dynamo import (
     inline_in_graph,
     show_in_place_functions_to_modes,
+    unwatch_class,
     watched_class,
     with_side_effects_allowed,
 )
-from relustat._hooks import renumber, take_off
-from relustat.nn.module_paths import computes_relu, named_modules, uncompiled
+from relustat._hooks import on_registration, renumber, take_off, take_off_registration
+from relustat.nn.activations import computes_relu, other_activation
+from relustat.nn.module_paths import named_modules, uncompiled
 
-_ATTRIBUTE = "_relustat_watched"
-_RELU_MODULES = (nn.ReLU, nn.Threshold)
+from .copies import ATTRIBUTE, Answers, Hook, answers_of
+
+_RELU_MODULES = (nn.ReLU, nn.Threshold, nn.Hardtanh, nn.LeakyReLU)
 
 # Held by a thread that adds hooks to a module, or removes them.
 _one_at_a_time = threading.Lock()
@@ -43,6 +47,7 @@ class WatchedModule:
         module: the module itself.
         path: its path, without the names that ``torch.compile`` adds.
         is_relu_module: whether a ReLU that is computed in it is the module's own.
+        is_called: whether it has been called in eager code.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class WatchedModule:
         self.module = module
         self.path = path
         self.is_relu_module = is_relu_module
+        self.is_called = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         return WatchedModule, ()
@@ -64,69 +70,144 @@ class WatchedModule:
 class WatchedModules:
     """All modules of a model, with hooks on each from :meth:`install` to :meth:`remove`.
 
-    An interrupt may come at any point: :meth:`remove` removes the hooks that exist.
+    Modules that the model gets in between have hooks from then on. An interrupt may come at any
+    point: :meth:`remove` removes the hooks that exist.
 
     Args:
         model: its TorchScript modules get no hooks.
+        modules: its modules, and their paths. New ones are added.
         visitor: called when modules are entered and left.
     """
 
-    def __init__(self, model: nn.Module, visitor: Visitor) -> None:
-        self._modules = dict(named_modules(model))
+    def __init__(self, model: nn.Module, modules: dict[nn.Module, str], visitor: Visitor) -> None:
+        self._modules = modules
         self._visitor = visitor
+        self._model = model
         self._root = uncompiled(model)
+        # Modules that are none of the model's.
+        self._strangers: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+        self._watched: dict[nn.Module, WatchedModule] = {}
+        self._hooks_of: dict[int, tuple[ModuleHook, ModuleHook]] = {}
         self._is_installed = False
 
     def install(self) -> None:
         show_in_place_functions_to_modes()
         with _one_at_a_time:
             self._key = _free_key(self._modules)
-            self._enter = ModuleHook(self._key, is_after=False)
-            self._leave = ModuleHook(self._key, is_after=True)
-            self._class = type(self._root)
+            self._added = AddedModules(self)
             self._is_installed = True
-            for module, path in self._modules.items():
-                if isinstance(module, torch.jit.ScriptModule):
-                    continue
-                watched = WatchedModule(
-                    self._visitor, module, path, isinstance(module, _RELU_MODULES)
-                )
-                module.__dict__.setdefault(_ATTRIBUTE, {})[self._key] = watched
-                # The first hook to enter is the last to leave.
-                module.register_forward_pre_hook(self._enter, prepend=True)
-                handle = module.register_forward_hook(self._leave, always_call=True)
-                renumber(handle.id, -1 - self._key, module)
+            for module in list(self._modules):
+                self._put_on(module)
             if not isinstance(self._root, torch.jit.ScriptModule):
-                self._root.__class__ = watched_class(self._class)
+                self._root.__class__ = watched_class(type(self._root))
+            on_registration(self._added)
+
+    def _put_on(self, module: nn.Module) -> None:
+        if isinstance(module, torch.jit.ScriptModule):
+            return
+        is_relu_module = isinstance(module, _RELU_MODULES)
+        watched = WatchedModule(self._visitor, module, self._modules[module], is_relu_module)
+        self._watched[module] = watched
+        if answers_of(module) is None:
+            Answers(module).put_on()
+        watches = module.__dict__.setdefault(ATTRIBUTE, {})
+        # If a watch of another model has this key, which the module came from.
+        key = _free_key([module]) if self._key in watches else self._key
+        watches[key] = watched
+        # The first hook to enter is the last to leave.
+        module.register_forward_pre_hook(self._hooks(key)[0], prepend=True)
+        handle = module.register_forward_hook(self._hooks(key)[1], always_call=True)
+        renumber(handle.id, -1 - key, module)
+
+    def _hooks(self, key: int) -> tuple[ModuleHook, ModuleHook]:
+        """The hooks that run before a module's forward and after it."""
+        if key not in self._hooks_of:
+            hooks = ModuleHook(key, is_after=False), ModuleHook(key, is_after=True)
+            self._hooks_of[key] = hooks
+        return self._hooks_of[key]
+
+    def add(self, parent: nn.Module, name: str, child: nn.Module) -> None:
+        """Installs hooks in what becomes a child of one of these modules."""
+        path = self._modules.get(parent)
+        if path is None or not self._is_installed:
+            return
+        base = f"{path}.{name}" if path else name
+        for module, inner in list(named_modules(child)):
+            now = f"{base}.{inner}" if inner else base
+            before = self._modules.get(module)
+            if before is None:
+                self._modules[module] = now
+                self._put_on(module)
+            elif before == base or before.startswith(f"{base}."):
+                self._move(module, now)  # it was there, and is now within what replaces it
+
+    def adopt(self, stranger: nn.Module) -> WatchedModule | None:
+        """Installs hooks in a module of the model that has none, and gives it; None of others."""
+        if stranger in self._strangers:
+            return None
+        paths = dict(named_modules(self._model))
+        if stranger not in paths:
+            self._strangers.add(stranger)
+            return None
+        for module, path in paths.items():
+            if module in self._modules:
+                self._move(module, path)
+        self._modules[stranger] = paths[stranger]
+        self._put_on(stranger)
+        return self._watched.get(stranger)
+
+    def _move(self, module: nn.Module, path: str) -> None:
+        self._modules[module] = path
+        if module in self._watched:
+            self._watched[module].path = path
 
     def remove(self) -> None:
         """Removes all hooks. The second call does nothing."""
         if not self._is_installed:
             return
         with _one_at_a_time:
-            if type(self._root) is watched_class(self._class):
-                self._root.__class__ = self._class
-            for module in self._modules:
-                take_off(module, self._enter)
-                take_off(module, self._leave)
-                kept = module.__dict__.get(_ATTRIBUTE, {})
-                if self._key in kept and kept[self._key].visitor is self._visitor:
-                    kept.pop(self._key)
+            take_off_registration(self._added)
+            unwatch_class(self._root)
+            for module in list(self._modules):
+                for hooks in list(self._hooks_of.values()):
+                    take_off(module, hooks[0])
+                    take_off(module, hooks[1])
+                kept = module.__dict__.get(ATTRIBUTE, {})
+                for key in [key for key in kept if kept[key].visitor is self._visitor]:
+                    kept.pop(key)
                 if not kept:
-                    module.__dict__.pop(_ATTRIBUTE, None)
+                    module.__dict__.pop(ATTRIBUTE, None)
+                    answers = answers_of(module)
+                    if answers is not None:
+                        answers.take_off()
             self._is_installed = False
 
-    def relu_paths(self) -> list[str]:
-        """Paths of the modules that compute a ReLU."""
-        return [path for module, path in self._modules.items() if computes_relu(module)]
+    def root(self) -> WatchedModule:
+        """The model itself."""
+        return WatchedModule(self._visitor, self._root, "", isinstance(self._root, _RELU_MODULES))
 
-    def opaque_paths(self) -> list[str]:
-        """Paths of the modules whose calls are hidden."""
+    def never_called(self) -> list[str]:
+        """Paths of the ReLU modules that were not called."""
         return [
-            path or type(module).__name__
-            for module, path in self._modules.items()
-            if isinstance(module, torch.jit.ScriptModule)
+            path or "(model)"
+            for module, path in named_modules(self._model)
+            if computes_relu(module)
+            and not (module in self._watched and self._watched[module].is_called)
         ]
+
+    def other_activations(self, called: Mapping[str, Collection[str]]) -> list[tuple[str, int]]:
+        """The names of other activations, and the number of modules that compute each.
+
+        Args:
+            called: the paths of modules that called one, by its name.
+        """
+        known = {path: other_activation(module) for module, path in named_modules(self._model)}
+        # Functions that a module calls have the module's name.
+        names = [(known.get(path) or name, path) for name in called for path in called[name]]
+        paths: dict[str, set[str]] = {}
+        for name, path in [*names, *((name, path) for path, name in known.items() if name)]:
+            paths.setdefault(name, set()).add(path)
+        return sorted((name, len(modules)) for name, modules in paths.items())
 
 
 # A hook holds a key only. The compiler has no guard on which hook it is, but it has one on what its
@@ -134,7 +215,7 @@ class WatchedModules:
 
 
 @inline_in_graph
-class ModuleHook:
+class ModuleHook(Hook):
     """The hook that runs before a module's forward, or after it, also if the forward raises."""
 
     def __init__(self, key: int, *, is_after: bool) -> None:
@@ -142,7 +223,7 @@ class ModuleHook:
         self._is_after = is_after
 
     def __call__(self, module: nn.Module, *_: Any) -> None:
-        watched = getattr(module, _ATTRIBUTE, {}).get(self._key)
+        watched = getattr(module, ATTRIBUTE, {}).get(self._key)
         if watched is None or watched.visitor is None:
             return
         visitor = watched.visitor
@@ -157,7 +238,20 @@ class ModuleHook:
             visitor.enter(watched, module, sys._getframe().f_back)
 
 
+class AddedModules:
+    """The hook that PyTorch calls when any module gets a child."""
+
+    def __init__(self, owner: WatchedModules) -> None:
+        # Weak: PyTorch holds this hook, and a watched model must be freed with its watch.
+        self._owner = weakref.ref(owner, lambda _: take_off_registration(self))
+
+    def __call__(self, parent: nn.Module, name: str, child: nn.Module | None) -> None:
+        owner = self._owner()
+        if owner is not None and child is not None:
+            owner.add(parent, name, child)
+
+
 def _free_key(modules: Iterable[nn.Module]) -> int:
     """A number that no other watch of these modules has. Successive watches have the same."""
-    taken = {key for module in modules for key in module.__dict__.get(_ATTRIBUTE, {})}
+    taken = {key for module in modules for key in module.__dict__.get(ATTRIBUTE, {})}
     return next(key for key in itertools.count() if key not in taken)

@@ -13,16 +13,18 @@ from torch import nn
 
 from relustat import distributed
 from relustat.history.history import History
-from relustat.nn.module_paths import plain_path, uncompiled
+from relustat.nn.module_paths import check_is_module, named_modules, plain_path, uncompiled
 from relustat.ops.counters import Counters, UnitDim
-from relustat.report.report import Report
+from relustat.report.report import Report, not_counted
 from relustat.stats.bins import Bins, LogBins
 from relustat.stats.relu_stats import ReLUStats
 
 from .call_sites import CallSites
+from .copies import take_traces_off
 from .relu_counter import During, ReLUCounter
-from .unit_patterns import described_dim, first_fitting, warn_of_unfitting
-from .watched_modules import WatchedModules
+from .torchscript import scripted_parts
+from .units.patterns import described_dim, first_fitting, warn_of_unfitting
+from .watched_modules import WatchedModule, WatchedModules
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -55,7 +57,9 @@ def watch(
 
     Finds ``nn.ReLU`` modules (in-place ones stay in-place; a module called twice has two call
     sites), ``F.relu``, ``torch.relu``, ``Tensor.relu`` and their in-place forms, ``clamp(min=0)``,
-    ``clamp_min(0)`` and ``threshold(0, 0)``. Outputs and gradients stay the same, bit for bit.
+    ``clamp_min(0)``, ``threshold(0, 0)``, ``hardtanh(0, inf)`` and ``leaky_relu(0)``, and ATen's
+    ops in exported programs. The report names what is seen and cannot be counted. Outputs and
+    gradients stay the same, bit for bit.
     PyTorch's transformer layers take their plain path, because the fused one hides its ReLUs.
     Closing removes the hooks, and the model is as it was before.
 
@@ -63,8 +67,8 @@ def watch(
     PyTorch's own classes, such as ``nn.Sequential``, is of a subclass during the watch.
 
     Args:
-        model: call it as usual. Calls of its submodules are counted too; calls of
-            ``model.forward`` are not.
+        model: call it as usual. Calls of its submodules are counted too. Other methods, such as
+            ``model.forward`` or ``model.decode``, are counted within :meth:`Watch.counting`.
         bins: where the histograms' bins lie; None: count zeros only.
         functional: count functional calls.
         modules: count ``nn.ReLU`` modules.
@@ -124,15 +128,22 @@ def watch(
 def unwatch(model: nn.Module) -> None:
     """Closes the watch of ``model``, if it has one.
 
+    Of a copy that was made in an unusual way, it removes what is left of its original's watch.
+
+    Raises:
+        TypeError: if ``model`` is not an ``nn.Module``.
+
     Example:
         >>> import torch, relustat
         >>> model = torch.nn.ReLU()
         >>> _ = relustat.watch(model)
         >>> relustat.unwatch(model)
     """
+    check_is_module("unwatch", model)
     watching = _watch_of(model)
     if watching is not None:
         watching.close()
+    take_traces_off(model)
 
 
 def _watch_of(model: nn.Module) -> Watch | None:
@@ -158,8 +169,7 @@ class Watch:
         repeats: Repeats,
         patterns: Iterable[str],
     ) -> None:
-        if not isinstance(model, nn.Module):
-            raise TypeError(f"watch: model must be an nn.Module, got {type(model).__name__}")
+        check_is_module("watch", model)
         make_counters("")  # raises if an argument is wrong
         if repeats not in get_args(Repeats):
             raise ValueError(f"watch: repeats must be 'apart' or 'together', got {repeats!r}")
@@ -175,15 +185,18 @@ class Watch:
         self._at_snapshot: dict[str, ReLUStats] = {}
         order = _orders.setdefault(uncompiled(model), [])
         self._sites = CallSites(paths, make_counters, order, are_apart=repeats == "apart")
+        its_modules = dict(named_modules(model))
         self._counter = ReLUCounter(
+            its_modules,
             self._sites,
             functional=functional,
             modules=modules,
             during=during,
             # A bound method: through it the model keeps its watch.
             on_last_left=self._take_hooks_off,
+            adopt=self._adopt,
         )
-        self._watched_modules = WatchedModules(model, self._counter)
+        self._watched_modules = WatchedModules(model, its_modules, self._counter)
         self._begin()
 
     def _begin(self) -> None:
@@ -235,6 +248,9 @@ class Watch:
     def _take_hooks_off(self) -> None:
         self._watched_modules.remove()
 
+    def _adopt(self, stranger: nn.Module) -> WatchedModule | None:
+        return self._watched_modules.adopt(stranger)
+
     @property
     def stats(self) -> dict[str, ReLUStats]:
         """Statistics by call-site name, in the order of execution; a snapshot on the host.
@@ -253,14 +269,14 @@ class Watch:
 
     def report(self) -> Report:
         """A table of all call sites, with warnings: ``print(watch.report())``."""
-        uncounted = self._counter.uncounted.items()
-        warnings = [f"{name}: not counted, {reason}" for name, reason in uncounted]
-        warnings += [
-            f"{path}: a TorchScript module; ReLUs inside it are not seen"
-            for path in self._watched_modules.opaque_paths()
-        ]
+        uncounted = self._counter.uncounted
+        warnings = [not_counted(*each) for each in uncounted.reasons.items()]
+        warnings += [not_counted(*method) for method in self._counter.methods.uncounted()]
+        warnings += [not_counted(*part) for part in scripted_parts(self._model)]
+        others = self._watched_modules.other_activations(uncounted.others)
+        warnings += [f"{count} {name}, not counted: only ReLUs are" for name, count in others]
         called = self._counter.seen | self._sites.modules_called() | self._other_ranks.keys()
-        never = [path for path in self._watched_modules.relu_paths() if path not in called]
+        never = [path for path in self._watched_modules.never_called() if path not in called]
         warnings += [f"{path}: never called" for path in never if self._modules]
         sites = self._sites.described
         if sites:
@@ -337,6 +353,35 @@ class Watch:
     def start(self) -> None:
         """Counts again after :meth:`stop`."""
         self._sites.counting = True
+
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[None]:
+        """Sees this thread's calls outside of ``model(x)``, too, within ``with watch.counting():``.
+
+        These are calls of other methods (``model.decode(z)``, ``model.forward(x)``) and ReLUs that
+        are written in the block. They have the names of their positions in the code. Repeated calls
+        of one position are one call site, whatever ``repeats`` is. Each call of a module begins a
+        new forward, as it does elsewhere.
+
+        Raises:
+            ValueError: if the watch is closed.
+
+        Example:
+            >>> import torch, relustat
+            >>> model = torch.nn.Linear(4, 8)
+            >>> with relustat.watch(model) as watch, watch.counting():
+            ...     _ = model(torch.randn(16, 4)).relu()
+            >>> {name: stats.widths for name, stats in watch.stats.items()}
+            {'relu': (8,)}
+        """
+        if self._counter.closed:
+            raise ValueError("watch: a closed watch counts nothing; call watch(model) again")
+        root = self._watched_modules.root()
+        try:
+            self._counter.enter_block(root)
+            yield
+        finally:
+            self._counter.leave(root)
 
     @contextlib.contextmanager
     def pause(self) -> Iterator[None]:

@@ -206,7 +206,7 @@ def test_scripted_parts_are_named():
     model = nn.Sequential(torch.jit.script(nn.ReLU()), nn.Linear(3, 4), nn.ReLU()).eval()
     found = activation_patterns(model, torch.randn(5, 3))
     assert list(found.units) == ["2"]
-    assert found.skipped == {"0": "a TorchScript module; ReLUs inside it are not seen"}
+    assert found.skipped == {"0": "it is a TorchScript module, inside which nothing is seen"}
 
 
 class Both(nn.ReLU):

@@ -112,7 +112,7 @@ def train_beside_plain(wrap, how):
         watch = relustat.watch(counting if how == "watch" else wrapped, BINS)
 
     def counts():
-        return {"act": counting.act.stats} if how == "swap" else watch.stats
+        return {"act": counting.act.counters.stats} if how == "swap" else watch.stats
 
     same_gradients = [
         same(step(wrapped, batch(rank, index)), step(plain, batch(rank, index)))

@@ -221,7 +221,7 @@ CLASSES = [
 
 def names_of(model, *skips, compiled=False, **options):
     x = torch.randn(2, 4)
-    called = torch.compile(model, backend="eager") if compiled else model
+    called = torch.compile(model, backend="eager", dynamic=False) if compiled else model
     with relustat.watch(model, **options) as watch:
         for skipped in skips:
             called(x, skipped)

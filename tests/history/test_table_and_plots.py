@@ -21,7 +21,7 @@ def test_printed_text():
     assert lines[2].endswith("   ▁")
     assert len(lines) == 3
     assert repr(history) == "<History of 4 spans of 2 call sites; print() shows it>"
-    assert str(History()) == "! no ReLU was called"
+    assert str(History()) == "! no ReLU was seen"
     assert repr(history.spans[0]) == "<EpochSpan of epochs 0 to 0, 1 call sites>"
 
 

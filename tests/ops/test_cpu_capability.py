@@ -11,38 +11,48 @@ from repository import ROOT
 LEVELS = {"default": "DEFAULT", "avx2": "AVX2", "avx512": "AVX512"}
 ORDER = ["DEFAULT", "AVX2", "AVX512"]
 
-TESTED = ("counting_relu", "checks", "max_pool", "max_unpool", "activation_hash")
+FILES = [
+    f"tests/ops/test_{name}.py"
+    for name in ("counting_relu", "checks", "max_pool", "max_unpool", "activation_hash")
+]
+WHICH = ["-m", "not large and not exhaustive", "-k", "not alone"]
 
 
-def run(level, *command):
-    return subprocess.run(
+def started(level, *command):
+    return subprocess.Popen(
         [sys.executable, *command],
         env={**os.environ, "ATEN_CPU_CAPABILITY": level},
         cwd=ROOT,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        check=False,
     )
+
+
+@pytest.fixture(scope="module")
+def tests_at():
+    """The tests at all levels below this CPU's own, started together."""
+    own = torch.backends.cpu.get_cpu_capability()
+    below = [level for level in LEVELS if own in ORDER[ORDER.index(LEVELS[level]) + 1 :]]
+    running = {
+        level: started(level, "-m", "pytest", "-q", "-p", "no:cacheprovider", *WHICH, *FILES)
+        for level in below
+    }
+    yield running
+    for process in running.values():
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_op_at(level):
+def test_op_at(level, tests_at):
     own = torch.backends.cpu.get_cpu_capability()
     if own not in ORDER or ORDER.index(LEVELS[level]) > ORDER.index(own):
         pytest.skip(f"this CPU has {own}")
-    told = run(level, "-c", "import relustat.ops.library as ops; print(ops.cpu_capability())")
-    assert told.stdout.strip() == LEVELS[level], told.stderr
+    told = started(level, "-c", "import relustat.ops.library as ops; print(ops.cpu_capability())")
+    assert told.communicate()[0].strip() == LEVELS[level]
     if LEVELS[level] == own:
         # As these tests are run anyway.
         return
-    tested = run(
-        level,
-        *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not large and not exhaustive"),
-        *("-k", "not alone", "tests/ops/test_counting_relu.py", "tests/ops/test_checks.py"),
-        *(
-            "tests/ops/test_max_pool.py",
-            "tests/ops/test_max_unpool.py",
-            "tests/ops/test_activation_hash.py",
-        ),
-    )
-    assert tested.returncode == 0, tested.stdout[-5000:]
+    output, _ = tests_at[level].communicate()
+    assert tests_at[level].returncode == 0, output[-5000:]

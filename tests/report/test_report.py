@@ -75,7 +75,7 @@ def test_warnings():
         "a: 66.7% of the inputs lay outside the bins, which reach from -1 to 1",
         "b: never called",
     ]
-    assert str(Report({})) == "! no ReLU was called"
+    assert str(Report({})) == "! no ReLU was seen"
 
 
 def test_zeros_only_has_no_range():

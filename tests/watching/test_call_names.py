@@ -1,5 +1,6 @@
 """Names of call sites, and their order."""
 
+import gc
 import sys
 
 import pytest
@@ -211,7 +212,92 @@ def test_modules_that_a_forward_adds():
     with relustat.watch(model) as watch:
         y = model(x)
         assert torch.equal(model(x), y)
-    assert {name: stats.calls for name, stats in watch.stats.items()} == {"act": 2, "head": 2}
+    assert {name: stats.calls for name, stats in watch.stats.items()} == {"act.1": 2, "head": 2}
+
+
+@pytest.mark.parametrize("as_child", [True, False])
+def test_a_layer_that_is_replaced_keeps_its_name(as_child):
+    """Also one that a tool puts into the dict of children, past all hooks."""
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.act = nn.ReLU()
+            self.block = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+
+        def forward(self, x):
+            return F.relu(self.block(self.act(x)))
+
+    model, x = Model(), torch.randn(2, 3)
+    gc.collect()  # watches of other tests
+    hooks = len(torch.nn.modules.module._global_module_registration_hooks)
+    with relustat.watch(model) as watch:
+        model(x)
+        if as_child:
+            model.act, model.block[1] = nn.ReLU(), nn.ReLU(inplace=True)
+            model.block = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+        else:
+            model._modules["act"] = nn.ReLU()
+        model(x)
+    assert {name: stats.calls for name, stats in watch.stats.items()} == dict.fromkeys(
+        ("act", "block.1", "relu"), 2
+    )
+    assert not any("never called" in warning for warning in watch.report().warnings)
+    assert not model.act._forward_hooks
+    assert len(torch.nn.modules.module._global_module_registration_hooks) == hooks
+
+
+def test_modules_that_lists_insert():
+    """PyTorch does not tell of these, so they get hooks at their first call."""
+    model = nn.Sequential(nn.Linear(4, 4))
+    with relustat.watch(model) as watch:
+        model.insert(0, nn.ReLU())
+        model.insert(2, nn.Sequential(nn.Linear(4, 4), nn.ReLU()))
+        for _ in range(2):
+            model(torch.randn(2, 4))
+    assert {name: stats.calls for name, stats in watch.stats.items()} == {"0": 2, "2.1": 2}
+    assert not any("never called" in warning for warning in watch.report().warnings)
+    assert not model[0]._forward_hooks
+
+
+def test_modules_that_move_have_their_new_names():
+    class Wrapper(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x):
+            return self.inner(x)
+
+    model = nn.Sequential(nn.Sequential(nn.Linear(4, 4), nn.ReLU()))
+    x = torch.randn(2, 4)
+    with relustat.watch(model) as watch:
+        model[0] = Wrapper(model[0])
+        model(x)
+        model.append(nn.ReLU())
+        model.insert(1, nn.ReLU())
+        model(x)
+    assert {name: stats.calls for name, stats in watch.stats.items()} == {
+        "0.inner.1": 2,
+        "1": 1,
+        "2": 1,
+    }
+    assert not any("never called" in warning for warning in watch.report().warnings)
+
+
+def test_a_watched_model_becomes_a_part_of_another():
+    part = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    whole = nn.Sequential(nn.Linear(4, 4))
+    x = torch.randn(2, 4)
+    with relustat.watch(part) as of_part:
+        with relustat.watch(whole) as of_whole:
+            whole.append(part)
+            whole(x)
+        part(x)
+    assert {name: stats.calls for name, stats in of_part.stats.items()} == {"1": 2}
+    assert {name: stats.calls for name, stats in of_whole.stats.items()} == {"1.1": 1}
+    assert not part[1]._forward_hooks
+    assert "_relustat_watched" not in vars(part[1])
 
 
 def test_one_relu_under_two_names():

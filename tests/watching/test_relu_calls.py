@@ -1,5 +1,7 @@
 """Every spelling of ReLU is seen, and nothing else; outputs, gradients and errors stay torch's."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -33,6 +35,18 @@ SPELLINGS = {
     "F.threshold inplace": lambda x: F.threshold(x, 0, 0, inplace=True),
     "F.threshold_": lambda x: F.threshold_(x, 0, 0),
     "torch.threshold": lambda x: torch.threshold(x, 0, 0),
+    "clamp(0, inf)": lambda x: x.clamp(0, math.inf),
+    "clamp tensor": lambda x: torch.clamp(x, min=torch.zeros(())),
+    "clamp_min tensor": lambda x: x.clamp_min(torch.zeros(1)),
+    "clamp out=": lambda x: torch.clamp(x.detach(), 0, out=torch.empty_like(x)) + 0 * x,
+    "F.hardtanh": lambda x: F.hardtanh(x, 0.0, math.inf),
+    "F.hardtanh_": lambda x: F.hardtanh_(x, 0.0, math.inf),
+    "F.leaky_relu": lambda x: F.leaky_relu(x, 0.0),
+    "F.leaky_relu inplace": lambda x: F.leaky_relu(x, 0.0, inplace=True),
+    "aten.relu": torch.ops.aten.relu,
+    "aten.clamp_min": lambda x: torch.ops.aten.clamp_min(x, 0),
+    "nn.Hardtanh": nn.Hardtanh(0.0, math.inf),
+    "nn.LeakyReLU": nn.LeakyReLU(0.0),
     "nn.ReLU": nn.ReLU(),
     "nn.ReLU inplace": nn.ReLU(True),
     "nn.Threshold": nn.Threshold(0, 0),
@@ -41,7 +55,9 @@ NOT_RELU = {
     "clamp both": lambda x: x.clamp(0, 6),
     "clamp max": lambda x: x.clamp(max=0),
     "clamp other": lambda x: x.clamp(min=0.1),
-    "clamp tensor": lambda x: x.clamp(min=torch.zeros(4, device=x.device)),
+    "clamp to others": lambda x: x.clamp(min=torch.tensor([0.0, 0, 0, 1], device=x.device)),
+    "clamp_min tensor other": lambda x: x.clamp_min(torch.ones(())),
+    "clamp larger": lambda x: x[:1].clamp(min=torch.zeros(1, 1, 1)),
     "clamp_min other": lambda x: x.clamp_min(-1),
     "relu6": F.relu6,
     "leaky": F.leaky_relu,
@@ -84,7 +100,9 @@ def test_what_is_no_relu(spelling):
     with relustat.watch(model) as watch:
         assert same_bits(model(x), expected)
     assert watch.stats == {}
-    assert watch.report().warnings == ["no ReLU was called"]
+    other = {"relu6": "ReLU6", "leaky": "LeakyReLU", "gelu": "GELU"}.get(spelling)
+    named = [f"1 {other}, not counted: only ReLUs are"] if other else []
+    assert watch.report().warnings == ["no ReLU was seen", *named]
 
 
 def test_wrong_arguments_raise_torchs_errors():

@@ -275,9 +275,9 @@ def test_layers_never_called_and_scripted_ones_are_told():
         model(torch.randn(2, 3))
     assert list(watch.stats) == ["used"]
     assert "unused: never called" in watch.report().warnings
-    assert any(
-        text.startswith("scripted: a TorchScript module") for text in watch.report().warnings
-    )
+    assert (
+        "scripted: not counted, it is a TorchScript module, inside which nothing is seen"
+    ) in watch.report().warnings
 
 
 @pytest.mark.parametrize("use_reentrant", [True, False])
@@ -367,3 +367,16 @@ def test_forward_keeps_no_tensor_alive():
         assert [x() for x in kept] == [None, None, None]
     finally:
         gc.enable()
+
+
+def test_a_watch_that_is_not_closed_is_freed_with_its_model():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    watch = relustat.watch(model)
+    model(torch.randn(2, 3))
+    gc.collect()
+    hooks = len(torch.nn.modules.module._global_module_registration_hooks)
+    gone = weakref.ref(model), weakref.ref(watch)
+    del model, watch
+    gc.collect()
+    assert [each() for each in gone] == [None, None]
+    assert len(torch.nn.modules.module._global_module_registration_hooks) == hooks - 1

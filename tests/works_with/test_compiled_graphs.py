@@ -85,7 +85,7 @@ def test_blocks_that_are_compiled_one_by_one_share_a_graph(device):
         for _ in range(2):
             model(x)
     assert frames.count == 1
-    assert [block.block[1].stats.calls for block in model] == [6] * 10
+    assert [block.block[1].counters.stats.calls for block in model] == [6] * 10
 
 
 def test_copies_of_a_watched_model_are_not_counted(device):

@@ -12,7 +12,6 @@ from torch import nn
 from torch._dynamo import eval_frame
 
 import relustat
-from relustat import CountingReLU, MaxPool1d
 from relustat.analysis.model_run.layer_calls import LayerCalls
 from relustat.analysis.rates.activation_counts import GradientCounts, OutputCounts
 
@@ -206,11 +205,7 @@ def test_a_close_that_was_interrupted_is_not_in_the_way(model, zeros, assert_who
 
 
 def swapped(model):
-    return {
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, (CountingReLU, MaxPool1d))
-    }
+    return {each.path for each in relustat.swapped(model) if not each.why_not}
 
 
 def test_swap(model, assert_whole):
@@ -220,9 +215,9 @@ def test_swap(model, assert_whole):
         if number % 2:
             relustat.swap(model)
             assert swapped(model) == {"block.1", "block.2", "relu"}
-            model.relu.reset()
+            model.relu.counters.reset()
             assert torch.equal(model(X), expected)
-            assert model.relu.stats.calls == 2
+            assert model.relu.counters.stats.calls == 2
         relustat.unswap(model)
         assert snapshot(model) == before
         assert_whole()
@@ -264,9 +259,9 @@ def test_counting_goes_on_where_a_model_was_moved_to(model):
     for _ in interrupted_at_points(lambda: model.relu.counters.reset):
         pass
     for _ in interrupted_at_points(lambda: lambda: model.relu.double()):
-        model.relu.reset()
+        model.relu.counters.reset()
         model.relu(X)
-        assert model.relu.stats.calls == 1
+        assert model.relu.counters.stats.calls == 1
 
 
 def test_layer_calls(model, assert_whole):

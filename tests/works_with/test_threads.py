@@ -54,7 +54,7 @@ def test_two_threads_train_one_model(device, watched):
     else:
         relustat.swap(model, bins=BINS)
         results = in_threads(work, inputs)
-        stats = [model[1].stats, model[4].stats]
+        stats = [model[1].counters.stats, model[4].counters.stats]
     for x, repeated in zip(inputs, results, strict=True):
         for each in repeated:
             assert all(map(torch.equal, each, gradients(plain, x)))
@@ -110,7 +110,7 @@ def test_replicas_count_for_their_model(device, replicate):
     parts = [(replicate(model), part) for part in x.split(2)]
     results = in_threads(lambda part: part[0](part[1]), parts)
     assert torch.equal(torch.cat(results), relustat.unswap(copy.deepcopy(model))(x))
-    assert_counted(model[1].stats, model[0](x), calls=2)
+    assert_counted(model[1].counters.stats, model[0](x), calls=2)
 
 
 def test_replicas_of_a_watched_model_are_watched(device):
@@ -131,5 +131,5 @@ def test_data_parallel(device):
     parallel = nn.DataParallel(model, device_ids=None if device == "cpu" else [0])
     with relustat.watch(parallel) as watch:
         parallel(x)
-    assert model[1].stats.calls == 1
-    assert watch.stats["module.1"] == model[1].stats
+    assert model[1].counters.stats.calls == 1
+    assert watch.stats["module.1"] == model[1].counters.stats

@@ -89,7 +89,11 @@ TRANSFORMS = {
 
 
 def calls_of(model, watch):
-    counted = watch.stats.values() if watch else [model[position].stats for position in (1, 4, 9)]
+    counted = (
+        watch.stats.values()
+        if watch
+        else [model[position].counters.stats for position in (1, 4, 9)]
+    )
     return [stats.calls for stats in counted]
 
 
@@ -141,7 +145,7 @@ def test_functional_call_is_a_plain_call(device):
         functional_call(model, weights_of(model), (x,))
     assert {stats.calls for stats in watch.stats.values()} == {1}
     assert len(watch.stats) == 5
-    assert model[1].stats.calls == 1
+    assert model[1].counters.stats.calls == 1
 
 
 def test_the_function_counts_nothing_under_a_transform(device):

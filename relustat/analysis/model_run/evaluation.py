@@ -20,7 +20,7 @@ def check_is_evaluated(op: str, model: nn.Module) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"{op}: model must be an nn.Module, got {type(model).__name__}")
     for module, path in named_modules(model):
-        if module.training:
+        if getattr(module, "training", False):  # frozen TorchScript has none
             where = repr(path) if path else f"the {type(module).__name__}"
             raise ValueError(
                 f"{op}: the model must be in evaluation mode, got {where} in training mode; "

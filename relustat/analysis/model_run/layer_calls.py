@@ -18,7 +18,8 @@ from torch.overrides import TorchFunctionMode
 
 from relustat._dynamo import running_eagerly
 from relustat._hooks import forward_hooks
-from relustat.nn.module_paths import computes_relu, named_modules, plain_path, uncompiled
+from relustat.nn.activations import computes_relu
+from relustat.nn.module_paths import named_modules, plain_path, uncompiled
 from relustat.ops.counting_relu import counting_relu
 from relustat.watching.call_names import (
     CallNumbers,
@@ -28,7 +29,8 @@ from relustat.watching.call_names import (
     written_call,
 )
 from relustat.watching.relu_calls import ReLUCall, find_relu_call
-from relustat.watching.unit_dims import FollowedUnits
+from relustat.watching.torchscript import scripted_parts
+from relustat.watching.units.followed import FollowedUnits
 
 from .evaluation import check_drops_nothing, check_is_evaluated
 from .origins import Origin, Origins
@@ -50,7 +52,7 @@ class LayerCalls(TorchFunctionMode):
         layers: the names of the wanted layers. Without any, the forward runs to its end.
 
     Attributes:
-        opaque: the paths of TorchScript modules, whose calls are hidden.
+        opaque: what each TorchScript part of the model is, in which ReLUs are hidden.
 
     Raises:
         TypeError: if ``model`` is not a module, or a layer is not a name.
@@ -76,9 +78,7 @@ class LayerCalls(TorchFunctionMode):
         self._within: list[_ModuleCall] = []
         self._thread = 0
         self._origins = Origins(self._model)
-        self.opaque = [
-            path for module, path in self._modules.items() if isinstance(module, ScriptModule)
-        ]
+        self.opaque = dict(scripted_parts(self._model))
 
     def run(self, x: Tensor) -> dict[str, Tensor]:
         """Calls the model, with or without gradients, as is set outside.

@@ -85,7 +85,7 @@ def test_in_place_layers_do_not_change_what_was_taken(x):
 def test_counting_relus_do_not_count_it(x):
     model = relustat.swap(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())).eval()
     layer_outputs(model, x, ["1"])
-    assert model[1].stats.calls == 0
+    assert model[1].counters.stats.calls == 0
 
 
 class Both(nn.ReLU):

@@ -22,7 +22,7 @@ from torch import Tensor
 from relustat._dynamo import inline_all_in_graph
 from relustat._torch_internals import size_hint, unseen_by_dispatch_modes, unseen_by_function_modes
 
-from .unit_rules import UnitDims
+from .rules import UnitDims
 
 # A result that is larger is not looked at.
 MOST_ELEMENTS = 1 << 24

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from relustat._dynamo import inline_all_in_graph
 
-from .tensor_units import Units
-from .unit_rules import UnitDims
+from .of_tensors import Units
+from .rules import UnitDims
 
 _MOST_ANSWERS = 4096
 # What is its own description.

@@ -1,6 +1,6 @@
 """Where a torch call moves units: the call itself is asked.
 
-It is repeated on tensors that show where units go (:mod:`relustat.watching.unit_probes`), whatever
+It is repeated on tensors that show where units go (:mod:`relustat.watching.units.probes`), whatever
 the function is called, and also where two dimensions have the same length. Answers are kept by
 function, shapes and arguments.
 """
@@ -17,9 +17,9 @@ from torch import Tensor
 from relustat._dynamo import inline_all_in_graph
 from relustat._torch_internals import PURE_HOMES, is_aten_op, size_hint
 
-from .unit_probes import Answer, Labelled, Plain, Question, UnaskableError, Weight, labels_found
-from .unit_rules import CONTRACTING, UnitDims
-from .units_remembered import PLAIN, Answers, frozen, without_positions
+from .probes import Answer, Labelled, Plain, Question, UnaskableError, Weight, labels_found
+from .remembered import PLAIN, Answers, frozen, without_positions
+from .rules import CONTRACTING, UnitDims
 
 _answers: Answers[tuple[Answer, ...] | None] = Answers()
 

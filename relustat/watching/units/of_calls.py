@@ -12,10 +12,11 @@ from torch import Tensor
 from relustat._dynamo import inline_all_in_graph
 from relustat._torch_internals import size_hint
 
-from .shards import is_distributed
-from .tensor_units import Units
-from .unit_probes import MOST_ELEMENTS, Labelled
-from .unit_rules import (
+from .moved import dims_moved
+from .of_tensors import Units
+from .probes import MOST_ELEMENTS, Labelled
+from .remembered import remember
+from .rules import (
     CONTRACTING,
     JOINING,
     KEEPING,
@@ -24,8 +25,7 @@ from .unit_rules import (
     STACKING,
     UnitDims,
 )
-from .units_moved import dims_moved
-from .units_remembered import remember
+from .shards import is_distributed
 
 # Calls of several tensors are not asked if one is larger than this.
 _MANY_OF_SEVERAL = 1 << 21

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from relustat._dynamo import inline_all_in_graph
 
+from .rules import UnitDims
 from .shards import Shard, is_distributed, shard_of
-from .unit_rules import UnitDims
 
 ATTRIBUTE = "_relustat_units"
 # Whether a graph was traced: then tensors that left it may have this attribute.

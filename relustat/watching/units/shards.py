@@ -9,7 +9,7 @@ from torch import Tensor
 from relustat._dynamo import inline_all_in_graph
 from relustat._torch_internals import local_tensor
 
-from .unit_rules import UnitDims
+from .rules import UnitDims
 
 Shard = tuple[int, int]
 """The index of the units' shard, and the number of shards."""

@@ -1,6 +1,6 @@
 """The unit dimensions of what a torch call returns, as far as its name says them.
 
-What is in neither table is asked: see :mod:`relustat.watching.units_moved`.
+What is in neither table is asked: see :mod:`relustat.watching.units.moved`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from relustat._dynamo import inline_all_in_graph
-from relustat._torch_internals import builtin_functional
+from relustat._torch_internals import builtin_functional, is_aten_op, overloads
 from relustat.ops import library
+
+aten: Any = torch.ops.aten
 
 UnitDims = tuple[int, ...]
 """The dimensions whose indices are the units, in ascending order; ``()``: all is one unit."""
@@ -58,11 +60,11 @@ def _functions(names: str, *homes: object) -> set[Any]:
         for name in names.split()
         for spelling in (name, f"{name}_")
     }
-    return found - {None}
+    return found.union(*map(overloads, filter(is_aten_op, found))) - {None}
 
 
 def _rules(rule: Rule, names: str) -> dict[Any, Rule]:
-    return dict.fromkeys(_functions(names, torch, F), rule)
+    return dict.fromkeys(_functions(names, torch, F, aten), rule)
 
 
 _RECURRENT = "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell"
@@ -77,12 +79,14 @@ LAYERS: dict[Any, Rule] = {
         + _RECURRENT,
     ),
     **_rules(_after_batch, "batch_norm instance_norm"),
-    **_rules(_known_or_after_batch, "group_norm"),
-    **_rules(_known_or_normalised, "layer_norm rms_norm"),
+    **_rules(_known_or_after_batch, "group_norm native_group_norm"),
+    **_rules(_known_or_normalised, "layer_norm rms_norm native_layer_norm"),
+    # In graphs of ATen's ops, batches are never missing.
+    **_rules(_after_batch, "convolution native_batch_norm _native_batch_norm_legit_no_training"),
 }
 """Layers: their weights say which dimension the units are."""
 
-RECURRENT: frozenset[Any] = frozenset(_functions(_RECURRENT, torch))
+RECURRENT: frozenset[Any] = frozenset(_functions(_RECURRENT, torch, aten))
 """Layers all of whose outputs have the units: the states, too."""
 
 # Arithmetic on each element, and what changes the length of a dimension but not its position.
@@ -137,8 +141,10 @@ JOINING: frozenset[Any] = frozenset(_functions("cat concat concatenate", torch))
 STACKING: frozenset[Any] = frozenset(_functions("stack", torch))
 
 MATRIX_PRODUCTS: dict[Any, tuple[int, int]] = {
-    **dict.fromkeys(_functions("matmul mm bmm __matmul__", torch, Tensor, torch.linalg), (0, 1)),
-    **dict.fromkeys(_functions("addmm baddbmm addbmm", torch, Tensor), (1, 2)),
+    **dict.fromkeys(
+        _functions("matmul mm bmm __matmul__", torch, Tensor, torch.linalg, aten), (0, 1)
+    ),
+    **dict.fromkeys(_functions("addmm baddbmm addbmm", torch, Tensor, aten), (1, 2)),
 }
 """Products of matrices, and the positions of the two among the arguments."""
 

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from relustat._dynamo import inline_all_in_graph
 from relustat._torch_internals import size_hint
 
-from .call_units import TorchCall, latest, units_after
+from .of_calls import TorchCall, latest, units_after
+from .of_tensors import Units, left_by_graph
+from .probes import Labelled
+from .remembered import PLAIN, remembered
+from .rules import KEEPING, KEEPING_FIRST, LAYERS, RECURRENT, Rule
 from .shards import parts_of, shard_of
-from .tensor_units import Units, left_by_graph
-from .unit_probes import Labelled
-from .unit_rules import KEEPING, KEEPING_FIRST, LAYERS, RECURRENT, Rule
-from .units_remembered import PLAIN, remembered
 
 # Entries of dead tensors are dropped when there are more entries than this.
 _MANY = 1024
