@@ -96,7 +96,10 @@ class ForwardPass:
         A graph that the compiler has made of a module's code is not the module's own.
         """
         module = self._entered[-1][0].module if self._entered else None
-        if not isinstance(getattr(module, "graph", None), torch.fx.Graph):
+        if module is None or not (
+            isinstance(module, torch.fx.GraphModule)
+            or isinstance(vars(module).get("graph"), torch.fx.Graph)
+        ):
             return False
         frame: FrameType | None = outside_frame()
         while frame is not None and frame is not self._entered[-1][1]:

@@ -130,6 +130,22 @@ def test_numbers_are_those_of_monitorch(make, shape, epochs):
     assert float32_steps(ours.drawn, theirs.drawn) <= 2
 
 
+@pytest.mark.parametrize("how", ["watched", "swapped"])
+def test_monitorchs_own_lens_sees_the_plain_model(how):
+    """It looks for activations by their exact classes."""
+    model = with_dead_units(mlp())
+    epochs = [[4, 4], [8]]
+    theirs = drawn_by(OutputActivation(), copy.deepcopy(model), epochs, (5,))
+    if how == "swapped":
+        found = drawn_by(OutputActivation(), relustat.swap(model), epochs, (5,))
+    else:
+        with relustat.watch(model):
+            found = drawn_by(OutputActivation(), model, epochs, (5,))
+    assert found.tags == theirs.tags
+    assert found.drawn == theirs.drawn
+    assert "relu1" in str(theirs.drawn)
+
+
 def test_numbers_that_need_no_rounding_are_equal():
     """Powers of two are exact in both."""
     torch.manual_seed(3)

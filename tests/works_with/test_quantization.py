@@ -129,6 +129,20 @@ def test_converted_models_give_the_plain_ones_numbers_and_say_that_they_are_not_
     assert warning in watch.report().warnings
 
 
+def test_fused_quantised_modules_are_named():
+    model, x = net(), images()
+    prepare(model, fuse=True)(x)
+    quantised = tq.convert(model.eval())
+    fused = [name for name, each in quantised.named_modules() if "ConvReLU" in type(each).__name__]
+    assert fused
+    with relustat.watch(quantised) as watch:
+        quantised(x)
+    assert watch.stats == {}
+    for name in fused:
+        expected = f"{name}: not counted, it computes a ReLU within a larger op"
+        assert expected in watch.report().warnings
+
+
 def test_a_counting_relu_that_is_not_enabled_takes_what_a_relu_takes():
     relu = CountingReLU()
     relu.enabled = False
