@@ -8,6 +8,7 @@
 #include <torch/csrc/utils/pybind.h>
 #include <torch/version.h>
 
+#include <optional>
 #include <string>
 
 #include "cpu/shared_counters.h"
@@ -65,23 +66,24 @@ bool is_plain(const py::handle& object) {
 // torch.ops.relustat.counting_relu and counting_relu_ for plain inputs, without the search by
 // schema.
 at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
-                         int64_t unit_dim, int64_t binning) {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("relustat::counting_relu", "")
-                             .typed<at::Tensor(const at::Tensor&, const at::Tensor&,
-                                               const at::Tensor&, int64_t, int64_t)>();
+                         int64_t unit_dim, int64_t binning, const std::optional<at::Tensor>& mask) {
+  static const auto op =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("relustat::counting_relu", "")
+          .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, int64_t,
+                            int64_t, const std::optional<at::Tensor>&)>();
   const py::gil_scoped_release no_gil;
-  return op.call(x, counters, edges, unit_dim, binning);
+  return op.call(x, counters, edges, unit_dim, binning, mask);
 }
 
 void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
-                    int64_t unit_dim, int64_t binning) {
-  static const auto op =
-      c10::Dispatcher::singleton()
-          .findSchemaOrThrow("relustat::counting_relu_", "")
-          .typed<void(const at::Tensor&, const at::Tensor&, const at::Tensor&, int64_t, int64_t)>();
+                    int64_t unit_dim, int64_t binning, const std::optional<at::Tensor>& mask) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("relustat::counting_relu_", "")
+                             .typed<void(const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                                         int64_t, int64_t, const std::optional<at::Tensor>&)>();
   const py::gil_scoped_release no_gil;
-  op.call(x, counters, edges, unit_dim, binning);
+  op.call(x, counters, edges, unit_dim, binning, mask);
 }
 
 }  // namespace
@@ -92,8 +94,12 @@ PYBIND11_MODULE(_C, m) {
   m.def("cpu_capability", &at::get_cpu_capability,
         "The instruction set that the CPU kernels use: DEFAULT, AVX2 or AVX512.");
   m.def("is_plain", &is_plain, "Whether this input can go to the dispatcher at once.");
-  m.def("counting_relu", &counting_relu, "torch.ops.relustat.counting_relu for plain inputs.");
-  m.def("counting_relu_", &counting_relu_, "torch.ops.relustat.counting_relu_ for plain inputs.");
+  m.def("counting_relu", &counting_relu, py::arg("x"), py::arg("counters"), py::arg("edges"),
+        py::arg("unit_dim"), py::arg("binning"), py::arg("mask") = py::none(),
+        "torch.ops.relustat.counting_relu for plain inputs.");
+  m.def("counting_relu_", &counting_relu_, py::arg("x"), py::arg("counters"), py::arg("edges"),
+        py::arg("unit_dim"), py::arg("binning"), py::arg("mask") = py::none(),
+        "torch.ops.relustat.counting_relu_ for plain inputs.");
   m.def("snapshot", &relustat::cpu::snapshot, py::call_guard<py::gil_scoped_release>(),
         "A copy of counters on the CPU.");
   m.def("reset", &relustat::cpu::reset, py::call_guard<py::gil_scoped_release>(),

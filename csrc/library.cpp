@@ -5,14 +5,15 @@ TORCH_LIBRARY(relustat, m) {
   m.set_python_module("relustat.ops.library");
 
   // counters: see relu/counters.h. edges: float32 [bins + 1], or empty. binning: see
-  // relu/binning.h.
+  // relu/binning.h. mask: bool, in a size that expands to that of x without its unit dimension;
+  // where it is false, nothing is counted.
   m.def(
-      "counting_relu(Tensor x, Tensor(a!) counters, Tensor edges, int unit_dim, int binning) "
-      "-> Tensor",
+      "counting_relu(Tensor x, Tensor(a!) counters, Tensor edges, int unit_dim, int binning, "
+      "Tensor? mask=None) -> Tensor",
       {at::Tag::pt2_compliant_tag});
   m.def(
-      "counting_relu_(Tensor(a!) x, Tensor(b!) counters, Tensor edges, int unit_dim, int binning) "
-      "-> ()",
+      "counting_relu_(Tensor(a!) x, Tensor(b!) counters, Tensor edges, int unit_dim, int binning, "
+      "Tensor? mask=None) -> ()",
       {at::Tag::pt2_compliant_tag});
 
   // A hash of the elements above 0 of each sample: see activation/key.h. x: [samples, ...].

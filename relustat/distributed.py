@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
@@ -34,13 +34,14 @@ class _Site(NamedTuple):
 
     ``rows`` is the number of histograms (1 or units) by width. ``reduced`` is the name of the
     all_reduce that gave the counts; it is empty if they are one rank's own. ``shard`` says which
-    units a layer that is split over ranks has here.
+    units a layer that is split over ranks has here. ``parts`` is that of the statistics.
     """
 
     bins: Bins | None
     rows: dict[int, int]
     reduced: str
     shard: tuple[int, int] | None
+    parts: int
 
     @property
     def bin_count(self) -> int:
@@ -66,7 +67,8 @@ def all_reduce(
     """The exact sum over all ranks of the counts of one ReLU, or of each call site.
 
     All ranks of the group call it together. They first exchange the layouts, then all counts in
-    one int64 ``all_reduce``. A rank without call sites (because it saw no data) adds nothing and
+    one int64 ``all_reduce``, and :attr:`relustat.ReLUStats.calls_since_fired`, whose minimum is
+    taken, in another. A rank without call sites (because it saw no data) adds nothing and
     gets the sum. The sum has the widths (numbers of units) of all ranks. It has histograms per unit
     if all ranks have them. If ranks hold shards of a layer's units, as in tensor parallelism, the
     units of all shards lie side by side in the sum, in the shards' order. An error is raised on
@@ -121,7 +123,7 @@ def _all_reduce(stats: Mapping[str, ReLUStats], group: ProcessGroup | None) -> d
     for name in by_rank[first]:
         merged[name], begins[name] = _merged([sites[name] for sites in by_rank.values()])
 
-    parts = []
+    counted, since_fired = [], []
     for name, site in merged.items():
         # If ranks have a sum already, one of them sends it to those that saw no data.
         adds = name in stats and (not site.reduced or dist.get_rank() == first)
@@ -131,17 +133,29 @@ def _all_reduce(stats: Mapping[str, ReLUStats], group: ProcessGroup | None) -> d
             layout = CounterLayout(width, rows, site.bin_count)
             # A shard's counts have a width of their own.
             its_width = width if len(begins[name]) == 1 else next(iter(mine), width)
-            parts.append(_words(mine.get(its_width), layout, begin))
-    sums = iter(_summed(parts, group))
+            counts = mine.get(its_width)
+            counted.append(_words(counts, layout, begin))
+            since_fired.append(_since_fired(counts, width, begin))
+    sums = iter(_exchanged(counted, dist.ReduceOp.SUM, group))
+    minima = iter(_exchanged(since_fired, dist.ReduceOp.MIN, group))
 
     reduced = {}
     for name, site in merged.items():
-        by_width = {
-            width: UnitCounts.from_counters(next(sums), width, site.bin_count)
-            for width in site.rows
-        }
-        reduced[name] = ReLUStats(site.bins, by_width, site.reduced or reduction, site.shard)
+        by_width = {}
+        for width in site.rows:
+            words = next(sums)
+            words[CounterLayout(width, 1, site.bin_count).since_fired] = next(minima)
+            by_width[width] = UnitCounts.from_counters(words, width, site.bin_count)
+        name_of_sum = site.reduced or reduction
+        reduced[name] = ReLUStats(site.bins, by_width, name_of_sum, site.shard, site.parts)
     return reduced
+
+
+def union_of(names: Iterable[str], group: ProcessGroup | None) -> list[str]:
+    """The names that any rank of a group has, in the order of the ranks. All ranks call it."""
+    said: list[Any] = [None] * len(_ranks_of(group))
+    dist.all_gather_object(said, list(names), group=group)
+    return list(dict.fromkeys(name for theirs in said for name in theirs))
 
 
 def _ranks_of(group: ProcessGroup | None) -> list[int]:
@@ -172,6 +186,7 @@ def _sites_of(stats: object) -> _Sites | str:
             {width: len(counts.slots) for width, counts in each.by_width.items()},
             each.reduction,
             each.shard,
+            each.parts,
         )
         for name, each in stats.items()
     }
@@ -240,17 +255,23 @@ def _merged(sites: list[_Site]) -> tuple[_Site, dict[tuple[int, int] | None, int
             for width, theirs in site.rows.items():
                 # As for UnitCounts: histograms per unit only if all ranks have them.
                 rows[width] = theirs if rows.get(width, theirs) == theirs else 1
-        return sites[0]._replace(rows=rows), {sites[0].shard: 0}
+        parts = sites[0].parts if sites[0].reduced else sum(site.parts for site in sites)
+        return sites[0]._replace(rows=rows, parts=parts), {sites[0].shard: 0}
     begins: dict[tuple[int, int] | None, int] = {}
     whole = 0
     have_histograms = True
+    of_shard: dict[tuple[int, int] | None, int] = {}
     for site in sorted(sites, key=lambda site: site.shard or (0, 0)):
         ((width, theirs),) = site.rows.items()
         have_histograms = have_histograms and theirs == width
+        of_shard[site.shard] = of_shard.get(site.shard, 0) + site.parts
         if site.shard not in begins:
             begins[site.shard] = whole
             whole += width
-    return sites[0]._replace(rows={whole: whole if have_histograms else 1}, shard=None), begins
+    merged = sites[0]._replace(
+        rows={whole: whole if have_histograms else 1}, shard=None, parts=max(of_shard.values())
+    )
+    return merged, begins
 
 
 def _words(counts: UnitCounts | None, layout: CounterLayout, begin: int) -> Int64Array:
@@ -277,12 +298,22 @@ def _words(counts: UnitCounts | None, layout: CounterLayout, begin: int) -> Int6
     return words
 
 
-def _summed(parts: list[Int64Array], group: ProcessGroup | None) -> list[Int64Array]:
-    """The sum of each part over the ranks, in one exchange of int64 numbers."""
+def _since_fired(counts: UnitCounts | None, units: int, begin: int) -> Int64Array:
+    """The calls since each unit fired; where there is no such unit here, more than any other's."""
+    since = np.full(units, np.iinfo(np.int64).max)
+    if counts is not None:
+        since[begin : begin + len(counts.zeros)] = counts.since_fired
+    return since
+
+
+def _exchanged(
+    parts: list[Int64Array], op: dist.ReduceOp.RedOpType, group: ProcessGroup | None
+) -> list[Int64Array]:
+    """The sum or the minimum of each part over the ranks, in one exchange of int64 numbers."""
     if not parts:
         return []
     flat = torch.from_numpy(np.concatenate(parts)).to(_device_of(group))
-    dist.all_reduce(flat, dist.ReduceOp.SUM, group)
+    dist.all_reduce(flat, op, group)
     sums = flat.numpy(force=True).copy()
     # Gloo's threads need the GIL to free tensors. A script may end before that, and wait for them
     # with the GIL held, in the destructor of DistributedDataParallel:

@@ -40,7 +40,7 @@ STRICT = ["-Werror", "all-warnings", "-Xcompiler=-Wall", "-Xptxas=-v"]
 # time would cost more everywhere else.
 MAY_SPILL = re.compile(
     r"counting_relu_kernel<B?Float16, "
-    r"(LinearCounter<B?Float16, 8, 1>|KeySlotCounter<Float16, 8>), 8>"
+    r"(LinearCounter<B?Float16, 8, 1>|KeySlotCounter<Float16, 8>), 8, false>"
 )
 MOST_SPILLED = 64
 

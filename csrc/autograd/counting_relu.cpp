@@ -5,10 +5,12 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include <optional>
+
 #include "autograd/differentiation.h"
 
 // The gradient comes from the op of nn.ReLU's gradient, so any device, double backward and the
-// compiler work. The counters have no gradient.
+// compiler work. The counters and the mask have no gradient.
 
 namespace relustat {
 namespace {
@@ -16,41 +18,43 @@ namespace {
 using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
+using Mask = std::optional<Tensor>;
 
 Tensor rectify(const Tensor& x, const Tensor& counters, const Tensor& edges, int64_t unit_dim,
-               int64_t binning) {
-  static const auto op =
-      c10::Dispatcher::singleton()
-          .findSchemaOrThrow("relustat::counting_relu", "")
-          .typed<Tensor(const Tensor&, const Tensor&, const Tensor&, int64_t, int64_t)>();
+               int64_t binning, const Mask& mask) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("relustat::counting_relu", "")
+                             .typed<Tensor(const Tensor&, const Tensor&, const Tensor&, int64_t,
+                                           int64_t, const Mask&)>();
   const at::AutoDispatchBelowADInplaceOrView guard;
-  return op.call(x, counters, edges, unit_dim, binning);
+  return op.call(x, counters, edges, unit_dim, binning, mask);
 }
 
 const auto& in_place_op() {
-  static const auto op =
-      c10::Dispatcher::singleton()
-          .findSchemaOrThrow("relustat::counting_relu_", "")
-          .typed<void(const Tensor&, const Tensor&, const Tensor&, int64_t, int64_t)>();
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("relustat::counting_relu_", "")
+                             .typed<void(const Tensor&, const Tensor&, const Tensor&, int64_t,
+                                         int64_t, const Mask&)>();
   return op;
 }
 
 // Through the ADInplaceOrView kernel below, which tells autograd that x has changed.
 void rectify_(const Tensor& x, const Tensor& counters, const Tensor& edges, int64_t unit_dim,
-              int64_t binning) {
+              int64_t binning, const Mask& mask) {
   const at::AutoDispatchBelowAutograd guard;
-  in_place_op().call(x, counters, edges, unit_dim, binning);
+  in_place_op().call(x, counters, edges, unit_dim, binning, mask);
 }
 
 variable_list input_gradient(const Tensor& output, const Tensor& grad) {
-  return {at::threshold_backward(grad, output, 0), Tensor(), Tensor(), Tensor(), Tensor()};
+  return {
+      at::threshold_backward(grad, output, 0), Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
 }
 
 class CountingRelu : public torch::autograd::Function<CountingRelu> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& counters,
-                        const Tensor& edges, int64_t unit_dim, int64_t binning) {
-    Tensor y = rectify(x, counters, edges, unit_dim, binning);
+                        const Tensor& edges, int64_t unit_dim, int64_t binning, const Mask& mask) {
+    Tensor y = rectify(x, counters, edges, unit_dim, binning, mask);
     context->save_for_backward({y});
     return y;
   }
@@ -63,8 +67,8 @@ class CountingRelu : public torch::autograd::Function<CountingRelu> {
 class InplaceCountingRelu : public torch::autograd::Function<InplaceCountingRelu> {
  public:
   static Tensor forward(AutogradContext* context, Tensor x, const Tensor& counters,
-                        const Tensor& edges, int64_t unit_dim, int64_t binning) {
-    rectify_(x, counters, edges, unit_dim, binning);
+                        const Tensor& edges, int64_t unit_dim, int64_t binning, const Mask& mask) {
+    rectify_(x, counters, edges, unit_dim, binning, mask);
     context->mark_dirty({x});
     context->save_for_backward({x});
     return x;
@@ -76,36 +80,36 @@ class InplaceCountingRelu : public torch::autograd::Function<InplaceCountingRelu
 };
 
 Tensor counting_relu(const Tensor& x, const Tensor& counters, const Tensor& edges, int64_t unit_dim,
-                     int64_t binning) {
+                     int64_t binning, const Mask& mask) {
   if (has_tangent(x)) {
-    rectify(x, counters, edges, unit_dim, binning);
+    rectify(x, counters, edges, unit_dim, binning, mask);
     return at::relu(x);
   }
-  return needs_gradient(x) ? CountingRelu::apply(x, counters, edges, unit_dim, binning)
-                           : rectify(x, counters, edges, unit_dim, binning);
+  return needs_gradient(x) ? CountingRelu::apply(x, counters, edges, unit_dim, binning, mask)
+                           : rectify(x, counters, edges, unit_dim, binning, mask);
 }
 
 void counting_relu_(const Tensor& x, const Tensor& counters, const Tensor& edges, int64_t unit_dim,
-                    int64_t binning) {
+                    int64_t binning, const Mask& mask) {
   // Before any write or count.
   torch::autograd::check_inplace(x, needs_gradient(x));
   if (has_tangent(x)) {
-    rectify(x, counters, edges, unit_dim, binning);
+    rectify(x, counters, edges, unit_dim, binning, mask);
     Tensor output = x;
     at::relu_(output);
   } else if (needs_gradient(x)) {
-    InplaceCountingRelu::apply(x, counters, edges, unit_dim, binning);
+    InplaceCountingRelu::apply(x, counters, edges, unit_dim, binning, mask);
   } else {
-    rectify_(x, counters, edges, unit_dim, binning);
+    rectify_(x, counters, edges, unit_dim, binning, mask);
   }
 }
 
 // Also in inference mode, autograd must see the change of a tensor that a backward needs.
 void counting_relu_and_mark_changed(const Tensor& x, const Tensor& counters, const Tensor& edges,
-                                    int64_t unit_dim, int64_t binning) {
+                                    int64_t unit_dim, int64_t binning, const Mask& mask) {
   {
     const at::AutoDispatchBelowADInplaceOrView guard;
-    in_place_op().call(x, counters, edges, unit_dim, binning);
+    in_place_op().call(x, counters, edges, unit_dim, binning, mask);
   }
   torch::autograd::increment_version(x);
 }

@@ -1,11 +1,15 @@
 #include <ATen/MemoryOverlap.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/any.h>
+#include <ATen/ops/item.h>
 #include <ATen/ops/relu.h>
 #include <torch/csrc/autograd/graph_task.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "common/dtype_of.h"
@@ -24,10 +28,14 @@ namespace {
 // The largest scratch memory that a thread keeps from call to call.
 constexpr size_t kMostScratchWordsKept = size_t{1} << 18;
 
-// Whether this call is counted: one call in `every`, and no recomputation inside a backward pass
-// (activation checkpointing), whose elements were counted when they were first computed.
-bool takes_turn(int64_t* counters) {
-  if (torch::autograd::get_current_graph_task_id() != -1) return false;
+using Mask = std::optional<at::Tensor>;
+
+// Whether this call is counted: one call in `every`, if it has elements that are counted, and no
+// recomputation inside a backward pass (activation checkpointing), whose elements were counted when
+// they were first computed.
+bool takes_turn(const at::Tensor& x, const Mask& mask, int64_t* counters) {
+  if (x.numel() == 0 || torch::autograd::get_current_graph_task_id() != -1) return false;
+  if (mask.has_value() && !mask->any().item<bool>()) return false;
   const std::lock_guard lock(mutex_of(counters));
   const int64_t every = counters[CounterLayout::kEvery];
   return every > 0 && counters[CounterLayout::kTicks]++ % every == 0;
@@ -47,26 +55,45 @@ struct Counts {
   }
 };
 
-// Holds the mutex of the counters.
+// Holds the mutex of the counters. Of all zeros of a unit, `hidden` are those that the mask leaves
+// out: see relu/mask.h.
 void add_call(const std::vector<int64_t>& zeros, const CounterLayout& layout,
-              int64_t elements_per_unit, int64_t* counters) {
+              int64_t elements_per_unit, int64_t hidden, int64_t* counters) {
   counters[CounterLayout::kCalls] += 1;
-  counters[CounterLayout::kElements] += elements_per_unit * layout.units;
+  counters[CounterLayout::kElements] += (elements_per_unit - hidden) * layout.units;
+  int64_t* const since_fired = counters + layout.since_fired();
   for (int64_t unit = 0; unit < layout.units; ++unit) {
-    counters[layout.zeros() + unit] += zeros[unit];
-    counters[layout.dead_calls() + unit] += zeros[unit] == elements_per_unit ? 1 : 0;
+    const bool is_dead = zeros[unit] == elements_per_unit;
+    counters[layout.zeros() + unit] += zeros[unit] - hidden;
+    counters[layout.dead_calls() + unit] += is_dead ? 1 : 0;
+    since_fired[unit] = is_dead ? since_fired[unit] + 1 : 0;
+  }
+  if (hidden == 0) return;
+  const int64_t in_row = layout.rows > 1 ? hidden : hidden * layout.units;
+  if (layout.slots > 1) {
+    for (int64_t row = 0; row < layout.rows; ++row) {
+      counters[layout.histogram() + row * layout.slots] -= in_row;
+    }
   }
 }
 
 // x and y are dense, with equal strides except for dimensions of size 1. y may be x.
 void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tensor& counters,
-                       const at::Tensor& edges, int64_t unit_dim, int64_t binning,
+                       const at::Tensor& edges, int64_t unit_dim, int64_t binning, const Mask& mask,
                        const CounterLayout& layout) {
   const UnitLayout units = dense_unit_layout(x, unit_dim);
   CountingReluShare whole{};
   whole.x = x.const_data_ptr();
   whole.y = y.mutable_data_ptr();
   whole.dtype = dtype_of(x);
+  at::Tensor kept;
+  int64_t hidden = 0;
+  if (mask.has_value()) {
+    kept = dense_mask(*mask, x, unit_dim);
+    const auto* const bytes = static_cast<const uint8_t*>(kept.const_data_ptr());
+    hidden = std::count(bytes, bytes + kept.numel(), 0);
+    whole.mask = bytes;
+  }
   whole.units = units.units;
   whole.inner = units.inner;
   whole.edges = edges.const_data_ptr<float>();
@@ -98,7 +125,7 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
     std::vector<int64_t> zeros(layout.units);
     const std::lock_guard lock(mutex_of(words));
     count(0, elements, zeros.data(), words + layout.histogram());
-    add_call(zeros, layout, units.elements_per_unit(), words);
+    add_call(zeros, layout, units.elements_per_unit(), hidden, words);
     return;
   }
   Counts call(layout);
@@ -114,33 +141,33 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
     });
   }
   const std::lock_guard lock(mutex_of(words));
-  add_call(call.zeros, layout, units.elements_per_unit(), words);
+  add_call(call.zeros, layout, units.elements_per_unit(), hidden, words);
   for (int64_t i = 0; i < layout.rows * layout.slots; ++i) {
     words[layout.histogram() + i] += call.histogram[i];
   }
 }
 
 at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
-                         int64_t unit_dim, int64_t binning) {
-  const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning);
-  if (x.numel() == 0 || !takes_turn(counters.mutable_data_ptr<int64_t>())) return at::relu(x);
+                         int64_t unit_dim, int64_t binning, const Mask& mask) {
+  const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning, mask);
+  if (!takes_turn(x, mask, counters.mutable_data_ptr<int64_t>())) return at::relu(x);
   return rectify_dense(x, [&](const at::Tensor& dense, const at::Tensor& y) {
     if (!y.is_same(dense)) prefer_huge_pages(y);
-    rectify_and_count(dense, y, counters, edges, unit_dim, binning, layout);
+    rectify_and_count(dense, y, counters, edges, unit_dim, binning, mask, layout);
   });
 }
 
 void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
-                    int64_t unit_dim, int64_t binning) {
-  const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning);
+                    int64_t unit_dim, int64_t binning, const Mask& mask) {
+  const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning, mask);
   at::assert_no_internal_overlap(x);
   at::Tensor output = x;
-  if (x.numel() == 0 || !takes_turn(counters.mutable_data_ptr<int64_t>())) {
+  if (!takes_turn(x, mask, counters.mutable_data_ptr<int64_t>())) {
     at::relu_(output);
     return;
   }
   rectify_dense_in_place(x, [&](const at::Tensor& dense, const at::Tensor& y) {
-    rectify_and_count(dense, y, counters, edges, unit_dim, binning, layout);
+    rectify_and_count(dense, y, counters, edges, unit_dim, binning, mask, layout);
   });
 }
 

@@ -2,6 +2,8 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/library.h>
 
+#include <optional>
+
 // Views whose values are the negatives of those in memory, such as z.conj().imag. PyTorch's
 // fallback for them reads what an op has written from its results, and this op has no result.
 
@@ -9,20 +11,21 @@ namespace relustat {
 namespace {
 
 using at::Tensor;
+using Mask = std::optional<Tensor>;
 
 void counting_relu_of_negative_view_(c10::DispatchKeySet keys, const Tensor& x,
                                      const Tensor& counters, const Tensor& edges, int64_t unit_dim,
-                                     int64_t binning) {
-  static const auto op =
-      c10::Dispatcher::singleton()
-          .findSchemaOrThrow("relustat::counting_relu_", "")
-          .typed<void(const Tensor&, const Tensor&, const Tensor&, int64_t, int64_t)>();
+                                     int64_t binning, const Mask& mask) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("relustat::counting_relu_", "")
+                             .typed<void(const Tensor&, const Tensor&, const Tensor&, int64_t,
+                                         int64_t, const Mask&)>();
   TORCH_CHECK_VALUE(!counters.is_neg(), "counting_relu_: counters must be no negative view");
   // Before any count: a copy is counted, and a copy has no overlap.
   at::assert_no_internal_overlap(x);
   const c10::DispatchKeySet below(c10::DispatchKeySet::FULL_AFTER, c10::DispatchKey::Negative);
   const Tensor values = x.clone();
-  op.redispatch(keys & below, values, counters, edges.resolve_neg(), unit_dim, binning);
+  op.redispatch(keys & below, values, counters, edges.resolve_neg(), unit_dim, binning, mask);
   x.copy_(values);
 }
 

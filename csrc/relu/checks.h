@@ -1,7 +1,11 @@
 #pragma once
 
+#include <ATen/ExpandUtils.h>
 #include <ATen/core/Tensor.h>
 #include <c10/core/WrapDimMinimal.h>
+
+#include <optional>
+#include <vector>
 
 #include "relu/binning.h"
 #include "relu/counters.h"
@@ -21,9 +25,28 @@ inline int64_t unit_count(const at::Tensor& x, int64_t unit_dim) {
   return unit_dim == x.dim() ? 1 : x.size(unit_dim);
 }
 
+// The sizes of x without its unit dimension.
+inline std::vector<int64_t> sizes_of_positions(const at::Tensor& x, int64_t unit_dim) {
+  std::vector<int64_t> sizes = x.sizes().vec();
+  if (unit_dim != x.dim()) sizes.erase(sizes.begin() + c10::maybe_wrap_dim(unit_dim, x.dim()));
+  return sizes;
+}
+
+inline void check_mask(const at::Tensor& x, int64_t unit_dim, const at::Tensor& mask) {
+  TORCH_CHECK_VALUE(mask.scalar_type() == at::kBool, "counting_relu: mask must be bool, got ",
+                    mask.scalar_type());
+  TORCH_CHECK_VALUE(mask.device() == x.device(),
+                    "counting_relu: mask must be on the input's device, got input=", x.device(),
+                    ", mask=", mask.device());
+  const std::vector<int64_t> sizes = sizes_of_positions(x, unit_dim);
+  TORCH_CHECK_VALUE(at::is_expandable_to(mask.sizes(), sizes),
+                    "counting_relu: mask must have the size of the input without its units, ",
+                    at::IntArrayRef(sizes), ", or expand to it, got ", mask.sizes());
+}
+
 inline CounterLayout check_counting_relu(const at::Tensor& x, const at::Tensor& counters,
-                                         const at::Tensor& edges, int64_t unit_dim,
-                                         int64_t binning) {
+                                         const at::Tensor& edges, int64_t unit_dim, int64_t binning,
+                                         const std::optional<at::Tensor>& mask) {
   TORCH_CHECK_TYPE(x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble ||
                        x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf,
                    "counting_relu: input must be float32, float64, bfloat16 or float16, got ",
@@ -60,6 +83,7 @@ inline CounterLayout check_counting_relu(const at::Tensor& x, const at::Tensor& 
                     " units and ", bins, " bins must hold ", CounterLayout{units, 1, slots}.size(),
                     " words, or with a histogram per unit ", layout.size(), ", got ",
                     counters.numel());
+  if (mask.has_value()) check_mask(x, unit_dim, *mask);
   return layout;
 }
 

@@ -10,8 +10,9 @@ inline namespace RELUSTAT_ISA {
 // The counters of one ReLU for one width: a 1-D int64 tensor on the input's device.
 //   [0] every: count one call in `every`; 0: count none      [1] ticks: calls seen while every > 0
 //   [2] calls: calls counted                                 [3] elements: elements counted
-//   then zeros[units], dead_calls[units], and the histogram [rows, slots], where rows is 1, or
-//   units if each unit has a histogram of its own.
+//   then zeros[units], dead_calls[units], since_fired[units] (calls counted since the unit last
+//   gave an output other than 0), and the histogram [rows, slots], where rows is 1, or units if
+//   each unit has a histogram of its own.
 // relustat/stats/counter_layout.py is the same in Python.
 struct CounterLayout {
   static constexpr int64_t kEvery = 0;
@@ -26,7 +27,8 @@ struct CounterLayout {
 
   RELUSTAT_HOST_DEVICE int64_t zeros() const { return kHeader; }
   RELUSTAT_HOST_DEVICE int64_t dead_calls() const { return kHeader + units; }
-  RELUSTAT_HOST_DEVICE int64_t histogram() const { return kHeader + 2 * units; }
+  RELUSTAT_HOST_DEVICE int64_t since_fired() const { return kHeader + 2 * units; }
+  RELUSTAT_HOST_DEVICE int64_t histogram() const { return kHeader + 3 * units; }
   RELUSTAT_HOST_DEVICE int64_t size() const { return histogram() + rows * slots; }
 };
 

@@ -3,6 +3,12 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty_like.h>
 
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "relu/checks.h"
+
 // Kernels of counting_relu take dense tensors in memory order. Here any tensor becomes one, for
 // every backend.
 
@@ -15,6 +21,17 @@ inline at::Tensor empty_relu_output(const at::Tensor& dense) {
     if (dense.is_contiguous(format)) return at::empty_like(dense, dense.options(), format);
   }
   return at::empty_like(dense);
+}
+
+// The bytes of a mask in the order of relu/mask.h, for a dense x.
+inline at::Tensor dense_mask(const at::Tensor& mask, const at::Tensor& x, int64_t unit_dim) {
+  std::vector<int64_t> strides = x.strides().vec();
+  if (unit_dim != x.dim()) strides.erase(strides.begin() + c10::maybe_wrap_dim(unit_dim, x.dim()));
+  std::vector<int64_t> order(strides.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return strides[a] > strides[b]; });
+  return mask.expand(sizes_of_positions(x, unit_dim)).permute(order).contiguous();
 }
 
 // rectify(x, y): both are dense, with equal strides except for dimensions of size 1. y may be x.

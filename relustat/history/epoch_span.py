@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -89,8 +89,8 @@ class EpochSpan:
         return EpochSpan(
             self.first,
             later.last,
-            _sums(self.stats, later.stats),
-            _sums(self.lifetimes, later.lifetimes),
+            _joined(self.stats, later.stats, ReLUStats.then),
+            _joined(self.lifetimes, later.lifetimes, UnitLifetimes.__add__),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -159,8 +159,12 @@ def appended(spans: tuple[EpochSpan, ...], span: EpochSpan, limit: int) -> tuple
     return (*spans[:at], spans[at] + spans[at + 1], *spans[at + 2 :])
 
 
-def _sums(some: Mapping[_Key, _Counts], later: Mapping[_Key, _Counts]) -> dict[_Key, _Counts]:
-    sums = dict(some)
+def _joined(
+    some: Mapping[_Key, _Counts],
+    later: Mapping[_Key, _Counts],
+    join: Callable[[_Counts, _Counts], _Counts],
+) -> dict[_Key, _Counts]:
+    joined = dict(some)
     for key, counts in later.items():
-        sums[key] = sums[key] + counts if key in sums else counts
-    return sums
+        joined[key] = join(joined[key], counts) if key in joined else counts
+    return joined

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -108,7 +107,7 @@ class History:
         """
         self._check_site("total", site)
         called = (span.stats[site] for span in self._spans if site in span.stats)
-        return functools.reduce(operator.add, called)
+        return functools.reduce(ReLUStats.then, called)
 
     def trend(self, site: str, name: str) -> tuple[Int64Array, npt.NDArray[np.float64]]:
         """A number of a call site, span by span.

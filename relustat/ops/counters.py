@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from relustat._checks import is_integer
 from relustat._dynamo import TraceTimeAttributes, mark_static_address, trace_time_attribute
 from relustat._torch_internals import unseen_by_dispatch_modes
 from relustat.stats.bins import BINNING_NONE, Bins, LogBins
-from relustat.stats.counter_layout import EVERY, CounterLayout
+from relustat.stats.counter_layout import CALLS, EVERY, CounterLayout
 from relustat.stats.relu_stats import ReLUStats
 from relustat.stats.unit_counts import UnitCounts
 
@@ -85,6 +85,8 @@ class Counters:
         self._enabled = True
         self._words: dict[tuple[int, torch.device], Tensor] = {}
         self._edges: dict[torch.device, Tensor] = {}
+        # What load() got, by number of units, until an input with that many comes.
+        self._loaded: dict[int, Tensor] = {}
         self._traced = TraceTimeAttributes(self._materialise)
 
     def units_of(self, x: Tensor, unit_dim: UnitDim | None = None) -> tuple[UnitDim, int]:
@@ -136,6 +138,7 @@ class Counters:
         if words is None:
             # If two threads come here at once, both get the tensor of the first.
             words = self._words.setdefault((units, device), self._new_words(units, device))
+            self._loaded.pop(units, None)
             if not self._enabled:  # perhaps it changed after the tensor was made
                 words[EVERY] = 0
         return words
@@ -149,14 +152,19 @@ class Counters:
 
     def _new_words(self, units: int, device: torch.device) -> Tensor:
         _check_not_capturing(device)
-        bins = len(self.bins) if self.bins is not None else 0
-        size = CounterLayout(units, units if self.unit_histograms else 1, bins).size
+        size = self._layout(units).size
         # An inference tensor cannot be reset outside of inference mode. And a mode that replays
         # ops, as selective checkpointing does, must not see what happens only once.
         with torch.inference_mode(False), unseen_by_dispatch_modes():
             words = torch.zeros(size, dtype=torch.int64, device=device)
+            if units in self._loaded:
+                words.copy_(self._loaded[units])
             words[EVERY] = self._every if self._enabled else 0
             return words
+
+    def _layout(self, units: int) -> CounterLayout:
+        bins = len(self.bins) if self.bins is not None else 0
+        return CounterLayout(units, units if self.unit_histograms else 1, bins)
 
     def _new_edges(self, device: torch.device) -> Tensor:
         _check_not_capturing(device)
@@ -191,6 +199,7 @@ class Counters:
 
     def reset(self) -> None:
         """Sets all counts to 0. The next call is counted, whatever ``every`` is."""
+        self._loaded = {}
         for words in list(self._words.values()):
             if words.is_cpu:
                 library.without_dispatcher.reset(words)
@@ -201,12 +210,44 @@ class Counters:
     def stats(self) -> ReLUStats:
         """The counts so far. Only reading them synchronises with the device."""
         bins = len(self.bins) if self.bins is not None else 0
-        by_width: dict[int, UnitCounts] = {}
-        for (units, _), words in list(self._words.items()):
-            counts = UnitCounts.from_counters(_snapshot(words).numpy(), units, bins)
-            if counts.calls:
-                by_width[units] = by_width[units] + counts if units in by_width else counts
+        by_width = {
+            units: UnitCounts.from_counters(words.numpy(), units, bins)
+            for units, words in self.saved().items()
+            if words[CALLS]
+        }
         return ReLUStats(self.bins, by_width)
+
+    def saved(self) -> dict[int, Tensor]:
+        """A copy of the counters by number of units, int64 [words] on the host."""
+        saved = {units: words.clone() for units, words in self._loaded.items()}
+        for (units, _), words in list(self._words.items()):
+            copy = _snapshot(words)
+            if units in saved:
+                self._add(saved[units], copy, units)
+            else:
+                saved[units] = copy
+        return saved
+
+    def check_saved(self, saved: Mapping[int, Tensor]) -> None:
+        """Raises ValueError unless :meth:`load` can take ``saved``."""
+        for units, words in saved.items():
+            layout = self._layout(units)
+            if words.dtype != torch.int64 or words.shape != (layout.size,):
+                raise ValueError(
+                    f"Counters: counters of {units} units must be int64 [{layout.size}], got "
+                    f"{words.dtype} {list(words.shape)}"
+                )
+            UnitCounts.from_counters(words.cpu().numpy(), units, layout.bins)
+
+    def load(self, saved: Mapping[int, Tensor]) -> None:
+        """Replaces all counts by what :meth:`saved` gave. ``every`` goes on where it was."""
+        self.reset()
+        self._loaded = {units: words.cpu().clone() for units, words in saved.items()}
+        for (units, _), words in list(self._words.items()):
+            # The tensors stay: graphs hold them.
+            loaded = self._loaded.pop(units, None)
+            if loaded is not None:
+                words[EVERY + 1 :] = loaded[EVERY + 1 :].to(words.device)
 
     def apply(self, convert: Callable[[Tensor], Tensor]) -> None:
         """Moves the counters as ``nn.Module.to()`` does: to another device, never to another dtype.
@@ -232,27 +273,47 @@ class Counters:
         for units, words in words_by_units:
             key = (units, words.device)
             if key in replaced:
-                replaced[key][EVERY + 1 :] += words[EVERY + 1 :]
+                self._add(replaced[key], words, units)
             else:
                 replaced[key] = words
         # In one step: after an interrupt, graphs would go on counting into the old tensors.
         self.__dict__.update(_words=replaced, _traced=TraceTimeAttributes(self._materialise))
+
+    def _add(self, words: Tensor, others: Tensor, units: int) -> None:
+        layout = CounterLayout(units, 1, 0)
+        since = torch.minimum(words[layout.since_fired], others[layout.since_fired])
+        if not words[CALLS]:
+            since = others[layout.since_fired]
+        elif not others[CALLS]:
+            since = words[layout.since_fired].clone()
+        words[EVERY + 1 :] += others[EVERY + 1 :]
+        words[layout.since_fired] = since
 
     def __getstate__(self) -> dict[str, Any]:
         words = [(units, words) for (units, _), words in self._words.items()]
         return {**self.__dict__, "_words": words, "_edges": {}, "_traced": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        self.__dict__.update({"_loaded": {}, **state})
         # Loaded with another map_location, or copied in inference mode.
         with torch.inference_mode(False):
             self._replace_words(
                 [
-                    (units, words.clone() if words.is_inference() else words)
+                    (units, self._of_this_version(units, words))
                     for units, words in state["_words"]
                     if not words.is_meta  # loaded to where nothing is kept
                 ]
             )
+
+    def _of_this_version(self, units: int, words: Tensor) -> Tensor:
+        """Words that can be reset. Version 0.1 did not count since when units gave only zeros."""
+        layout = self._layout(units)
+        if words.numel() != layout.size - units:
+            return words.clone() if words.is_inference() else words
+        dead_calls = words[layout.dead_calls]
+        since_fired = torch.where(dead_calls == words[CALLS], dead_calls, 0)
+        begin = layout.since_fired.start
+        return torch.cat([words[:begin], since_fired, words[begin:]])
 
 
 def _checked(unit_dim: Any) -> UnitDim:

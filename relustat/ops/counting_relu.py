@@ -20,7 +20,12 @@ aten: Any = torch.ops.aten
 
 
 def counting_relu(
-    x: Tensor, counters: Counters, *, inplace: bool = False, unit_dim: UnitDim | None = None
+    x: Tensor,
+    counters: Counters,
+    *,
+    inplace: bool = False,
+    unit_dim: UnitDim | None = None,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """``relu(x)``, counted in the same pass over memory.
 
@@ -35,6 +40,9 @@ def counting_relu(
         inplace: write the output over ``x``.
         unit_dim: the unit dimension of this input, or several, if they differ from those of
             ``counters``.
+        mask: bool, of x's shape without its unit dimension, or in a shape that expands to it, on
+            x's device. Where it is False, as for padding, elements are rectified and not counted.
+            A call without any True counts nothing.
 
     Returns:
         The output, of x's shape, dtype and strides; ``x`` itself if ``inplace``.
@@ -42,7 +50,8 @@ def counting_relu(
     Raises:
         TypeError: if ``x`` is complex, boolean, sparse, quantised or nested, or not a tensor.
         IndexError: if ``unit_dim`` is not a dimension of ``x``.
-        ValueError: if one of several unit dimensions stands there twice.
+        ValueError: if one of several unit dimensions stands there twice, or ``mask`` has another
+            shape, dtype or device.
 
     Example:
         >>> import torch, relustat
@@ -51,6 +60,10 @@ def counting_relu(
         tensor([0., 2.])
         >>> counters.stats.zeros
         1
+        >>> tokens, is_token = torch.tensor([[-1.0, 2.0], [3.0, 4.0]]), torch.tensor([True, False])
+        >>> _ = relustat.functional.counting_relu(tokens, counters, mask=is_token)
+        >>> counters.stats.elements
+        4
     """
     ops: Any
     if not torch.compiler.is_dynamo_compiling() and library.without_dispatcher.is_plain(x):
@@ -59,7 +72,7 @@ def counting_relu(
         return F.relu(x, inplace=inplace)
     elif has_torch_function_unary(x):
         return handle_torch_function(
-            counting_relu, (x,), x, counters, inplace=inplace, unit_dim=unit_dim
+            counting_relu, (x,), x, counters, inplace=inplace, unit_dim=unit_dim, mask=mask
         )
     elif not is_countable(x):
         if not counters.enabled:
@@ -72,32 +85,32 @@ def counting_relu(
         ops = library if x.dtype in library.KERNEL_DTYPES else reference
     unit_dim, units = counters.units_of(x, unit_dim)
     if isinstance(unit_dim, tuple):
-        return _counted_by_several(x, counters, inplace, unit_dim)
+        return _counted_by_several(x, counters, inplace, unit_dim, mask)
     if ops is library.without_dispatcher:
         words, edges = counters.words_for(units, x.device), counters.edges_on(x.device)
     else:
         words, edges = counters.tensors_for(units, x.device)
     if inplace:
-        ops.counting_relu_(x, words, edges, unit_dim, counters.binning)
+        ops.counting_relu_(x, words, edges, unit_dim, counters.binning, mask)
         return x
-    output: Tensor = ops.counting_relu(x, words, edges, unit_dim, counters.binning)
+    output: Tensor = ops.counting_relu(x, words, edges, unit_dim, counters.binning, mask)
     return output
 
 
 def _counted_by_several(
-    x: Tensor, counters: Counters, inplace: bool, unit_dims: tuple[int, ...]
+    x: Tensor, counters: Counters, inplace: bool, unit_dims: tuple[int, ...], mask: Tensor | None
 ) -> Tensor:
     """Units are made of several dimensions, in ascending order: these become one."""
     first, last = unit_dims[0], unit_dims[-1]
     if last - first + 1 == len(unit_dims) and x.is_contiguous():
         flat = x.flatten(first, last)
-        output = counting_relu(flat, counters, inplace=inplace, unit_dim=first)
+        output = counting_relu(flat, counters, inplace=inplace, unit_dim=first, mask=mask)
         return x if inplace else output.view(x.shape)
     # A view that has them as one dimension need not exist.
     others = [dim for dim in range(x.dim()) if dim not in unit_dims]
     with torch.no_grad():
         units_last = x.permute(*others, *unit_dims).flatten(len(others))
-        counting_relu(units_last, counters, unit_dim=-1)
+        counting_relu(units_last, counters, unit_dim=-1, mask=mask)
     # In a graph, a watch would take F.relu for another one.
     rectified: Tensor = aten.relu_.default(x) if inplace else aten.relu.default(x)
     return rectified
@@ -109,6 +122,7 @@ def relu_stats(
     unit_dim: UnitDim = "auto",
     *,
     unit_histograms: bool = False,
+    mask: Tensor | None = None,
 ) -> tuple[Tensor, ReLUStats]:
     """``relu(x)`` and the statistics of this one call.
 
@@ -121,4 +135,4 @@ def relu_stats(
         (1, [0])
     """
     counters = Counters(bins, unit_dim=unit_dim, unit_histograms=unit_histograms)
-    return counting_relu(x, counters), counters.stats
+    return counting_relu(x, counters, mask=mask), counters.stats

@@ -33,14 +33,14 @@ max_unpool_backward: Any = torch.ops.relustat.max_unpool_backward.default
 
 
 @torch.library.register_fake("relustat::counting_relu")
-def _(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int) -> Tensor:
-    checks.check_counting_relu(x, counters, edges, unit_dim, binning)
+def _(x: Tensor, *arguments: Any, **mask: Any) -> Tensor:
+    checks.check_counting_relu(x, *arguments, **mask)
     return torch.relu(x)
 
 
 @torch.library.register_fake("relustat::counting_relu_")
-def _(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int) -> None:
-    checks.check_counting_relu(x, counters, edges, unit_dim, binning)
+def _(x: Tensor, *arguments: Any, **mask: Any) -> None:
+    checks.check_counting_relu(x, *arguments, **mask)
 
 
 @torch.library.register_fake("relustat::activation_hash")

@@ -7,10 +7,11 @@ import functools
 import html
 import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch import nn
 
 from relustat._messages import align, many, some
@@ -22,7 +23,7 @@ from relustat.stats.relu_stats import ReLUStats
 
 from . import plots
 from .call_site import CallSite
-from .row import Row
+from .row import Row, dead_now
 
 if TYPE_CHECKING:
     import pandas
@@ -36,7 +37,7 @@ _MUCH_OUTSIDE = 0.01
 _NOT_COUNTED = ": not counted, "
 
 _HEADINGS = (
-    *("call site", "after", "elements", "zero", "dead", "on", "death rate"),
+    *("call site", "after", "elements", "zero", "dead", "dead now", "on", "death rate"),
     *("min", "median", "p99", "max", "inputs"),
 )
 
@@ -50,12 +51,13 @@ class Report:
     """Statistics of all call sites of a model, in the order of execution.
 
     ``print(report)`` shows a line for each call site: the layer that made its inputs, if one is
-    known; the number of elements; the share of zeros
-    among the outputs; the number of dead units (all outputs 0) of all units, and of units that are
-    always on (no output 0); the death rate (mean over units of the share of calls with only
-    zeros); minimum, median, 99th percentile and maximum of the inputs; and their histogram between
-    the percentiles 0.5 and 99.5. More than 10 calls of one place, as in a loop, are one line.
-    Warnings follow, and how units were found where no layer told it.
+    known; the number of elements; the share of zeros among the outputs; the number of dead units
+    (all outputs 0) of all units; that of units that are dead now (all outputs 0 in the last 100
+    calls, or in all), and of units that are always on (no output 0); the death rate (mean over
+    units of the share of calls with only zeros); minimum, median, 99th percentile and maximum of
+    the inputs; and their histogram between the percentiles 0.5 and 99.5. More than 10 calls of one
+    place, as in a loop, are one line. Warnings follow, and how units were found where no layer told
+    it.
 
     Attributes:
         stats: statistics by call-site name.
@@ -67,11 +69,13 @@ class Report:
         stats: Mapping[str, ReLUStats],
         notes: list[str] | None = None,
         call_sites: Mapping[str, CallSite] | None = None,
+        groups: Mapping[str, Mapping[str, ReLUStats]] | None = None,
     ) -> None:
         known = call_sites or {}
         self.stats = dict(stats)
         self.call_sites = {name: known.get(name, CallSite(name, name)) for name in self.stats}
         self._notes = list(notes or [])
+        self._groups = {name: dict(each) for name, each in (groups or {}).items()}
 
     @classmethod
     def of(cls, model: nn.Module) -> Report:
@@ -90,6 +94,21 @@ class Report:
         stats = {path: each.stats for path, each in counters.items() if each is not None}
         never = [f"{path}: never called" for path, each in stats.items() if not each.calls]
         return cls({path: each for path, each in stats.items() if each.calls}, never)
+
+    @property
+    def groups(self) -> dict[str, Report]:
+        """The report of each group; see :meth:`relustat.Watch.group` and :func:`relustat.watch`.
+
+        Elements, zeros and histograms of groups add up to the whole. A call whose samples are of
+        several groups is a call of each.
+        """
+        return {
+            name: Report(
+                {site: stats for site, stats in each.items() if stats.calls},
+                call_sites=self.call_sites,
+            )
+            for name, each in self._groups.items()
+        }
 
     @property
     def rows(self) -> list[Row]:
@@ -144,22 +163,29 @@ class Report:
             if shown not in stats:
                 stats[shown] = self.stats[name] if names is None else self._sum(names)
                 sites[shown] = site
-        return Report(stats, self._notes, sites)
+        return Report(stats, self._notes, sites, self._groups)
 
     @property
     def warnings(self) -> list[str]:
-        """Warnings of dead units, NaNs, values outside the bins, and layers never called."""
+        """Warnings of dead units, NaNs, values outside the bins, and layers never called.
+
+        A death rate over one half is one, too, unless a unit has a single element in each call:
+        then it is the share of zeros.
+        """
         report = self._folded()
         return report._warnings(report.rows)
 
     @property
     def notes(self) -> list[str]:
-        """How units were found where no layer told it."""
+        """How units were found where no layer told it, and the groups."""
         found: dict[str, list[str]] = {}
         for name, site in self._folded().call_sites.items():
             if site.units:
                 found.setdefault(site.units, []).append(name)
-        return [f"{some(names)}: units: {how}" for how, names in found.items()]
+        notes = [f"{some(names)}: units: {how}" for how, names in found.items()]
+        if self._groups:
+            notes.append(f"groups: {some(self._groups)}: each has a report in .groups")
+        return notes
 
     def _warnings(self, rows: list[Row]) -> list[str]:
         is_any = rows or any(_NOT_COUNTED in note for note in self._notes)
@@ -169,6 +195,12 @@ class Report:
                 found.append(
                     f"{row.call_site}: {row.dead_units} of {row.units} units gave only zeros "
                     f"in {many(row.calls, 'call')}"
+                )
+            found += [f"{row.call_site}: {died}" for died in _died(self.stats[row.call_site])]
+            if row.death_rate > 0.5 and row.elements > row.calls * row.units:
+                found.append(
+                    f"{row.call_site}: death rate {row.death_rate:.1%}: in more than half of the "
+                    "calls, a unit gives only zeros"
                 )
             if row.nans:
                 found.append(f"{row.call_site}: {row.nans:,} of {row.elements:,} inputs were NaN")
@@ -221,7 +253,7 @@ class Report:
                 min_width=None if is_last else max(map(len, column)),
             )
         for row, line in zip(rows, cells, strict=True):
-            style = "red" if row.nans else "yellow" if row.dead_units else ""
+            style = "red" if row.nans else "yellow" if row.dead_now_units else ""
             table.add_row(*(text_module.Text(cell) for cell in line), style=style)
         warnings = [
             text_module.Text(f"! {warning}", "yellow") for warning in report._warnings(rows)
@@ -246,6 +278,11 @@ class Report:
             "where": {name: site._asdict() for name, site in self.call_sites.items()},
             "warnings": self.warnings,
             "notes": self.notes,
+            **(
+                {"groups": {name: each.to_dict() for name, each in self.groups.items()}}
+                if self._groups
+                else {}
+            ),
         }
 
     def plot(self) -> Figure:
@@ -283,4 +320,21 @@ class Report:
                 name: CallSite.from_dict(name, state.get("where", {}))
                 for name, state in named.items()
             },
+        )
+
+
+def _died(stats: ReLUStats) -> Iterator[str]:
+    """Which units have fired, and are dead now."""
+    for width in stats.widths:
+        part = stats.of_width(width)
+        since = part.calls_since_fired[np.setdiff1d(dead_now(part), part.dead_units)]
+        if not len(since):
+            continue
+        least, most = int(since.min()), int(since.max())
+        last = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+        first = f"{part.calls - most:,}"
+        begin = first if least == most else f"{first} to {part.calls - least:,}"
+        # What lies side by side has no common first call.
+        yield f"{len(since)} of {width} units gave only zeros in the last {last} calls" + (
+            f", since call {begin}" if part.parts == 1 else f" of each of {part.parts} parts"
         )

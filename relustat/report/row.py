@@ -5,9 +5,15 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import numpy as np
+
+from relustat.stats.histogram import Int64Array
 from relustat.stats.relu_stats import ReLUStats
 
 from .sparkline import sparkline
+
+# In calls.
+_OF_LATE = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +22,8 @@ class Row:
 
     ``after`` names the layer that made the inputs, if it is known. ``low`` and ``high`` bound all
     inputs; ``median`` and ``p99`` are their quantiles. All four are NaN if only zeros were counted.
-    ``death_rate`` is the mean over units of dead calls / calls.
+    ``death_rate`` is the mean over units of dead calls / calls. ``dead_now_units`` is the number of
+    units that gave only zeros in the last 100 calls, or in all if there were fewer.
     """
 
     call_site: str
@@ -26,6 +33,7 @@ class Row:
     zero_fraction: float
     units: int
     dead_units: int
+    dead_now_units: int
     always_on_units: int
     death_rate: float
     nans: int
@@ -53,6 +61,7 @@ class Row:
             zero_fraction=stats.zero_fraction,
             units=sum(stats.widths),
             dead_units=sum(len(part.dead_units) for part in by_width),
+            dead_now_units=sum(len(dead_now(part)) for part in by_width),
             always_on_units=sum(len(part.always_on_units) for part in by_width),
             death_rate=stats.death_rate,
             nans=stats.nans,
@@ -71,11 +80,17 @@ class Row:
             f"{self.elements:,}",
             f"{self.zero_fraction:.1%}",
             f"{self.dead_units}/{self.units}",
+            str(self.dead_now_units),
             str(self.always_on_units),
             f"{self.death_rate:.1%}",
             *(_short(value) for value in (self.low, self.median, self.p99, self.high)),
             self.histogram,
         ]
+
+
+def dead_now(stats: ReLUStats) -> Int64Array:
+    """Indices of the units that gave only zeros of late, int64 [dead]."""
+    return np.union1d(stats.dead_units, stats.dead_for(_OF_LATE))
 
 
 def _short(value: float) -> str:

@@ -14,7 +14,8 @@ class CounterLayout:
     The words are int64. The first four have fixed positions: ``EVERY`` (count one call in this
     many; 0 counts none), ``TICKS`` (calls seen while that is not 0), ``CALLS`` and ``ELEMENTS``
     (counted ones). The zeros of each unit follow, then the dead calls of each unit, then the
-    histograms, [rows, slots].
+    counted calls since each unit last gave an output other than 0, then the histograms,
+    [rows, slots].
 
     Args:
         units: number of units.
@@ -24,8 +25,10 @@ class CounterLayout:
     Example:
         >>> from relustat.stats.counter_layout import CounterLayout
         >>> layout = CounterLayout(units=3, rows=1, bins=2)
-        >>> layout.zeros, layout.dead_calls, layout.slots, layout.size
-        (slice(4, 7, None), slice(7, 10, None), 5, 15)
+        >>> layout.zeros, layout.dead_calls, layout.since_fired
+        (slice(4, 7, None), slice(7, 10, None), slice(10, 13, None))
+        >>> layout.slots, layout.size
+        (5, 18)
     """
 
     units: int
@@ -41,8 +44,12 @@ class CounterLayout:
         return slice(self.zeros.stop, self.zeros.stop + self.units)
 
     @property
+    def since_fired(self) -> slice:
+        return slice(self.dead_calls.stop, self.dead_calls.stop + self.units)
+
+    @property
     def histograms(self) -> slice:
-        return slice(self.dead_calls.stop, None)
+        return slice(self.since_fired.stop, None)
 
     @property
     def slots(self) -> int:
@@ -52,7 +59,7 @@ class CounterLayout:
     @property
     def size(self) -> int:
         """Number of words."""
-        return ELEMENTS + 1 + 2 * self.units + self.rows * self.slots
+        return ELEMENTS + 1 + 3 * self.units + self.rows * self.slots
 
 
 def slot_count(bins: int) -> int:

@@ -2,7 +2,8 @@
 
 An archive holds a JSON text ``relustat`` (version, call sites, bins) and one int64 array for each
 count, named ``<call site>/<width>/<count>`` by number. The archive of a history holds all counts
-of all spans in one array, ``counts``, and their shapes in the text.
+of all spans in one array, ``counts``, and their shapes in the text. Calls since units fired have an
+array of their own there, which version 0.1 neither wrote nor misses.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from relustat._files import replacing
 VERSION = 1
 
 _ARRAYS = ("zeros", "dead_calls", "slots")
+_SINCE = "since_fired"
 _HISTORY_ARRAYS = (*_ARRAYS, "dead_epochs", "deaths", "revivals", "dead")
 
 
@@ -44,7 +46,7 @@ def save(path: str | os.PathLike[str], states: dict[str, dict[str, Any]]) -> Non
     for index, (site, state) in enumerate(states.items()):
         widths = {}
         for width, counts in state["widths"].items():
-            for name in _ARRAYS:
+            for name in (*_ARRAYS, _SINCE):
                 arrays[f"{index}/{width}/{name}"] = np.array(counts[name], dtype=np.int64)
             widths[width] = {"calls": counts["calls"], "elements": counts["elements"]}
         sites.append({**state, "name": site, "widths": widths})
@@ -53,13 +55,16 @@ def save(path: str | os.PathLike[str], states: dict[str, dict[str, Any]]) -> Non
 
 def save_history(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
     """Writes ``History.to_dict()``. The dict is changed."""
-    counts: list[Any] = []
+    counts = [np.zeros(0, np.int64)]
+    since_fired = [np.zeros(0, np.int64)]
     for width in _widths_of(state):
+        since_fired.append(np.array(width.pop(_SINCE), dtype=np.int64))
         for name in _HISTORY_ARRAYS:
             array = np.array(width[name], dtype=np.int64)
             width[name] = array.shape
             counts.append(array.ravel())
-    _write(path, state, {"counts": np.concatenate([np.zeros(0, np.int64), *counts])})
+    arrays = {"counts": np.concatenate(counts), _SINCE: np.concatenate(since_fired)}
+    _write(path, state, arrays)
 
 
 def _widths_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -86,8 +91,9 @@ def load(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
         states = {}
         for index, site in enumerate(described["sites"]):
             for width, counts in site["widths"].items():
-                for name in _ARRAYS:
-                    counts[name] = archive[f"{index}/{width}/{name}"]
+                for name in (*_ARRAYS, _SINCE):
+                    if name != _SINCE or f"{index}/{width}/{name}" in archive:
+                        counts[name] = archive[f"{index}/{width}/{name}"]
             states[site.pop("name")] = {**site, "version": described["version"]}
         return states
 
@@ -99,11 +105,16 @@ def load_history(path: str | os.PathLike[str]) -> dict[str, Any]:
             sites = len(state["sites"])
             raise ValueError(f"got statistics of {sites} call sites; Report.load reads them")
         counts, at = archive["counts"], 0
+        since_fired, of_unit = archive.get(_SINCE), 0
         for width in _widths_of(state):
             for name in _HISTORY_ARRAYS:
                 shape = width[name]
                 width[name] = counts[at : at + math.prod(shape)].reshape(shape)
                 at += math.prod(shape)
+            if since_fired is not None:
+                units = len(width["zeros"])
+                width[_SINCE] = since_fired[of_unit : of_unit + units]
+                of_unit += units
         return state
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from relustat._checks import as_integer
+from relustat._checks import as_integer, is_integer
 
 from . import npz
 from .bins import Bins, bins_from_dict
@@ -24,7 +24,9 @@ class ReLUStats:
     """The counts of one ReLU, up to the moment they were read.
 
     All counts are exact integers, so ``a + b`` merges batches, ranks, machines and files in any
-    order with the same result. Rates, quantiles and moments are derived from them.
+    order with the same result. Rates, quantiles and moments are derived from them. One count asks
+    for an order in time, :attr:`calls_since_fired`: ``a + b`` has the minimum of both, and
+    ``a.then(b)`` says that the calls of ``b`` came after those of ``a``.
 
     A ReLU that is called at several positions of a model sees inputs of several widths (numbers of
     units). Totals cover all widths. Counts of single units are kept by width; :meth:`of_width`
@@ -35,6 +37,7 @@ class ReLUStats:
         by_width: the counts by number of units, read-only.
         reduction: the name of the :func:`relustat.distributed.all_reduce` that gave these counts;
             empty if none did.
+        parts: number of counts that were added by ``+``, such as ranks, or calls of one forward.
         shard: the index of these units' shard and the number of shards, if a layer is split over
             processes; None if these are all units. Counts of different shards do not add.
 
@@ -46,12 +49,13 @@ class ReLUStats:
         (3, [2, 1], [0])
     """
 
-    __slots__ = ("bins", "by_width", "reduction", "shard")
+    __slots__ = ("bins", "by_width", "parts", "reduction", "shard")
 
     bins: Bins | None
     by_width: Mapping[int, UnitCounts]
     reduction: str
     shard: tuple[int, int] | None
+    parts: int
 
     def __init__(
         self,
@@ -59,7 +63,10 @@ class ReLUStats:
         by_width: Mapping[int, UnitCounts],
         reduction: str = "",
         shard: tuple[int, int] | None = None,
+        parts: int = 1,
     ) -> None:
+        if parts < 1:
+            raise ValueError(f"ReLUStats: parts must be at least 1, got {parts}")
         slots = slot_count(len(bins) if bins is not None else 0)
         for width, counts in by_width.items():
             if counts.calls < 1:
@@ -73,12 +80,13 @@ class ReLUStats:
         object.__setattr__(self, "by_width", MappingProxyType(dict(by_width)))
         object.__setattr__(self, "reduction", reduction)
         object.__setattr__(self, "shard", shard)
+        object.__setattr__(self, "parts", parts)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"ReLUStats is immutable: cannot set {name!r}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.bins, dict(self.by_width), self.reduction, self.shard)
+        return type(self), (self.bins, dict(self.by_width), self.reduction, self.shard, self.parts)
 
     # Totals
 
@@ -168,7 +176,7 @@ class ReLUStats:
         """
         if width not in self.by_width:
             raise KeyError(f"of_width: width must be one of {self.widths}, got {width}")
-        return ReLUStats(self.bins, {width: self.by_width[width]}, shard=self.shard)
+        return ReLUStats(self.bins, {width: self.by_width[width]}, "", self.shard, self.parts)
 
     @property
     def unit_zeros(self) -> Int64Array:
@@ -193,6 +201,33 @@ class ReLUStats:
         return np.nonzero(self.unit_zeros == self.unit_elements)[0].astype(np.int64)
 
     @property
+    def calls_since_fired(self) -> Int64Array:
+        """Counted calls since each unit last gave an output other than 0, int64 [units].
+
+        A unit that never did has all calls. Sparse autoencoders know it as "passes since fired".
+        Of a sum ``a + b`` it is the minimum, so a unit is as dead as in its liveliest part.
+        """
+        return self._only_width("calls_since_fired").since_fired
+
+    def dead_for(self, calls: int = 100) -> Int64Array:
+        """Indices of the units that gave only zeros in the last ``calls`` calls, int64 [dead].
+
+        Raises:
+            ValueError: if ``calls`` is not an integer of at least 1.
+
+        Example:
+            >>> import torch, relustat
+            >>> relu = relustat.CountingReLU()
+            >>> for x in (1.0, -1.0, -1.0):
+            ...     _ = relu(torch.tensor([[x, 2.0]]))
+            >>> relu.stats.dead_for(2).tolist(), relu.stats.dead_units.tolist()
+            ([0], [])
+        """
+        if not is_integer(calls) or calls < 1:
+            raise ValueError(f"dead_for: calls must be an integer of at least 1, got {calls!r}")
+        return np.nonzero(self.calls_since_fired >= calls)[0].astype(np.int64)
+
+    @property
     def always_on_units(self) -> Int64Array:
         """Indices of the units with no output of 0 since the last reset, int64 [always on]."""
         return np.nonzero(self.unit_zeros == 0)[0].astype(np.int64)
@@ -210,7 +245,8 @@ class ReLUStats:
 
     def _only_width(self, name: str) -> UnitCounts:
         if not self.by_width:
-            return UnitCounts(0, 0, _no_units(), _no_units(), np.zeros((1, 1), dtype=np.int64))
+            none = np.zeros(0, dtype=np.int64)
+            return UnitCounts(0, 0, none, none, none, np.zeros((1, 1), dtype=np.int64))
         if len(self.by_width) > 1:
             raise ValueError(
                 f"{name}: units are told apart only within one width, got inputs of widths "
@@ -226,8 +262,34 @@ class ReLUStats:
     # Merging and storing
 
     def __add__(self, other: ReLUStats) -> ReLUStats:
+        """The counts of both, side by side, as of two ranks."""
         if not isinstance(other, ReLUStats):
             return NotImplemented
+        both = self.parts + other.parts
+        parts = both if self.by_width and other.by_width else max(self.parts, other.parts)
+        return self._joined(other, UnitCounts.__add__, parts)
+
+    def then(self, later: ReLUStats) -> ReLUStats:
+        """The counts of both, one after the other, as of two epochs.
+
+        It is ``self + later``, except for :attr:`calls_since_fired`: that of ``later`` where the
+        unit fired in it, else the sum of both.
+
+        Raises:
+            ValueError: if the bins differ, or the units are of different shards.
+
+        Example:
+            >>> import torch
+            >>> from relustat.functional import relu_stats
+            >>> fired, dead = (relu_stats(torch.tensor([[x]]))[1] for x in (1.0, -1.0))
+            >>> fired.then(dead).calls_since_fired, dead.then(fired).calls_since_fired
+            (array([1]), array([0]))
+        """
+        return self._joined(later, UnitCounts.then, max(self.parts, later.parts))
+
+    def _joined(
+        self, other: ReLUStats, join: Callable[[UnitCounts, UnitCounts], UnitCounts], parts: int
+    ) -> ReLUStats:
         if self.bins != other.bins:
             raise ValueError(
                 f"ReLUStats: only statistics of equal bins add, got {self.bins} and {other.bins}"
@@ -239,8 +301,8 @@ class ReLUStats:
             )
         merged = dict(self.by_width)
         for width, counts in other.by_width.items():
-            merged[width] = merged[width] + counts if width in merged else counts
-        return ReLUStats(self.bins, merged, shard=self.shard)
+            merged[width] = join(merged[width], counts) if width in merged else counts
+        return ReLUStats(self.bins, merged, "", self.shard, parts)
 
     def __radd__(self, other: object) -> ReLUStats:
         # For sum(), which begins with 0.
@@ -250,7 +312,7 @@ class ReLUStats:
         """The counts between two snapshots of one ReLU: ``later - earlier``, exact.
 
         Widths without calls in between are left out. The difference has histograms per unit if
-        both snapshots have them.
+        both snapshots have them. ``earlier.then(later - earlier)`` is ``later`` again.
 
         Raises:
             ValueError: if the bins differ, or ``other`` is not an earlier snapshot, so that a
@@ -284,7 +346,9 @@ class ReLUStats:
         return ReLUStats(
             self.bins,
             {width: counts for width, counts in left.items() if counts.calls},
-            shard=self.shard,
+            "",
+            self.shard,
+            self.parts,
         )
 
     def __eq__(self, other: object) -> bool:
@@ -305,6 +369,7 @@ class ReLUStats:
                 str(width): counts.to_dict() for width, counts in sorted(self.by_width.items())
             },
             **({} if self.shard is None else {"shard": list(self.shard)}),
+            **({} if self.parts == 1 else {"parts": self.parts}),
         }
 
     @classmethod
@@ -326,7 +391,8 @@ class ReLUStats:
             if shard is not None:
                 index, count = (as_integer("from_dict: shard", each) for each in shard)
                 shard = index, count
-            return cls(bins_from_dict(state["bins"]), by_width, shard=shard)
+            parts = as_integer("from_dict: parts", state.get("parts", 1))
+            return cls(bins_from_dict(state["bins"]), by_width, "", shard, parts)
         except (KeyError, TypeError, AttributeError, LookupError, OverflowError) as error:
             raise ValueError(f"from_dict: must be what to_dict() returns, got {error!r}") from error
         except ValueError as error:
@@ -358,7 +424,3 @@ class ReLUStats:
             f"ReLUStats(calls={self.calls}, elements={self.elements}, zeros={self.zeros} "
             f"({self.zero_fraction:.1%}), nans={self.nans}, widths={self.widths})"
         )
-
-
-def _no_units() -> Int64Array:
-    return np.zeros(0, dtype=np.int64)

@@ -13,7 +13,7 @@ from relustat._checks import as_integer
 from .counter_layout import CALLS, ELEMENTS, CounterLayout
 from .histogram import Int64Array
 
-_ARRAYS = ("zeros", "dead_calls", "slots")
+_ARRAYS = ("zeros", "dead_calls", "since_fired", "slots")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,6 +25,7 @@ class UnitCounts:
         elements: elements counted.
         zeros: outputs equal to 0, int64 [units].
         dead_calls: calls in which all outputs of the unit were 0, int64 [units].
+        since_fired: calls since the unit last gave an output other than 0, int64 [units].
         slots: int64 [1 or units, n + 3]: underflow, n bins, overflow, NaN; or only NaN.
     """
 
@@ -32,14 +33,17 @@ class UnitCounts:
     elements: int
     zeros: Int64Array
     dead_calls: Int64Array
+    since_fired: Int64Array
     slots: Int64Array
 
     def __post_init__(self) -> None:
         units = len(self.zeros)
-        if self.dead_calls.shape != (units,) or self.slots.shape[0] not in (1, units):
+        by_unit = self.dead_calls.shape, self.since_fired.shape
+        if by_unit != ((units,), (units,)) or self.slots.shape[0] not in (1, units):
             raise ValueError(
-                f"ReLUStats: dead_calls must be [{units}] and histograms [1 or {units}, slots], "
-                f"got {list(self.dead_calls.shape)} and {list(self.slots.shape)}"
+                f"ReLUStats: dead_calls and since_fired must be [{units}] and histograms "
+                f"[1 or {units}, slots], got {', '.join(str(list(shape)) for shape in by_unit)} "
+                f"and {list(self.slots.shape)}"
             )
         for name in _ARRAYS:
             counts = getattr(self, name).view()
@@ -53,12 +57,14 @@ class UnitCounts:
             and self.elements == (self.elements // units * units if units else 0)
             and (self.zeros * units <= self.elements).all()
             and (self.dead_calls <= self.calls).all()
+            and (self.since_fired <= self.dead_calls).all()
             and (binned == self.elements or (self.slots.shape[1] == 1 and binned < self.elements))
         )
         if not fits:
             raise ValueError(
                 "ReLUStats: counts must agree: elements a multiple of units and all of them in the "
-                f"histogram, zeros at most elements, dead calls at most calls; got calls="
+                "histogram, zeros at most elements, dead calls at most calls, those since a unit "
+                "fired at most its dead ones; got calls="
                 f"{self.calls}, elements={self.elements}, units={units}, "
                 f"zeros={int(self.zeros.sum())}, in the histogram {binned}"
             )
@@ -72,6 +78,7 @@ class UnitCounts:
             elements=int(words[ELEMENTS]),
             zeros=words[layout.zeros].copy(),
             dead_calls=words[layout.dead_calls].copy(),
+            since_fired=words[layout.since_fired].copy(),
             slots=words[layout.histograms].reshape(-1, layout.slots).copy(),
         )
 
@@ -85,11 +92,18 @@ class UnitCounts:
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> UnitCounts:
-        """The counts whose :meth:`to_dict` this is; other keys do not matter."""
+        """The counts whose :meth:`to_dict` this is; other keys do not matter.
+
+        Before 0.2 nobody knew when a unit last fired. Then a unit that never did has all calls,
+        and any other 0.
+        """
         calls, elements = (
             as_integer(f"from_dict: {name}", state[name]) for name in ("calls", "elements")
         )
-        return cls(calls, elements, *(_integers(state[name]) for name in _ARRAYS))
+        arrays = {name: _integers(state[name]) for name in _ARRAYS if name in state}
+        dead_calls = arrays["dead_calls"]
+        arrays.setdefault("since_fired", np.where(dead_calls == calls, dead_calls, 0))
+        return cls(calls, elements, **arrays)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, UnitCounts):
@@ -101,23 +115,39 @@ class UnitCounts:
     __hash__ = None  # type: ignore[assignment]
 
     def __add__(self, other: UnitCounts) -> UnitCounts:
+        """The counts of both, side by side: the unit that fired last in either fired last."""
+        return self._joined(other, np.minimum(self.since_fired, other.since_fired))
+
+    def then(self, later: UnitCounts) -> UnitCounts:
+        """The counts of both, one after the other."""
+        before = np.where(later.dead_calls < later.calls, 0, self.since_fired)
+        return self._joined(later, before + later.since_fired)
+
+    def __sub__(self, earlier: UnitCounts) -> UnitCounts:
+        """The counts after an earlier snapshot: ``earlier.then(self - earlier) == self``."""
+        mine, before = self._like_slots(earlier)
+        calls = self.calls - earlier.calls
+        dead_calls = self.dead_calls - earlier.dead_calls
+        since_fired = self.since_fired - np.where(dead_calls < calls, 0, earlier.since_fired)
+        return UnitCounts(
+            calls,
+            self.elements - earlier.elements,
+            self.zeros - earlier.zeros,
+            dead_calls,
+            # Sums of ranks may have been made at different times.
+            np.clip(since_fired, 0, np.maximum(dead_calls, 0)),
+            mine - before,
+        )
+
+    def _joined(self, other: UnitCounts, since_fired: Int64Array) -> UnitCounts:
         mine, theirs = self._like_slots(other)
         return UnitCounts(
             self.calls + other.calls,
             self.elements + other.elements,
             self.zeros + other.zeros,
             self.dead_calls + other.dead_calls,
+            since_fired,
             mine + theirs,
-        )
-
-    def __sub__(self, other: UnitCounts) -> UnitCounts:
-        mine, theirs = self._like_slots(other)
-        return UnitCounts(
-            self.calls - other.calls,
-            self.elements - other.elements,
-            self.zeros - other.zeros,
-            self.dead_calls - other.dead_calls,
-            mine - theirs,
         )
 
     def _like_slots(self, other: UnitCounts) -> tuple[Int64Array, Int64Array]:

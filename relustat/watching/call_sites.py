@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import operator
 import threading
-from collections.abc import Callable, Collection
-from typing import NamedTuple, Protocol
+import weakref
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
 
 from relustat._dynamo import (
     ComptimeContext,
@@ -18,8 +23,10 @@ from relustat._dynamo import (
     traced_object,
     values_of,
 )
+from relustat._torch_internals import unseen_by_dispatch_modes
 from relustat.ops.counters import Counters
 from relustat.report.call_site import CallSite
+from relustat.stats.bins import Bins
 from relustat.stats.relu_stats import ReLUStats
 
 from .call_names import CallPlace
@@ -35,6 +42,9 @@ class Site:
         layers: the layers that made its inputs, in the order of their first calls.
         units: how its units were found; see :class:`relustat.report.call_site.CallSite`.
         shard: which units of the layer this process has, if it does not have all.
+        by_label: the counters of each label; see :mod:`relustat.watching.labels`.
+        number: int64 [], by which :func:`site_of` finds the site. (A graph takes a tensor as a
+            variable, and a number as a constant.)
     """
 
     name: str
@@ -46,11 +56,71 @@ class Site:
     layers: dict[str, None] = dataclasses.field(default_factory=dict)
     is_in_graph: bool = False
     shard: Shard | None = None
+    by_label: dict[int, Counters] = dataclasses.field(default_factory=dict)
+    number: Tensor = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        number = next(_numbers)
+        _by_number[number] = self
+        with torch.inference_mode(False), unseen_by_dispatch_modes():
+            self.number = torch.tensor(number)
 
     @property
     def stats(self) -> ReLUStats:
-        stats = self.counters.stats
+        return self._of_shard(self.counters)
+
+    @property
+    def stats_by_label(self) -> dict[int, ReLUStats]:
+        found = {label: self._of_shard(counters) for label, counters in self.by_label.items()}
+        return {label: stats for label, stats in sorted(found.items()) if stats.calls}
+
+    def _of_shard(self, counters: Counters) -> ReLUStats:
+        stats = counters.stats
         return ReLUStats(stats.bins, stats.by_width, shard=self.shard)
+
+    def counters_of(self, label: int) -> Counters:
+        """Those of a label: the call itself decides whether it is counted."""
+        made = Counters(self.counters.bins, unit_histograms=self.counters.unit_histograms)
+        return self.by_label.setdefault(label, made)
+
+    def reset(self) -> None:
+        self.counters.reset()
+        self.by_label = {}
+
+    def saved(self) -> dict[str, Any]:
+        """The site as tensors, numbers and texts."""
+        return {
+            "module": self.path,
+            "place": self.place,
+            "is_module": self.is_module,
+            "after": list(self.layers),
+            "units": self.units,
+            "shard": None if self.shard is None else list(self.shard),
+            "bins": _described(self.counters.bins),
+            "counters": _with_texts(self.counters.saved()),
+            "labels": _with_texts(
+                {label: _with_texts(each.saved()) for label, each in self.by_label.items()}
+            ),
+        }
+
+    def check_saved(self, saved: Mapping[str, Any]) -> None:
+        """Raises ValueError unless :meth:`load` can take ``saved``."""
+        if saved["bins"] != _described(self.counters.bins):
+            raise ValueError(
+                f"load_state_dict: the bins must be those of the watch, {self.counters.bins}, got "
+                f"{saved['bins']} for {self.name!r}"
+            )
+        for each in (saved["counters"], *saved["labels"].values()):
+            self.counters.check_saved(_with_numbers(each))
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        self.counters.load(_with_numbers(saved["counters"]))
+        self.by_label = {}
+        for label, each in saved["labels"].items():
+            self.counters_of(int(label)).load(_with_numbers(each))
+        self.layers.update(dict.fromkeys(saved["after"]))
+        self.units = self.units or saved["units"]
+        self.shard = None if saved["shard"] is None else (saved["shard"][0], saved["shard"][1])
 
     def meet(self, units: Units | None, assumed: str) -> None:
         """Stores what is known of an input, and the dimension that is assumed for its units."""
@@ -60,6 +130,28 @@ class Site:
                 self.layers[units.layer] = None
         if assumed and not self.units:
             self.units = assumed
+
+
+def _described(bins: Bins | None) -> dict[str, Any] | None:
+    return None if bins is None else bins.to_dict()
+
+
+_numbers = itertools.count()
+_by_number: weakref.WeakValueDictionary[int, Site] = weakref.WeakValueDictionary()
+
+
+def site_of(number: int) -> Site:
+    """The site with this number."""
+    return _by_number[number]
+
+
+def _with_texts(by_number: Mapping[int, Any]) -> dict[str, Any]:
+    # Checkpoints of several ranks need texts as keys.
+    return {str(number): each for number, each in by_number.items()}
+
+
+def _with_numbers(by_text: Mapping[str, Any]) -> dict[int, Any]:
+    return {int(number): each for number, each in by_text.items()}
 
 
 class TracedCall(NamedTuple):
@@ -113,6 +205,9 @@ class CallSites:
         self._order = order
         self._are_apart = are_apart
         self._counting = True
+        # Those of load() that were not met since.
+        self._loaded: dict[str, Site] = {}
+        self._loaded_names: frozenset[str] | None = None
         self._lock = threading.Lock()
         self._traced = TraceTimeAttributes(self._materialise)
 
@@ -149,9 +244,8 @@ class CallSites:
             if site is None:
                 name = self._free(place.name(shared, self._taken))
                 first = place.name(repeat % len(place.paths), self._taken)
-                counters, units = self._make_counters(name)
-                site = Site(name, first, place.path(shared), place.is_module, counters, units)
-                site.counters.enabled = self._counting
+                site = self._loaded.pop(name, None) or self._new(name)
+                site.place, site.path, site.is_module = first, place.path(shared), place.is_module
                 if site.name not in self._order:
                     index = self._order.index(before) + 1 if before else len(self._order)
                     self._order.insert(index, site.name)
@@ -159,13 +253,18 @@ class CallSites:
             self._sites[encoded, repeat] = site
             return site
 
+    def _new(self, name: str) -> Site:
+        counters, units = self._make_counters(name)
+        counters.enabled = self._counting
+        return Site(name, name, "", False, counters, units)
+
     def _unique(self) -> list[Site]:
         """Each site once, in the order in which they were found."""
-        return list(dict.fromkeys(list(self._sites.values())))
+        return list(dict.fromkeys([*list(self._sites.values()), *list(self._loaded.values())]))
 
     def _free(self, name: str) -> str:
         """A name that no site has. Two places with one name are not known, but might be."""
-        names = {site.name for site in self._unique()}
+        names = {site.name for site in self._unique()} - self._loaded.keys()
         while name in names:
             name = f"{name}'"
         return name
@@ -184,6 +283,15 @@ class CallSites:
     def stats(self) -> dict[str, ReLUStats]:
         """Statistics of the sites that have counts, in the order of execution."""
         return {site.name: stats for site, stats in self._counted()}
+
+    @property
+    def stats_by_label(self) -> dict[int, dict[str, ReLUStats]]:
+        """Statistics by label and site, in the order of labels and of execution."""
+        found: dict[int, dict[str, ReLUStats]] = {}
+        for site, _ in self._counted():
+            for label, stats in site.stats_by_label.items():
+                found.setdefault(label, {})[site.name] = stats
+        return dict(sorted(found.items()))
 
     @property
     def described(self) -> dict[str, CallSite]:
@@ -220,7 +328,41 @@ class CallSites:
 
     def reset(self) -> None:
         for site in self._unique():
-            site.counters.reset()
+            site.reset()
+
+    def saved(self) -> dict[str, dict[str, Any]]:
+        """Each site as tensors, numbers and texts, by its name."""
+        return {site.name: site.saved() for site, _ in self._counted()}
+
+    def check_saved(self, saved: Mapping[str, Mapping[str, Any]]) -> None:
+        """Raises ValueError unless :meth:`load` can take ``saved``."""
+        for name, each in saved.items():
+            Site(name, name, "", False, *self._make_counters(name)).check_saved(each)
+
+    def load(self, saved: Mapping[str, Mapping[str, Any]]) -> None:
+        """Replaces all counts by what :meth:`saved` gave."""
+        with self._lock:
+            self._loaded = {}
+            met = {site.name: site for site in self._unique()}
+            for site in met.values():
+                site.reset()
+            for name, each in saved.items():
+                site = met.get(name) or self._loaded.setdefault(name, self._new(name))
+                if name not in met:
+                    site.place, site.path = each["place"], each["module"]
+                    site.is_module = each["is_module"]
+                site.load(each)
+            self._order.extend(name for name in saved if name not in self._order)
+            self._loaded_names = frozenset(saved)
+
+    def changed(self) -> Iterator[tuple[str, str]]:
+        """The sites that :meth:`load` got or did not get, and what is to be said of them."""
+        for name in self._loaded:
+            yield name, "not called since the state was loaded"
+        if self._loaded_names is not None:
+            for site in self._unique():
+                if site.name not in self._loaded_names:
+                    yield site.name, "not in the state that was loaded"
 
 
 def _meet_in_trace(context: ComptimeContext) -> None:

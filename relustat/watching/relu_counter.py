@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import weakref
 from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,27 +18,22 @@ from relustat._dynamo import (
     with_side_effects_allowed,
 )
 from relustat._torch_internals import (
-    dispatch_mode_depth,
     is_in_backward,
     pop_function_mode,
     push_function_mode,
     seen_by_function_modes,
-    unseen_by_dispatch_modes,
     unseen_by_function_modes,
 )
-from relustat.ops.counting_relu import counting_relu
-from relustat.ops.inputs import describe, is_countable, is_symbolic, keeps_numbers, why_symbolic
 
 from .call_kinds import KINDS, OTHERS, Kind
-from .call_names import call_place
 from .call_sites import CallSites
 from .forward_pass import CurrentForward, ForwardPass
 from .frames import outside_frame
 from .methods_outside import MethodsOutside
 from .relu_calls import ReLUCall, find_relu_call
-from .traced_calls import follow_in_trace, traced_call
+from .site_counter import SiteCounter
+from .traced_calls import follow_in_trace
 from .uncounted import Uncounted
-from .units.of_tensors import assumed_dim
 from .watched_modules import WatchedModule
 
 During = Literal["train", "eval", "all"]
@@ -51,15 +45,14 @@ class ReLUCounter:
 
     Args:
         watched: the modules of the model, and their paths.
-        sites: where the counts are added.
-        functional, modules, during: what is counted; see :func:`relustat.watch`.
+        sites: the call sites.
+        counts: counts a ReLU at its site.
+        uncounted: what could not be counted, with the reason.
         on_last_left: called when counting has ended and no thread is in the model.
         adopt: gives a module of the model hooks, if it has none; None of any other module.
 
     Attributes:
-        uncounted: what could not be counted, with the reason.
         methods: those that were called outside of the model's call.
-        seen: the paths of the modules in which a ReLU was computed, counted or not.
         closed: whether counting has ended.
     """
 
@@ -68,25 +61,18 @@ class ReLUCounter:
         watched: Mapping[nn.Module, str],
         sites: CallSites,
         *,
-        functional: bool,
-        modules: bool,
-        during: During,
+        counts: SiteCounter,
+        uncounted: Uncounted,
         on_last_left: Callable[[], None],
         adopt: Callable[[nn.Module], WatchedModule | None],
     ) -> None:
-        if during not in get_args(During):
-            raise ValueError(f"watch: during must be 'train', 'eval' or 'all', got {during!r}")
         self._sites = sites
-        self._functional = functional
-        self._modules = modules
-        self._during = during
+        self._counts = counts
         # Weak: a forward ends with its thread.
         self._underway: weakref.WeakSet[ForwardPass] = weakref.WeakSet()
         self._forwards = CurrentForward(self._call, self._underway)
-        self._places: dict[Any, str] = {}
-        self.uncounted = Uncounted()
+        self.uncounted = uncounted
         self.methods = MethodsOutside(watched)
-        self.seen: set[str] = set()
         self.closed = False
         self._on_last_left = on_last_left
         self._adopt = adopt
@@ -97,10 +83,7 @@ class ReLUCounter:
                 watched.is_called = True
                 if self._forwards.current() is None and self._sites.counting:
                     self.methods.called_from(frame)
-            self._forwards.enter(watched, frame, self._is_counted(module))
-
-    def _is_counted(self, module: nn.Module) -> bool:
-        return self._during == "all" or module.training == (self._during == "train")
+            self._forwards.enter(watched, frame, self._counts.is_counted(module))
 
     def enter_block(self, root: WatchedModule) -> None:
         """Sees all that this thread does, until the root is left."""
@@ -124,7 +107,7 @@ class ReLUCounter:
     def reset(self) -> None:
         self.uncounted.clear()
         self.methods.clear()
-        self.seen.clear()
+        self._counts.seen.clear()
 
     def _call(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -225,7 +208,7 @@ class ReLUCounter:
         call = find_relu_call(function, args, kwargs)
         if call is not None:
             # If the graph held the function, running it could count it again.
-            output = self._count(forward, call, lambda: call.op(call.x, *call.arguments))
+            output = self._counts.count(forward, call, lambda: call.op(call.x, *call.arguments))
         else:
             self.uncounted.meet_in_trace(function, args, kwargs, forward.path)
             output = function(*args, **kwargs)
@@ -239,94 +222,18 @@ class ReLUCounter:
         where = outside_frame()
         stranger = forward.stranger(where)
         if stranger is None:
-            return self._count(forward, call, compute, where)
+            return self._counts.count(forward, call, compute, where)
         module, frame = stranger
         adopted = self._adopt(module)
         if adopted is None:
             # In a block it is of another model. Else the module that calls it counts it.
             is_of_model = not forward.is_in_block_only()
-            return self._count(forward, call, compute, where) if is_of_model else compute()
+            return self._counts.count(forward, call, compute, where) if is_of_model else compute()
         forward.push(adopted, frame)
         try:
-            return self._count(forward, call, compute, where)
+            return self._counts.count(forward, call, compute, where)
         finally:
             forward.pop(adopted)
-
-    def _count(
-        self,
-        forward: ForwardPass,
-        call: ReLUCall,
-        compute: Callable[[], Any],
-        where: FrameType | None = None,
-    ) -> Any:
-        watched, x = forward.watched, call.x
-        is_compiling = torch.compiler.is_dynamo_compiling()
-        if not is_compiling:
-            self.seen.add(watched.path)
-        if not (self._modules if watched.is_relu_module else self._functional):
-            return compute()
-        if is_compiling:
-            traced = traced_call(x, watched, forward.caller)
-            site = self._sites.at_traced(traced, forward.calls.next(traced.place), forward)
-            followed = traced.dims
-        else:
-            units = forward.units.of(x)
-            if units is not None and units.shape != x.shape:
-                units = None  # changed in place by something that was not seen
-            followed = None if units is None else units.dims
-            place = self._place(forward, None if units is None else units.layer, where)
-            is_in_block = forward.is_in_block_only()
-            repeat = 0 if is_in_block else forward.calls.next(place)
-            site = self._sites.at(place, repeat, forward)
-            if is_in_block and watched.module is not None:
-                forward.is_counted = self._is_counted(watched.module)
-        if not forward.is_counted:
-            return compute()
-        if not is_countable(x) or not (is_compiling or keeps_numbers(x)):
-            output = compute()  # which may raise an error
-            self.uncounted.reasons[site.name] = f"its input was {describe(x)}"
-            return output
-        counters = site.counters
-        if not is_compiling:
-            why = why_symbolic(x)
-            if why:
-                self.uncounted.reasons[site.name] = why
-                return compute()
-            is_known = followed is not None or not x.numel()
-            site.meet(units, "" if is_known else assumed_dim(x.dim()))
-        known = None
-        if counters.unit_dim == "auto":
-            known = followed
-        else:
-            try:
-                counters.units_of(x)
-            except (IndexError, ValueError) as error:
-                self.uncounted.reasons[site.name] = str(error)
-                return compute()
-        # A subclass may compute ReLUs in its own way; the compiler has already traced into it.
-        is_plain = is_compiling or type(x) in (Tensor, nn.Parameter)
-        # A mode that replays ops, such as that of selective checkpointing, must see the same ops in
-        # the recomputation, which counts nothing.
-        # And a mode of torch functions must see the function itself.
-        is_recorded = not is_compiling and (dispatch_mode_depth() > 0 or not forward.mode.is_alone)
-        if call.replaceable and is_plain and not is_recorded:
-            return counting_relu(x, counters, inplace=call.inplace, unit_dim=known)
-        if is_compiling or not is_symbolic(x):
-            # Hidden from other watches and modes: they see the call itself.
-            with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
-                counting_relu(x if is_plain else x.as_subclass(Tensor), counters, unit_dim=known)
-        return compute()
-
-    def _place(self, forward: ForwardPass, layer: str | None, where: FrameType | None) -> str:
-        """Where the ReLU is computed, encoded: texts are quick keys."""
-        watched, caller = forward.watched, forward.caller
-        call = forward.written_call(where)
-        key = watched, watched.path, caller, call, layer
-        place = self._places.get(key)
-        if place is None:
-            relu = watched if watched.is_relu_module else None
-            place = self._places[key] = call_place(caller, relu, call, layer).encoded()
-        return place
 
 
 def _checkpoint_seen_by(
@@ -341,10 +248,3 @@ def _checkpoint_seen_by(
         return result
 
     return tag_activation_checkpoint(seen, *args, **kwargs)
-
-
-def _unseen_by_modes() -> contextlib.AbstractContextManager[Any]:
-    if torch.compiler.is_dynamo_compiling():
-        return contextlib.nullcontext()
-    unseen: contextlib.AbstractContextManager[Any] = unseen_by_dispatch_modes()
-    return unseen

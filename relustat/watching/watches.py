@@ -7,11 +7,10 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from torch import nn
 
-from relustat import distributed
 from relustat.history.history import History
 from relustat.nn.module_paths import check_is_module, named_modules, plain_path, uncompiled
 from relustat.ops.counters import Counters, UnitDim
@@ -21,8 +20,13 @@ from relustat.stats.relu_stats import ReLUStats
 
 from .call_sites import CallSites
 from .copies import take_traces_off
-from .relu_counter import During, ReLUCounter
+from .counts import Counts
+from .labels import LabelsOf, check_groups
+from .masks import MaskOf, check_mask
+from .relu_counter import ReLUCounter
+from .site_counter import During, SiteCounter
 from .torchscript import scripted_parts
+from .uncounted import Uncounted
 from .units.patterns import described_dim, first_fitting, warn_of_unfitting
 from .watched_modules import WatchedModule, WatchedModules
 
@@ -52,6 +56,8 @@ def watch(
     during: During = "all",
     unit_dims: Mapping[str, UnitDim] | None = None,
     repeats: Repeats = "apart",
+    mask: MaskOf | None = None,
+    groups: LabelsOf | None = None,
 ) -> Watch:
     """Counts every ReLU that ``model`` computes, however it is written, until closed.
 
@@ -89,7 +95,8 @@ def watch(
 
     Raises:
         TypeError: if ``model`` is not an ``nn.Module``.
-        ValueError: if it is watched already, or an argument is wrong.
+        ValueError: if it is watched already, or an argument is wrong. A call of the model raises it
+            if ``mask`` or ``groups`` do not fit an input, before it is counted.
 
     Warns:
         UserWarning: if a pattern of ``unit_dims`` fits no module of the model.
@@ -122,6 +129,8 @@ def watch(
         during=during,
         repeats=repeats,
         patterns=by_name,
+        mask=mask,
+        groups=groups,
     )
 
 
@@ -151,12 +160,7 @@ def _watch_of(model: nn.Module) -> Watch | None:
 
 
 class Watch:
-    """What :func:`watch` returns.
-
-    Attributes:
-        history: the epochs that :meth:`snapshot` added. ``watch.history = History(limit=20)``
-            begins a new one.
-    """
+    """What :func:`watch` returns."""
 
     def __init__(
         self,
@@ -168,6 +172,8 @@ class Watch:
         during: During,
         repeats: Repeats,
         patterns: Iterable[str],
+        mask: MaskOf | None,
+        groups: LabelsOf | None,
     ) -> None:
         check_is_module("watch", model)
         make_counters("")  # raises if an argument is wrong
@@ -176,22 +182,29 @@ class Watch:
         paths = {plain_path(path) for path, _ in model.named_modules(remove_duplicate=False)}
         self._patterns = list(patterns)
         warn_of_unfitting(self._patterns, paths)
-        self.history = History()
+        check_mask(mask)
+        check_groups(groups)
         self._model = model
         self._modules = modules
-        self._other_ranks: dict[str, ReLUStats] = {}
-        # The counts of all shards of the layers that are split over ranks.
-        self._whole: dict[str, ReLUStats] = {}
-        self._at_snapshot: dict[str, ReLUStats] = {}
         order = _orders.setdefault(uncompiled(model), [])
         self._sites = CallSites(paths, make_counters, order, are_apart=repeats == "apart")
+        self._counts = Counts(model, paths, self._sites)
         its_modules = dict(named_modules(model))
-        self._counter = ReLUCounter(
-            its_modules,
+        uncounted = Uncounted()
+        self._site_counter = SiteCounter(
             self._sites,
             functional=functional,
             modules=modules,
             during=during,
+            mask=mask,
+            groups=groups,
+            uncounted=uncounted,
+        )
+        self._counter = ReLUCounter(
+            its_modules,
+            self._sites,
+            counts=self._site_counter,
+            uncounted=uncounted,
             # A bound method: through it the model keeps its watch.
             on_last_left=self._take_hooks_off,
             adopt=self._adopt,
@@ -262,10 +275,7 @@ class Watch:
         the index of the layer that made the input; if another layer made it, its name follows:
         ``block.relu after stem``. Calls of the same layer in a loop are numbered as they come.
         """
-        stats = self._sites.stats
-        for name, theirs in self._other_ranks.items():
-            stats[name] = stats[name] + theirs if name in stats else theirs
-        return {**stats, **self._whole}
+        return self._counts.stats
 
     def report(self) -> Report:
         """A table of all call sites, with warnings: ``print(watch.report())``."""
@@ -275,7 +285,8 @@ class Watch:
         warnings += [not_counted(*part) for part in scripted_parts(self._model)]
         others = self._watched_modules.other_activations(uncounted.others)
         warnings += [f"{count} {name}, not counted: only ReLUs are" for name, count in others]
-        called = self._counter.seen | self._sites.modules_called() | self._other_ranks.keys()
+        called = self._site_counter.seen | self._sites.modules_called()
+        called |= self._counts.sites_of_other_ranks
         never = [path for path in self._watched_modules.never_called() if path not in called]
         warnings += [f"{path}: never called" for path in never if self._modules]
         sites = self._sites.described
@@ -285,7 +296,17 @@ class Watch:
                 for pattern in self._patterns
                 if not any(first_fitting([pattern], name) for name in sites)
             ]
-        return Report(self.stats, warnings, sites)
+        warnings += [f"{name}: {changed}" for name, changed in self._sites.changed()]
+        return Report(self.stats, warnings, sites, self._counts.groups)
+
+    @property
+    def history(self) -> History:
+        """The epochs of :meth:`snapshot`. ``watch.history = History(limit=20)`` begins anew."""
+        return self._counts.history
+
+    @history.setter
+    def history(self, history: History) -> None:
+        self._counts.history = history
 
     def all_reduce(self, group: ProcessGroup | None = None) -> None:
         """Adds up the counts of all ranks. :attr:`stats` and :meth:`report` are then those of all.
@@ -295,18 +316,7 @@ class Watch:
         ranks, all counts are from the last call.) The sums are exact, and take one exchange. Do not
         sum them again. :func:`relustat.distributed.all_reduce` describes ``group`` and the errors.
         """
-        own = self._sites.stats
-        total = distributed.all_reduce(own, group)
-        self._whole = {
-            name: stats
-            for name, stats in total.items()
-            if name in own and stats.shard != own[name].shard
-        }
-        self._other_ranks = {
-            name: stats - own[name] if name in own else stats
-            for name, stats in total.items()
-            if name not in self._whole
-        }
+        self._counts.all_reduce(group)
 
     def snapshot(self, epoch: int) -> None:
         """Adds the counts since the last snapshot to :attr:`history`, as those of an epoch.
@@ -326,25 +336,65 @@ class Watch:
             >>> watch.history.deaths("relu")
             {1: array([0, 1])}
         """
-        now, before = self.stats, self._at_snapshot
-        since = {
-            name: stats - before[name] if name in before else stats for name, stats in now.items()
-        }
-        noted = self.history.spans
-        try:
-            self._at_snapshot = now
-            self.history.add(epoch, since)
-        finally:
-            if self.history.spans is noted:
-                self._at_snapshot = before
+        self._counts.snapshot(epoch)
 
     def reset(self) -> None:
         """Sets all counts to 0. The history stays."""
-        self._other_ranks = {}
-        self._whole = {}
-        self._at_snapshot = {}
-        self._sites.reset()
+        self._counts.reset()
         self._counter.reset()
+
+    def group(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Counts also for a group, within ``with watch.group("cat"):``.
+
+        ``report().groups`` has a report of each group, over all its blocks. They add up to the
+        whole, if all is counted in groups. What other threads count meanwhile is of the group, too.
+
+        Raises:
+            TypeError: if ``name`` is no text.
+            ValueError: if a group is open already.
+
+        Example:
+            >>> import torch, relustat
+            >>> model = torch.nn.ReLU()
+            >>> with relustat.watch(model) as watch:
+            ...     for name, value in [("cat", -1.0), ("dog", 2.0), ("cat", 3.0)]:
+            ...         with watch.group(name):
+            ...             _ = model(torch.tensor([[value]]))
+            >>> {name: report.stats["relu"].zeros for name, report in watch.report().groups.items()}
+            {'cat': 1, 'dog': 0}
+        """
+        return self._counts.group(name)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The counts and the history, for a checkpoint: tensors, numbers and texts.
+
+        ``torch.load(path, weights_only=True)`` loads it. Each rank has a state of its own.
+
+        Example:
+            >>> import torch, relustat
+            >>> model = torch.nn.ReLU()
+            >>> with relustat.watch(model) as watch:
+            ...     _ = model(torch.tensor([[-1.0, 2.0]]))
+            ...     checkpoint = {"model": model.state_dict(), "watch": watch.state_dict()}
+            >>> with relustat.watch(model) as watch:
+            ...     watch.load_state_dict(checkpoint["watch"])
+            ...     _ = model(torch.tensor([[-1.0, 2.0]]))
+            >>> watch.stats["relu"].unit_zeros.tolist()
+            [2, 0]
+        """
+        return self._counts.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Replaces all counts and the history by those of :meth:`state_dict`.
+
+        A run that is stopped and goes on so ends with the counts of one that was not stopped. The
+        report names the call sites that are in the state alone, or in the model alone.
+
+        Raises:
+            ValueError: if it is no such state, or one of another model or with other bins. Then
+                nothing has changed.
+        """
+        self._counts.load_state_dict(state)
 
     def stop(self) -> None:
         """Counts nothing until :meth:`start`. Compiled code does not change."""

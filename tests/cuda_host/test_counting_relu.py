@@ -134,3 +134,43 @@ def test_streams_that_share_counters(every):
     x[:, 3] = -1
     call = Call(x.shape, torch.float32, BINS["linear"], every=every, calls=4, streams=3, values=x)
     check([call] * 5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_masks(dtype, kind):
+    calls = []
+    for layout, per_unit, in_place in itertools.product(LAYOUTS, [False, True], [False, True]):
+        if per_unit and kind == "none":
+            continue
+        mask = torch.rand(layout[0], layout[2]) < 0.5
+        options = {"unit_histograms": per_unit, "in_place": in_place, "calls": 2 - in_place}
+        calls.append(Call(layout, dtype, BINS[kind], mask=mask, **options))
+    check(calls)
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_mask_that_leaves_nothing(every):
+    layouts = [(16, 16, 1), (2, 8, 49)]
+    masks = [torch.zeros(outer, inner, dtype=torch.bool) for outer, _, inner in layouts]
+    pairs = list(zip(layouts, masks, strict=True))
+    check([Call(at, torch.float32, BINS["log"], mask=m, every=every, calls=2) for at, m in pairs])
+
+
+def test_masks_of_inputs_off_alignment_and_of_little_shared_memory():
+    calls = []
+    for layout, offsets, shared_bytes in itertools.product(
+        [(1, 1, 1001), (9, 3, 1), (2, 8, 49), (1, 3, 4099)], [(0, 0), (1, 0), (3, 2)], [400, 9000]
+    ):
+        mask = torch.rand(layout[0], layout[2]) < 0.5
+        options = {"offsets": offsets, "shared_bytes": shared_bytes}
+        calls += [Call(layout, dtype, BINS["linear"], mask=mask, **options) for dtype in DTYPES]
+    check(calls)
+
+
+def test_units_that_fire_and_are_dead_in_turn():
+    x = torch.randn(40, 6, 3)
+    x[:, 2] = -1
+    calls = [Call(x.shape, torch.float32, BINS["none"], values=x, calls=3)]
+    calls[0].counters[4 + 12 : 4 + 18] = torch.tensor([5, 0, 7, 1, 0, 2])
+    check(calls)

@@ -36,6 +36,7 @@ class Call:
         shared_bytes=ROOMY,
         most_pending=1 << 30,
         values=None,
+        mask=None,
     ):
         self.bins = bins
         edges = torch.tensor(bins.edges if bins else [], dtype=torch.float32)
@@ -47,6 +48,9 @@ class Call:
         self.counters = torch.zeros(CounterLayout(units, rows, count).size, dtype=torch.int64)
         self.counters[EVERY] = every
         self.calls = calls * streams
+        self.mask = mask
+        nothing = torch.zeros(0, dtype=torch.int64)
+        masks = [nothing, nothing] if mask is None else [mask, mask.sum()[None]]
         y = torch.full_like(self.x, 77) if not in_place else self.x[:0]
         workspace = torch.zeros(WORKSPACE_HEADER + units, dtype=torch.int64)
         numbers = [DTYPES.index(dtype), self.binning, count, *layout, rows, calls, streams]
@@ -55,8 +59,8 @@ class Call:
         self.case = Case(
             cuda_kernels.COUNTING_RELU,
             numbers,
-            [self.x, edges, self.counters, *[y, workspace] * streams],
-            [offsets[0] * size, 0, 0, *[offsets[1] * size, 0] * streams],
+            [self.x, edges, self.counters, *masks, *[y, workspace] * streams],
+            [offsets[0] * size, 0, 0, 0, 0, *[offsets[1] * size, 0] * streams],
         )
 
     @property
@@ -64,15 +68,15 @@ class Call:
         return self.bins.binning if self.bins else BINNING_NONE
 
     def check(self, buffers):
-        x, _, counters, y = buffers[:4]
+        x, _, counters, _, _, y = buffers[:6]
         output = y if y.numel() else x
         expected = self.counters.clone()
         for _ in range(self.calls):
-            relu = reference.counting_relu(self.x, expected, self.edges, 1, self.binning)
+            relu = reference.counting_relu(self.x, expected, self.edges, 1, self.binning, self.mask)
         # CUDA's ReLU gives 0 for -0.0.
         assert same_bits(output, torch.where(self.x == 0, 0, relu))
         assert counters.tolist() == expected.tolist()
-        for other in buffers[4::2]:
+        for other in buffers[6::2]:
             assert not other.any()
 
 

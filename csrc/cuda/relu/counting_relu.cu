@@ -1,9 +1,12 @@
 #include <ATen/MemoryOverlap.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/relu.h>
+#include <ATen/ops/sum.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <torch/csrc/autograd/graph_task.h>
 #include <torch/library.h>
+
+#include <optional>
 
 #include "common/dtype_of.h"
 #include "common/with_format.h"
@@ -15,9 +18,11 @@
 namespace relustat::cuda {
 namespace {
 
+using Mask = std::optional<at::Tensor>;
+
 // x and y are dense, with equal strides except for dimensions of size 1. y may be x.
 void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tensor& counters,
-                       const at::Tensor& edges, int64_t unit_dim, int64_t binning,
+                       const at::Tensor& edges, int64_t unit_dim, int64_t binning, const Mask& mask,
                        const CounterLayout& layout) {
   TORCH_CHECK(layout.units < kMostUnits, "counting_relu: on a GPU, units must be fewer than ",
               kMostUnits, ", got ", layout.units);
@@ -28,6 +33,13 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
   call.bins = edges.numel() == 0 ? 0 : edges.numel() - 1;
   call.counters = reinterpret_cast<Count*>(counters.mutable_data_ptr<int64_t>());
   call.workspace = static_cast<Count*>(workspace_words(Workspace::size(layout.units)));
+  at::Tensor bytes, kept;
+  if (mask.has_value()) {
+    bytes = dense_mask(*mask, x, unit_dim);
+    kept = at::sum(bytes);
+    call.mask = static_cast<const uint8_t*>(bytes.const_data_ptr());
+    call.kept = reinterpret_cast<const Count*>(kept.const_data_ptr<int64_t>());
+  }
   call.layout = layout;
   with_format(dtype_of(x), [&]<class Format>() {
     launch_counting_relu<Format>(static_cast<Binning>(binning), dense_unit_layout(x, unit_dim),
@@ -40,18 +52,18 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
 bool is_recomputation() { return torch::autograd::get_current_graph_task_id() != -1; }
 
 at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
-                         int64_t unit_dim, int64_t binning) {
-  const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning);
+                         int64_t unit_dim, int64_t binning, const Mask& mask) {
+  const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning, mask);
   if (x.numel() == 0 || is_recomputation()) return at::relu(x);
   const c10::cuda::CUDAGuard guard(x.device());
   return rectify_dense(x, [&](const at::Tensor& dense, const at::Tensor& y) {
-    rectify_and_count(dense, y, counters, edges, unit_dim, binning, layout);
+    rectify_and_count(dense, y, counters, edges, unit_dim, binning, mask, layout);
   });
 }
 
 void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
-                    int64_t unit_dim, int64_t binning) {
-  const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning);
+                    int64_t unit_dim, int64_t binning, const Mask& mask) {
+  const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning, mask);
   at::assert_no_internal_overlap(x);
   at::Tensor output = x;
   if (x.numel() == 0 || is_recomputation()) {
@@ -60,7 +72,7 @@ void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::T
   }
   const c10::cuda::CUDAGuard guard(x.device());
   rectify_dense_in_place(x, [&](const at::Tensor& dense, const at::Tensor& y) {
-    rectify_and_count(dense, y, counters, edges, unit_dim, binning, layout);
+    rectify_and_count(dense, y, counters, edges, unit_dim, binning, mask, layout);
   });
 }
 

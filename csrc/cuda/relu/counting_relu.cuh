@@ -11,10 +11,10 @@
 
 namespace relustat::cuda {
 
-template <class Format, class Counter, int kVector>
+template <class Format, class Counter, int kVector, bool kMasked>
 __global__ void __launch_bounds__(kCountingReluThreads, kCountingReluBlocksPerProcessor)
     counting_relu_kernel(const __grid_constant__ CountingReluCall call) {
-  CountingReluBlock<Format, Counter, kVector>(call).run();
+  CountingReluBlock<Format, Counter, kVector, kMasked>(call).run();
 }
 
 // Chooses the kernel, and calls launch(kernel, call) with the call's tiling filled in.
@@ -32,6 +32,7 @@ class CountingReluKernels {
     if (!is_aligned(call_.x, kPackBytes) || !is_aligned(call_.y, kPackBytes)) {
       return run_any<kBinning, 1>();
     }
+    if (call_.mask != nullptr) return run_any<kBinning, kAnyPack>();
     const CountingTable slots = CountingTable::of_slots(call_.layout);
     const bool per_unit = call_.layout.rows > 1;
     if constexpr (kBinning == Binning::kNone) {
@@ -61,7 +62,9 @@ class CountingReluKernels {
   template <Binning kBinning, int kVector>
   void run_any() {
     tile<kVector>(CountingTable::of_slots(call_.layout));
-    start<SlotCounter<Format, kBinning, kVector, Placement::kAny>, kVector>();
+    using Any = SlotCounter<Format, kBinning, kVector, Placement::kAny>;
+    if (call_.mask != nullptr) return start<Any, kVector, /*kMasked=*/true>();
+    start<Any, kVector>();
   }
 
   // Whether the counts fit into shared memory. The call's tiling says where.
@@ -75,9 +78,9 @@ class CountingReluKernels {
     call_.tiling = make_counting_relu_tiling(units_, kVector, table, limits_);
   }
 
-  template <class Counter, int kVector = kPack>
+  template <class Counter, int kVector = kPack, bool kMasked = false>
   void start() {
-    launch_(counting_relu_kernel<Format, Counter, kVector>, call_);
+    launch_(counting_relu_kernel<Format, Counter, kVector, kMasked>, call_);
   }
 
   const UnitLayout& units_;

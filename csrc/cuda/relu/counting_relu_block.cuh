@@ -2,11 +2,13 @@
 
 #include "cuda/relu/call_protocol.cuh"
 #include "cuda/relu/column_zeros.cuh"
+#include "relu/mask.h"
 
 namespace relustat::cuda {
 
-// One block of counting_relu's kernel. Counter: how it counts elements into bins.
-template <class Format, class Counter, int kVector>
+// One block of counting_relu's kernel. Counter: how it counts elements into bins. kMasked: whether
+// the call has a mask.
+template <class Format, class Counter, int kVector, bool kMasked>
 class CountingReluBlock {
  public:
   __device__ explicit CountingReluBlock(const CountingReluCall& call)
@@ -43,6 +45,7 @@ class CountingReluBlock {
   using Bits = typename Format::Bits;
   using Vector = cuda::Vector<Format, kVector>;
   using Zeros = ColumnZeros<Format, kVector>;
+  static constexpr Bits kLowest = Format::kSign | Format::kInfinity;
 
   struct Control {
     bool counts;
@@ -151,7 +154,8 @@ class CountingReluBlock {
       }
 #pragma unroll
       for (int u = 0; u < kUnroll; ++u) {
-        *reinterpret_cast<Vector*>(y + u * step) = visit<kCounts>(counter, vectors[u]);
+        *reinterpret_cast<Vector*>(y + u * step) =
+            visit<kCounts>(counter, vectors[u], x + u * step);
       }
       left -= kUnroll * at_once;
       x += kUnroll * step;
@@ -169,17 +173,49 @@ class CountingReluBlock {
       Vector vector{};
       const bool is_here = left > 0;
       if (is_here) vector = *reinterpret_cast<const Vector*>(x);
-      counter.count_together(vector, is_here);
-      if (is_here) {
-        *reinterpret_cast<Vector*>(y) = zeros_.rectify_and_count(vector, false);
+      if constexpr (kMasked) {
+        const Vector seen = is_here ? masked(vector, x) : vector;
+        counter.count_together(seen, is_here);
+        if (is_here) {
+          zeros_.rectify_and_count(seen, false);
+          *reinterpret_cast<Vector*>(y) = Zeros::rectified(vector);
+        }
+      } else {
+        counter.count_together(vector, is_here);
+        if (is_here) {
+          *reinterpret_cast<Vector*>(y) = zeros_.rectify_and_count(vector, false);
+        }
       }
     }
   }
 
   template <bool kCounts>
-  __device__ Vector visit(Counter& counter, const Vector& x) {
-    if constexpr (!kCounts) return Zeros::rectified(x);
-    return zeros_.rectify_and_count(x, counter.count(x));
+  __device__ Vector visit(Counter& counter, const Vector& x, [[maybe_unused]] const Bits* from) {
+    if constexpr (!kCounts) {
+      return Zeros::rectified(x);
+    } else if constexpr (kMasked) {
+      const Vector seen = masked(x, from);
+      zeros_.rectify_and_count(seen, counter.count(seen));
+      return Zeros::rectified(x);
+    } else {
+      return zeros_.rectify_and_count(x, counter.count(x));
+    }
+  }
+
+  __device__ MaskWalk mask_at(const Bits* from) const {
+    return {
+        call_.mask, {0, tiling_.units, tiling_.inner}, from - static_cast<const Bits*>(call_.x)};
+  }
+
+  // What is counted of a vector.
+  __device__ Vector masked(Vector x, const Bits* from) const {
+    MaskWalk mask = mask_at(from);
+#pragma unroll
+    for (int v = 0; v < kVector; ++v) {
+      if (*mask.now() == 0) x.set(v, kLowest);
+      mask.advance(1);
+    }
+    return x;
   }
 
   // The last row may end within a vector.
@@ -196,12 +232,14 @@ class CountingReluBlock {
     using One = cuda::Word<Format, 1>;
     for (int v = 0; v < kVector && begin + v < tiling_.elements; ++v) {
       const Bits bits = x[v];
-      y[v] = One::rectified(bits);
       if constexpr (kCounts) {
+        const bool is_hidden = kMasked && *mask_at(x + v).now() == 0;
+        const Bits seen = is_hidden ? kLowest : bits;
         const int32_t position = strip_.position_at_end(column() + v, begin + v, tiling_);
-        if (y[v] == 0) atomicAdd(zeros_.of_units() + position, 1u);
-        counter.count_at(bits, strip_, position);
+        if (One::rectified(seen) == 0) atomicAdd(zeros_.of_units() + position, 1u);
+        counter.count_at(seen, strip_, position);
       }
+      y[v] = One::rectified(bits);
     }
   }
 

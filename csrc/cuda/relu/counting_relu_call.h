@@ -24,6 +24,8 @@ struct CountingReluCall {
   int64_t bins;
   Count* counters;  // see relu/counters.h
   Count* workspace;
+  const uint8_t* mask;  // see relu/mask.h; or null
+  const Count* kept;    // the number of its positions that are counted
   CounterLayout layout;
   CountingReluTiling tiling;
 };

@@ -83,6 +83,15 @@ struct Vector {
   __device__ typename Format::Value value(int v) const {
     return Word::value(words.of[v / kInWord], v % kInWord);
   }
+  RELUSTAT_HOST_DEVICE void set(int v, typename Format::Bits bits) {
+    if constexpr (kInWord == 1) {
+      words.of[v] = bits;
+    } else {
+      const int shift = 16 * (v % 2);
+      uint32_t& word = words.of[v / 2];
+      word = (word & ~(0xffffu << shift)) | static_cast<uint32_t>(bits) << shift;
+    }
+  }
 };
 
 }  // namespace relustat::cuda

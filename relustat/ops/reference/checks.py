@@ -15,7 +15,12 @@ OVERLAP_LAST, OVERLAP_SUM, OVERLAP_MAX = range(3)
 
 
 def check_counting_relu(
-    x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int
+    x: Tensor,
+    counters: Tensor,
+    edges: Tensor,
+    unit_dim: int,
+    binning: int,
+    mask: Tensor | None = None,
 ) -> None:
     """Raises what csrc/relu/checks.h raises."""
     if not -x.dim() <= unit_dim <= x.dim():
@@ -63,6 +68,34 @@ def check_counting_relu(
             f"counting_relu: counters of {units} units and {bins} bins must hold {shared} words, "
             f"or with a histogram per unit {apart}, got {counters.numel()}"
         )
+    if mask is not None:
+        problem = why_mask_does_not_fit(x, (unit_dim,) if unit_dim < x.dim() else (), mask)
+        if problem:
+            raise ValueError(f"counting_relu: {problem}")
+
+
+def sizes_of_positions(x: Tensor, unit_dims: Sequence[int]) -> list[int]:
+    """The sizes of ``x`` without its unit dimensions."""
+    dims = [dim % x.dim() for dim in unit_dims]
+    return [size for dim, size in enumerate(x.shape) if dim not in dims]
+
+
+def why_mask_does_not_fit(x: Tensor, unit_dims: Sequence[int], mask: Tensor) -> str:
+    """What a mask must be and is not; empty if it fits."""
+    if mask.dtype != torch.bool:
+        return f"mask must be bool, got {mask.dtype}"
+    if mask.device != x.device:
+        return f"mask must be on the input's device, got input={x.device}, mask={mask.device}"
+    sizes = sizes_of_positions(x, unit_dims)
+    padded = [1] * (len(sizes) - mask.dim()) + list(mask.shape)
+    if len(padded) > len(sizes) or any(
+        mine not in (1, size) for mine, size in zip(padded, sizes, strict=True)
+    ):
+        return (
+            f"mask must have the size of the input without its units, {sizes}, or expand to it, "
+            f"got {list(mask.shape)}"
+        )
+    return ""
 
 
 def check_activation_hash(x: Tensor) -> None:

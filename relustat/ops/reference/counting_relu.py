@@ -12,7 +12,7 @@ from torch import Tensor
 from relustat._torch_internals import is_in_backward
 from relustat.stats.counter_layout import CALLS, ELEMENTS, EVERY, TICKS, CounterLayout
 
-from .checks import check_counting_relu
+from .checks import check_counting_relu, sizes_of_positions
 from .tensors import numpy_of
 
 # Calls from several threads may share counters.
@@ -33,7 +33,12 @@ def find_slots(
 
 
 def counting_relu(
-    x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int
+    x: Tensor,
+    counters: Tensor,
+    edges: Tensor,
+    unit_dim: int,
+    binning: int,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """``torch.relu(x)``; adds its counts to ``counters``.
 
@@ -44,23 +49,43 @@ def counting_relu(
         unit_dim: the dimension of ``x`` whose indices are the units; ``x.dim()``: all of ``x`` is
             one unit.
         binning: how a kernel finds bins; here it only says whether there are any.
+        mask: bool, in a size that expands to that of ``x`` without its unit dimension. Where it is
+            false, nothing is counted.
     """
-    check_counting_relu(x, counters, edges, unit_dim, binning)
+    check_counting_relu(x, counters, edges, unit_dim, binning, mask)
     output = torch.relu(x)
-    _count(x.detach(), output.detach(), counters, edges, unit_dim)
+    _count(x.detach(), output.detach(), counters, edges, unit_dim, mask)
     return output
 
 
-def counting_relu_(x: Tensor, counters: Tensor, edges: Tensor, unit_dim: int, binning: int) -> None:
+def counting_relu_(
+    x: Tensor,
+    counters: Tensor,
+    edges: Tensor,
+    unit_dim: int,
+    binning: int,
+    mask: Tensor | None = None,
+) -> None:
     """:func:`counting_relu` written over its input."""
-    check_counting_relu(x, counters, edges, unit_dim, binning)
+    check_counting_relu(x, counters, edges, unit_dim, binning, mask)
     before = x.detach().clone()
     torch.relu_(x)
-    _count(before, x.detach(), counters, edges, unit_dim)
+    _count(before, x.detach(), counters, edges, unit_dim, mask)
 
 
-def _count(x: Tensor, output: Tensor, counters: Tensor, edges: Tensor, unit_dim: int) -> None:
-    if x.numel() == 0 or is_in_backward():
+def _count(
+    x: Tensor,
+    output: Tensor,
+    counters: Tensor,
+    edges: Tensor,
+    unit_dim: int,
+    mask: Tensor | None,
+) -> None:
+    units = [unit_dim] if unit_dim < x.dim() else []
+    kept = np.ones(sizes_of_positions(x, units), dtype=bool)
+    if mask is not None:
+        kept &= mask.cpu().numpy()
+    if x.numel() == 0 or not kept.any() or is_in_backward():
         return
     with _one_at_a_time:
         words = counters.cpu().numpy().copy()
@@ -68,7 +93,8 @@ def _count(x: Tensor, output: Tensor, counters: Tensor, edges: Tensor, unit_dim:
             return
         words[TICKS] += 1
         if (words[TICKS] - 1) % words[EVERY] == 0:
-            _add_call(words, _by_unit(x, unit_dim), _by_unit(output, unit_dim), edges)
+            values, outputs = (_by_unit(each, unit_dim)[:, kept.ravel()] for each in (x, output))
+            _add_call(words, values, outputs, edges)
         counters.copy_(torch.from_numpy(words))
 
 
@@ -84,7 +110,9 @@ def _add_call(
     words[ELEMENTS] += x.size
     layout = CounterLayout(units, 1, max(edges.numel() - 1, 0))
     words[layout.zeros] += zeros
-    words[layout.dead_calls] += zeros == elements_per_unit
+    is_dead = zeros == elements_per_unit
+    words[layout.dead_calls] += is_dead
+    words[layout.since_fired] = np.where(is_dead, words[layout.since_fired] + 1, 0)
 
     histogram = words[layout.histograms]
     if edges.numel() == 0:

@@ -13,13 +13,14 @@ struct CountingReluShare {
   Dtype dtype;
   int64_t begin;
   int64_t end;
+  const uint8_t* mask;  // see relu/mask.h; or null
   int64_t units;
   int64_t inner;
   const float* edges;  // [bins + 1]
   int64_t bins;        // 0: zeros and NaNs only
   int64_t binning;
   bool unit_histograms;
-  // The counts are added here, by one thread at a time.
+  // The counts are added here, by one thread at a time. Those of a mask are counted as -inf.
   int64_t* zeros;      // [units]
   int64_t* histogram;  // [unit_histograms ? units : 1, slots]
   uint32_t* scratch;   // [make_tiling(...).words], the thread's own; zero, and again on return

@@ -12,6 +12,7 @@
 #include "cpu/kernels/relu/tally.h"
 #include "cpu/kernels/relu/tiling.h"
 #include "relu/binning.h"
+#include "relu/mask.h"
 
 namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
@@ -31,7 +32,9 @@ class Loop {
         x_(static_cast<const Bits*>(share.x)),
         y_(static_cast<Bits*>(share.y)),
         rectifier_(rectifier),
-        tally_scratch_(tally_scratch) {}
+        tally_scratch_(tally_scratch),
+        is_masked_(share.mask != nullptr),
+        mask_(share.mask, {0, share.units, share.inner}, share.begin) {}
 
   template <class Binner>
   void run(const Binner& binner) {
@@ -46,8 +49,9 @@ class Loop {
   void run_without_bins() {
     const int64_t whole = share_.end - (share_.end - share_.begin) % kSpan;
     for (int64_t i = share_.begin; i < whole; i += kSpan) {
-      share_.histogram[0] += count_nans<Format>(x_ + i);
-      rectifier_.rectify(x_ + i, y_ + i, kSpan);
+      const Span span = span_at(i);
+      share_.histogram[0] += count_nans<Format>(span.x);
+      rectifier_.rectify(span.x, span.y, kSpan);
     }
     if (whole < share_.end) {
       with_padded(whole, share_.end - whole,
@@ -130,8 +134,9 @@ class Loop {
     int32_t slots[kSpan];
     int64_t i = begin;
     for (; i + kSpan <= end; i += kSpan) {
-      find_slots<Format>(binner, x_ + i, slots);
-      rectifier_.rectify(x_ + i, y_ + i, kSpan);
+      const Span span = span_at(i);
+      find_slots<Format>(binner, span.x, slots);
+      rectifier_.rectify(span.x, span.y, kSpan);
       for (int64_t line = 0; line < kSpan; line += kCacheLineBytes / sizeof(Bits)) {
         __builtin_prefetch(x_ + i + kAhead + line, /*write=*/0);
         __builtin_prefetch(y_ + i + kAhead + line, /*write=*/1);
@@ -150,9 +155,52 @@ class Loop {
     Bits span[kSpan];
     for (Bits& bits : span) bits = Format::kInfinity;
     memcpy(span, x_ + begin, n * sizeof(Bits));
-    look(span);
-    rectifier_.rectify(span, span, n);
+    if (!is_masked_) {
+      look(span);
+      rectifier_.rectify(span, span, n);
+    } else {
+      masked(span, span, n);
+      look(masked_);
+      rectifier_.rectify(masked_, masked_, n);
+    }
     memcpy(y_ + begin, span, n * sizeof(Bits));
+  }
+
+  // What is counted, and where the counting rectifier writes.
+  struct Span {
+    const Bits* x;
+    Bits* y;
+  };
+
+  [[gnu::always_inline]] inline Span span_at(int64_t i) {
+    if (!is_masked_) [[likely]] {
+      return {x_ + i, y_ + i};
+    }
+    masked(x_ + i, y_ + i, kSpan);
+    return {masked_, masked_};
+  }
+
+  // Makes the span that is counted of n elements, and rectifies the elements themselves.
+  [[gnu::noinline]] void masked(const Bits* x, Bits* y, int64_t n) {
+    constexpr Bits kLowest = Format::kSign | Format::kInfinity;
+    uint8_t kept[kSpan];
+    memset(kept, 1, kSpan);
+    for (int64_t i = 0; i < n;) {
+      const int64_t end = i + mask_.run() < n ? i + mask_.run() : n;
+      if (mask_.has_same_byte()) {
+        memset(kept + i, *mask_.now(), end - i);
+      } else {
+        memcpy(kept + i, mask_.now(), end - i);
+      }
+      mask_.advance(end - i);
+      i = end;
+    }
+#pragma GCC ivdep
+    for (int64_t i = 0; i < kSpan; ++i) {
+      const Bits bits = x[i];
+      masked_[i] = kept[i] != 0 ? bits : kLowest;
+      y[i] = rectify<Format>(bits);
+    }
   }
 
   const CountingReluShare& share_;
@@ -160,6 +208,9 @@ class Loop {
   Bits* const y_;
   Rectifier rectifier_;
   uint32_t* const tally_scratch_;
+  const bool is_masked_;
+  MaskWalk mask_;
+  Bits masked_[kSpan];
 };
 
 template <class Format, class Rectifier>

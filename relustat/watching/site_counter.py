@@ -1,0 +1,177 @@
+"""Counts one ReLU at its call site."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from relustat._dynamo import inline_in_graph
+from relustat._torch_internals import (
+    dispatch_mode_depth,
+    unseen_by_dispatch_modes,
+    unseen_by_function_modes,
+)
+from relustat.ops.counting_relu import counting_relu
+from relustat.ops.inputs import describe, is_countable, is_symbolic, keeps_numbers, why_symbolic
+
+from .call_names import call_place
+from .call_sites import CallSites, Site
+from .forward_pass import ForwardPass
+from .labels import LabelsOf, count_by_label
+from .masks import MaskOf, mask_for
+from .relu_calls import ReLUCall
+from .traced_calls import traced_call
+from .uncounted import Uncounted
+from .units.of_tensors import assumed_dim
+
+During = Literal["train", "eval", "all"]
+
+
+@inline_in_graph
+class SiteCounter:
+    """Finds the call site of a ReLU, and counts it there.
+
+    Args:
+        sites: where the counts are added.
+        functional, modules, during, mask, groups: what is counted; see :func:`relustat.watch`.
+        uncounted: gets the sites that cannot be counted, with the reason.
+
+    Attributes:
+        seen: the paths of the modules in which a ReLU was computed, counted or not.
+    """
+
+    def __init__(
+        self,
+        sites: CallSites,
+        *,
+        functional: bool,
+        modules: bool,
+        during: During,
+        mask: MaskOf | None,
+        groups: LabelsOf | None,
+        uncounted: Uncounted,
+    ) -> None:
+        if during not in get_args(During):
+            raise ValueError(f"watch: during must be 'train', 'eval' or 'all', got {during!r}")
+        self._sites = sites
+        self._functional = functional
+        self._modules = modules
+        self._during = during
+        self._mask = mask
+        self._groups = groups
+        self._uncounted = uncounted
+        self._places: dict[Any, str] = {}
+        self.seen: set[str] = set()
+
+    def is_counted(self, module: nn.Module) -> bool:
+        """Whether the ReLUs of a module that is called now are counted."""
+        return self._during == "all" or module.training == (self._during == "train")
+
+    def count(
+        self,
+        forward: ForwardPass,
+        call: ReLUCall,
+        compute: Callable[[], Any],
+        where: FrameType | None = None,
+    ) -> Any:
+        """Computes a ReLU and counts it.
+
+        Args:
+            forward: the forward pass that calls it.
+            call: what is called.
+            compute: calls it without counting.
+            where: the frame of the model's code that calls it; in a trace it is not known.
+        """
+        watched, x = forward.watched, call.x
+        is_compiling = torch.compiler.is_dynamo_compiling()
+        if not is_compiling:
+            self.seen.add(watched.path)
+        if not (self._modules if watched.is_relu_module else self._functional):
+            return compute()
+        if is_compiling:
+            traced = traced_call(x, watched, forward.caller)
+            site = self._sites.at_traced(traced, forward.calls.next(traced.place), forward)
+            followed = traced.dims
+        else:
+            units = forward.units.of(x)
+            if units is not None and units.shape != x.shape:
+                units = None  # changed in place by something that was not seen
+            followed = None if units is None else units.dims
+            place = self._place(forward, None if units is None else units.layer, where)
+            is_in_block = forward.is_in_block_only()
+            repeat = 0 if is_in_block else forward.calls.next(place)
+            site = self._sites.at(place, repeat, forward)
+            if is_in_block and watched.module is not None:
+                forward.is_counted = self.is_counted(watched.module)
+        if not forward.is_counted:
+            return compute()
+        if not is_countable(x) or not (is_compiling or keeps_numbers(x)):
+            output = compute()  # which may raise an error
+            self._uncounted.reasons[site.name] = f"its input was {describe(x)}"
+            return output
+        counters = site.counters
+        if not is_compiling:
+            why = why_symbolic(x)
+            if why:
+                self._uncounted.reasons[site.name] = why
+                return compute()
+            is_known = followed is not None or not x.numel()
+            site.meet(units, "" if is_known else assumed_dim(x.dim()))
+        known = None
+        if counters.unit_dim == "auto":
+            known = followed
+        else:
+            try:
+                counters.units_of(x)
+            except (IndexError, ValueError) as error:
+                self._uncounted.reasons[site.name] = str(error)
+                return compute()
+        # A subclass may compute ReLUs in its own way; the compiler has already traced into it.
+        is_plain = is_compiling or type(x) in (Tensor, nn.Parameter)
+        values = x if is_plain else x.as_subclass(Tensor)
+        mask = None
+        if self._mask is not None or self._groups is not None:
+            mask = self._masked(site, values, known)
+        # A mode that replays ops, such as that of selective checkpointing, must see the same ops in
+        # the recomputation, which counts nothing.
+        # And a mode of torch functions must see the function itself.
+        is_recorded = not is_compiling and (dispatch_mode_depth() > 0 or not forward.mode.is_alone)
+        if call.replaceable and is_plain and not is_recorded:
+            return counting_relu(x, counters, inplace=call.inplace, unit_dim=known, mask=mask)
+        if is_compiling or not is_symbolic(x):
+            # Hidden from other watches and modes: they see the call itself.
+            with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
+                counting_relu(values, counters, unit_dim=known, mask=mask)
+        return compute()
+
+    def _masked(self, site: Site, x: Tensor, known: tuple[int, ...] | None) -> Tensor | None:
+        """The mask of a call, which is counted for its groups."""
+        with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
+            unit_dim, _ = site.counters.units_of(x, known)
+            mask = None if self._mask is None else mask_for(self._mask, site.name, x, unit_dim)
+            if self._groups is not None:
+                count_by_label(self._groups, site, x, unit_dim, mask)
+        return mask
+
+    def _place(self, forward: ForwardPass, layer: str | None, where: FrameType | None) -> str:
+        """Where the ReLU is computed, encoded: texts are quick keys."""
+        watched, caller = forward.watched, forward.caller
+        call = forward.written_call(where)
+        key = watched, watched.path, caller, call, layer
+        place = self._places.get(key)
+        if place is None:
+            relu = watched if watched.is_relu_module else None
+            place = self._places[key] = call_place(caller, relu, call, layer).encoded()
+        return place
+
+
+def _unseen_by_modes() -> contextlib.AbstractContextManager[Any]:
+    if torch.compiler.is_dynamo_compiling():
+        return contextlib.nullcontext()
+    unseen: contextlib.AbstractContextManager[Any] = unseen_by_dispatch_modes()
+    return unseen
