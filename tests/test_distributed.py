@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from distributed_models import BINS, STEPS
-from distributed_worker import CASES
+from distributed_worker import CASES, FIRES
 from repository import ROOT
 
 import relustat
@@ -297,6 +297,49 @@ def test_watch_all_reduce(ranks):
     assert the_same([each["third"] for each in told]) == expected(*((rank, 2) for rank in everyone))
 
 
+def test_a_unit_is_as_dead_as_on_the_rank_where_it_is_liveliest(ranks):
+    told = of(ranks, "since_fired", "told")
+    fires = FIRES if len(ranks) == 3 else {rank: FIRES[rank] for rank in range(2)}
+
+    def since(rank, unit, last):
+        n = 0
+        for each in fires[rank][: last + 1]:
+            n = 0 if each[unit] else n + 1
+        return n
+
+    for time in range(3):
+        expected = [min(since(rank, unit, time) for rank in fires) for unit in range(3)]
+        assert the_same([each[time] for each in told]) == expected
+    if len(ranks) == 3:
+        # Its own call comes after all that was added up.
+        assert told[2][3] == [since + 1 for since in told[0][2]]
+    dead = f"1 of 3 units gave only zeros in {3 * len(ranks)} calls"
+    assert told[0][-1][0] == len(ranks)
+    assert f"0: {dead}" in told[0][-1][1]
+    epochs = of(ranks, "since_fired", "epochs")
+    assert the_same([each[:3] for each in epochs]) == [
+        [min(1 - fires[rank][time][unit] for rank in fires) for unit in range(3)]
+        for time in range(3)
+    ]
+
+
+def test_groups_that_not_all_ranks_have(ranks):
+    n = len(ranks)
+    for rank, told in enumerate(of(ranks, "groups")):
+        assert {name for name in told if name.startswith("of")} == {
+            "of all",
+            *(f"of {each}" for each in range(n)),
+        }
+        for each in range(n):
+            assert told[f"of {each}"] == [1, 4, 2 if each else 3]
+        # Two calls of each rank, and another one of this rank.
+        assert told["of all"] == [2 * n + 1, 8 * n + 4, 2 * (2 * n + 1) + 4]
+        labels = {int(name) for name in told if not name.startswith("of")}
+        assert labels == set(range(n))
+        assert told["0"][0] == 3 * n + 1
+        assert told[str(n - 1)][0] == 3 + (1 if rank == n - 1 else 0)
+
+
 def test_without_a_process_group(ranks):
     assert the_same(of(ranks, "without a group")) == (
         "RuntimeError: all_reduce: a process group must be initialised, got none; call "
@@ -336,6 +379,9 @@ def test_units_that_are_split_over_ranks_lie_side_by_side(ranks):
         ]
         assert [each["reread"] for each in found] == [each["shard"] for each in found]
         assert sum(units for each in found for units in each["units"]) == 8
+        assert the_same([each["since fired"] for each in found]) == [
+            int(is_dead) for is_dead in (np.asarray(inputs) <= 0).all(axis=0)
+        ]
         assert the_same([each["sum"] for each in found]) == counts_of(
             [inputs], unit_histograms=True
         )

@@ -26,7 +26,8 @@ class ReLUStats:
     All counts are exact integers, so ``a + b`` merges batches, ranks, machines and files in any
     order with the same result. Rates, quantiles and moments are derived from them. One count asks
     for an order in time, :attr:`calls_since_fired`: ``a + b`` has the minimum of both, and
-    ``a.then(b)`` says that the calls of ``b`` came after those of ``a``.
+    ``a.then(b)`` says that the calls of ``b`` came after those of ``a``. ``a == b`` compares the
+    counts that know no order, so a sum of parts is equal to the whole.
 
     A ReLU that is called at several positions of a model sees inputs of several widths (numbers of
     units). Totals cover all widths. Counts of single units are kept by width; :meth:`of_width`

@@ -74,10 +74,15 @@ def _relu_(input: Any) -> ReLUCall:
 
 
 def _own(
-    x: Any, counters: Any, *, inplace: bool = False, unit_dim: UnitDim | None = None
+    x: Any,
+    counters: Any,
+    *,
+    inplace: bool = False,
+    unit_dim: UnitDim | None = None,
+    mask: Any = None,
 ) -> ReLUCall:
     # A counting ReLU of the model: it counts into its own counters.
-    op = functools.partial(counting_relu, inplace=inplace, unit_dim=unit_dim)
+    op = functools.partial(counting_relu, inplace=inplace, unit_dim=unit_dim, mask=mask)
     return ReLUCall(x, inplace, False, op, (counters,))
 
 

@@ -209,7 +209,9 @@ def many_counts():
     rank, stats = dist.get_rank(), {}
     for name, elements in (("int32", 2**30 + rank), ("float32", 2**24 + 1), ("float64", 2**60 + 1)):
         zeros = np.array([elements])
-        counts = UnitCounts(2**31 + 1, elements, zeros, np.array([0]), np.array([[0]]))
+        counts = UnitCounts(
+            2**31 + 1, elements, zeros, np.array([0]), np.array([0]), np.array([[0]])
+        )
         stats[name] = ReLUStats(None, {1: counts})
     return numbers(all_reduce(stats))
 
@@ -280,6 +282,51 @@ def watch_all_reduce():
     return told
 
 
+# For each rank and time, whether each of three units fires.
+FIRES = {
+    0: [[1, 1, 0], [0, 1, 0], [0, 0, 0]],
+    1: [[1, 0, 0], [1, 0, 0], [0, 0, 0]],
+    2: [[0, 1, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]],
+}
+
+
+@case
+def since_fired():
+    """Units die on one rank and not on the other; the last rank may have one more call."""
+    model = nn.Sequential(nn.ReLU())
+    told = []
+    with relustat.watch(model, BINS) as watch:
+        for time, fires in enumerate(FIRES[dist.get_rank()]):
+            model(torch.tensor([fires]) - 0.5)
+            if time < 3:
+                watch.all_reduce()
+            told.append(watch.stats["0"].calls_since_fired.tolist())
+            watch.snapshot(time)
+    stats = watch.stats["0"]
+    told.append([stats.parts, watch.report().warnings])
+    lived = [span.stats["0"].calls_since_fired.tolist() for span in watch.history.spans]
+    return {"told": told, "epochs": lived}
+
+
+@case
+def groups():
+    """Each rank has a group of its own, one that all share, and labels."""
+    model = nn.Sequential(nn.ReLU())
+    rank = dist.get_rank()
+    labels = torch.tensor([0, rank])
+    with relustat.watch(model, BINS, groups=lambda *_: labels) as watch:
+        for name in (f"of {rank}", "of all", "of all"):
+            with watch.group(name):
+                model(torch.tensor([[-1.0, rank], [1.0, -rank]]))
+        watch.all_reduce()
+        with watch.group("of all"):
+            model(torch.full((2, 2), -1.0))
+    return {
+        name: [report.stats["0"].calls, report.stats["0"].elements, report.stats["0"].zeros]
+        for name, report in watch.report().groups.items()
+    }
+
+
 @case
 def split_units():
     """A layer whose rows are split over the ranks, in eager and in compiled code."""
@@ -298,7 +345,8 @@ def split_units():
             "shard": own_shard.shard,
             "reread": ReLUStats.from_dict(own_shard.to_dict()).shard,
             "units": own_shard.widths,
-            "sum": watch.stats["1"].to_dict()["widths"],
+            "sum": numbers(watch.stats)["1"],
+            "since fired": watch.stats["1"].calls_since_fired.tolist(),
             "dead": watch.stats["1"].dead_units.tolist(),
         }
     told["inputs"] = plain[0](x).tolist()

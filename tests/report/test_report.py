@@ -44,7 +44,7 @@ def test_rows_are_in_order_and_exact(report):
 def test_printed_table(report):
     lines = str(report).splitlines()
     assert lines[0].split() == [
-        *("call", "site", "elements", "zero", "dead", "on", "death", "rate"),
+        *("call", "site", "elements", "zero", "dead", "dead", "now", "on", "death", "rate"),
         *("min", "median", "p99", "max", "inputs"),
     ]
     assert lines[1].startswith("conv1")
@@ -63,7 +63,7 @@ def test_printed_table(report):
 def test_numbers_are_short_and_plain():
     x = torch.tensor([[-7200.0, -0.0046, 12.4, 3e8]])
     cells = Report({"a": stats_of(x, EdgeBins([-7200, -0.0046, 12.4, 3e8]))}).rows[0].cells()
-    assert cells[7:11] == ["-7200", "12", "2.9e+08", "3e+08"]
+    assert cells[8:12] == ["-7200", "12", "2.9e+08", "3e+08"]
 
 
 def test_warnings():

@@ -30,6 +30,7 @@ def test_parts_cover_all_words(unit_histograms):
     words = counters.words_for(3, torch.device("cpu"))
     mine = CounterLayout(3, 3 if unit_histograms else 1, 4)
     assert len(words) == mine.size
-    assert [mine.zeros, mine.dead_calls] == [slice(4, 7), slice(7, 10)]
+    by_unit = [mine.zeros, mine.dead_calls, mine.since_fired]
+    assert by_unit == [slice(4, 7), slice(7, 10), slice(10, 13)]
     assert words[mine.histograms].reshape(mine.rows, mine.slots).shape == (mine.rows, 7)
-    assert CounterLayout(3, 1, 0).size == 4 + 3 + 3 + 1
+    assert CounterLayout(3, 1, 0).size == 4 + 3 + 3 + 3 + 1
