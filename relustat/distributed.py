@@ -14,7 +14,7 @@ import torch.distributed as dist
 
 from ._messages import named, some
 from .stats.bins import Bins
-from .stats.counter_layout import CALLS, ELEMENTS, CounterLayout
+from .stats.counter_layout import BLOCKS, CALLS, ELEMENTS, ZERO_BLOCKS, CounterLayout
 from .stats.histogram import Int64Array
 from .stats.relu_stats import ReLUStats
 from .stats.same_layout import check_alike, described_shard
@@ -34,7 +34,8 @@ class _Site(NamedTuple):
 
     ``rows`` is the number of histograms (1 or units) by width. ``reduced`` is the name of the
     all_reduce that gave the counts; it is empty if they are one rank's own. ``shard`` says which
-    units a layer that is split over ranks has here. ``parts`` is that of the statistics.
+    units a layer that is split over ranks has here. ``parts`` and ``block`` are those of the
+    statistics.
     """
 
     bins: Bins | None
@@ -42,6 +43,7 @@ class _Site(NamedTuple):
     reduced: str
     shard: tuple[int, int] | None
     parts: int
+    block: int | None
 
     @property
     def bin_count(self) -> int:
@@ -147,7 +149,9 @@ def _all_reduce(stats: Mapping[str, ReLUStats], group: ProcessGroup | None) -> d
             words[CounterLayout(width, 1, site.bin_count).since_fired] = next(minima)
             by_width[width] = UnitCounts.from_counters(words, width, site.bin_count)
         name_of_sum = site.reduced or reduction
-        reduced[name] = ReLUStats(site.bins, by_width, name_of_sum, site.shard, site.parts)
+        reduced[name] = ReLUStats(
+            site.bins, by_width, name_of_sum, site.shard, site.parts, site.block
+        )
     return reduced
 
 
@@ -187,6 +191,7 @@ def _sites_of(stats: object) -> _Sites | str:
             each.reduction,
             each.shard,
             each.parts,
+            each.block,
         )
         for name, each in stats.items()
     }
@@ -213,6 +218,15 @@ def _checked(said: dict[int, _Sites | str]) -> dict[int, _Sites]:
     )
     for name in next(iter(by_rank.values()), {}):
         _check_shards(name, {f"rank {rank}": sites[name] for rank, sites in by_rank.items()})
+        by_block: dict[int | None, list[str]] = {}
+        for rank, sites in by_rank.items():
+            by_block.setdefault(sites[name].block, []).append(f"rank {rank}")
+        if len(by_block) > 1:
+            found = [f"{block} (in {some(holders)})" for block, holders in by_block.items()]
+            raise ValueError(
+                "all_reduce: a call site must have equal blocks of units on all ranks, "
+                f"got for {named(name)}: {some(found, '; ')}"
+            )
         by_reduction: dict[str, list[str]] = {}
         for rank, sites in by_rank.items():
             by_reduction.setdefault(sites[name].reduced, []).append(f"rank {rank}")
@@ -288,6 +302,7 @@ def _words(counts: UnitCounts | None, layout: CounterLayout, begin: int) -> Int6
         units = slice(begin, begin + len(counts.zeros))
         words[CALLS] = counts.calls if begin == 0 else 0
         words[ELEMENTS] = counts.elements
+        words[BLOCKS], words[ZERO_BLOCKS] = counts.blocks, counts.zero_blocks
         words[layout.zeros][units] = counts.zeros
         words[layout.dead_calls][units] = counts.dead_calls
         histograms = words[layout.histograms].reshape(layout.rows, -1)

@@ -65,7 +65,7 @@ def test_a_circle_is_found(tmp_path):
 
 def test_there_is_no_circle():
     graph = arrows(PACKAGE)
-    assert graph["relustat.watching.watches"] >= {
+    assert graph["relustat.watching.counts"] >= {
         "relustat.distributed",
         "relustat.history.history",
     }

@@ -32,7 +32,7 @@ class CountingReLU(nn.ReLU):
 
     Args:
         inplace: as in ``nn.ReLU``.
-        bins, unit_dim, unit_histograms, every: see :class:`relustat.Counters`.
+        bins, unit_dim, unit_histograms, every, zero_blocks: see :class:`relustat.Counters`.
 
     Example:
         >>> import torch, relustat
@@ -50,10 +50,15 @@ class CountingReLU(nn.ReLU):
         unit_dim: UnitDim = "auto",
         unit_histograms: bool = False,
         every: int = 1,
+        zero_blocks: int | None = None,
     ) -> None:
         super().__init__(inplace)
         self.counters = Counters(
-            bins, unit_dim=unit_dim, unit_histograms=unit_histograms, every=every
+            bins,
+            unit_dim=unit_dim,
+            unit_histograms=unit_histograms,
+            every=every,
+            zero_blocks=zero_blocks,
         )
 
     def forward(self, input: Tensor) -> Tensor:
@@ -107,4 +112,6 @@ def described(counters: Counters) -> str:
         parts.append("unit_histograms=True")
     if counters.every != 1:
         parts.append(f"every={counters.every}")
+    if counters.zero_blocks is not None:
+        parts.append(f"zero_blocks={counters.zero_blocks}")
     return ", ".join(parts)

@@ -127,6 +127,7 @@ def swap(
     unit_dim: UnitDim = "auto",
     unit_histograms: bool = False,
     every: int = 1,
+    zero_blocks: int | None = None,
 ) -> Model:
     """Makes every ``nn.ReLU`` of a model count, in place.
 
@@ -139,7 +140,7 @@ def swap(
     Args:
         model: changed in place; may itself be a ReLU.
         pools: also have ``nn.MaxPool*d`` pool as :class:`relustat.MaxPool2d` does.
-        bins, unit_dim, unit_histograms, every: see :class:`relustat.Counters`.
+        bins, unit_dim, unit_histograms, every, zero_blocks: see :class:`relustat.Counters`.
 
     Returns:
         The model.
@@ -172,7 +173,11 @@ def swap(
             continue
         if type(module) is nn.ReLU:
             counters = Counters(
-                bins, unit_dim=unit_dim, unit_histograms=unit_histograms, every=every
+                bins,
+                unit_dim=unit_dim,
+                unit_histograms=unit_histograms,
+                every=every,
+                zero_blocks=zero_blocks,
             )
             made.append(SwappedReLU(module, counters))
         elif pools and type(module) in POOL_AXES:

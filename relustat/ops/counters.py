@@ -16,13 +16,14 @@ from relustat._checks import is_integer
 from relustat._dynamo import TraceTimeAttributes, mark_static_address, trace_time_attribute
 from relustat._torch_internals import unseen_by_dispatch_modes
 from relustat.stats.bins import BINNING_NONE, Bins, LogBins
-from relustat.stats.counter_layout import CALLS, EVERY, CounterLayout
+from relustat.stats.counter_layout import BLOCKS, CALLS, EVERY, CounterLayout
 from relustat.stats.relu_stats import ReLUStats
 from relustat.stats.unit_counts import UnitCounts
 
 from . import library
 
 UnitDim = int | tuple[int, ...] | Literal["auto"]
+FoundDim = int | tuple[int, ...]
 
 # A longer 1-D input is a list of samples rather than one sample's features.
 _MOST_UNITS_IN_1D = 65536
@@ -43,12 +44,15 @@ class Counters:
             dimension fastest: ``(1, 2, 3)`` for the neurons of a feature map; ``()`` for one unit.
         unit_histograms: keep a histogram for each unit, instead of one for all.
         every: count one call in ``every``, beginning with the first.
+        zero_blocks: also count the blocks of this number of neighbouring units whose outputs are
+            all 0 at a position, in one more read of the input. They are work that code for
+            structured sparsity can skip; see :attr:`relustat.ReLUStats.zero_block_fraction`.
 
     Raises:
         TypeError: if ``bins`` are not bins, or ``unit_dim`` is neither an integer nor a tuple of
             integers.
-        ValueError: if ``every`` is not an integer of at least 1, or if ``unit_histograms`` is set
-            without bins.
+        ValueError: if ``every`` or ``zero_blocks`` is not an integer of at least 1, or if
+            ``unit_histograms`` is set without bins.
 
     Threads may count into the same counters at once. Processes do not share counters, not even by
     ``share_memory()``: each process has its own. Add their stats.
@@ -68,6 +72,7 @@ class Counters:
         unit_dim: UnitDim = "auto",
         unit_histograms: bool = False,
         every: int = 1,
+        zero_blocks: int | None = None,
     ) -> None:
         if bins is not None and not isinstance(bins, Bins):
             raise TypeError(
@@ -77,6 +82,11 @@ class Counters:
             raise ValueError("Counters: unit_histograms needs bins, got bins=None")
         if not is_integer(every) or every < 1:
             raise ValueError(f"Counters: every must be an integer of at least 1, got {every!r}")
+        if zero_blocks is not None and (not is_integer(zero_blocks) or zero_blocks < 1):
+            raise ValueError(
+                f"Counters: zero_blocks must be an integer of at least 1, got {zero_blocks!r}"
+            )
+        self.zero_blocks = None if zero_blocks is None else int(zero_blocks)
         self.bins = bins
         self.unit_dim = _checked(unit_dim)
         self.unit_histograms = unit_histograms
@@ -89,7 +99,7 @@ class Counters:
         self._loaded: dict[int, Tensor] = {}
         self._traced = TraceTimeAttributes(self._materialise)
 
-    def units_of(self, x: Tensor, unit_dim: UnitDim | None = None) -> tuple[UnitDim, int]:
+    def units_of(self, x: Tensor, unit_dim: UnitDim | None = None) -> tuple[FoundDim, int]:
         """An input's unit dimension and number of units; ``(x.dim(), 1)`` if it is one unit.
 
         Args:
@@ -215,7 +225,7 @@ class Counters:
             for units, words in self.saved().items()
             if words[CALLS]
         }
-        return ReLUStats(self.bins, by_width)
+        return ReLUStats(self.bins, by_width, block=self.zero_blocks)
 
     def saved(self) -> dict[int, Tensor]:
         """A copy of the counters by number of units, int64 [words] on the host."""
@@ -294,7 +304,7 @@ class Counters:
         return {**self.__dict__, "_words": words, "_edges": {}, "_traced": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({"_loaded": {}, **state})
+        self.__dict__.update({"_loaded": {}, "zero_blocks": None, **state})
         # Loaded with another map_location, or copied in inference mode.
         with torch.inference_mode(False):
             self._replace_words(
@@ -306,14 +316,15 @@ class Counters:
             )
 
     def _of_this_version(self, units: int, words: Tensor) -> Tensor:
-        """Words that can be reset. Version 0.1 did not count since when units gave only zeros."""
+        """Words that can be reset. Those of version 0.1 lack blocks and when units last fired."""
         layout = self._layout(units)
-        if words.numel() != layout.size - units:
+        if words.numel() != layout.size - units - 2:
             return words.clone() if words.is_inference() else words
-        dead_calls = words[layout.dead_calls]
+        zeros, dead_calls = words[BLOCKS : BLOCKS + 2 * units].split(units)
+        histograms = words[BLOCKS + 2 * units :]
         since_fired = torch.where(dead_calls == words[CALLS], dead_calls, 0)
-        begin = layout.since_fired.start
-        return torch.cat([words[:begin], since_fired, words[begin:]])
+        no_blocks = words.new_zeros(2)
+        return torch.cat([words[:BLOCKS], no_blocks, zeros, dead_calls, since_fired, histograms])
 
 
 def _checked(unit_dim: Any) -> UnitDim:
@@ -336,7 +347,7 @@ def _check_dim(wanted: int, dims: int) -> None:
         )
 
 
-def _several(x: Tensor, wanted: tuple[int, ...]) -> tuple[UnitDim, int]:
+def _several(x: Tensor, wanted: tuple[int, ...]) -> tuple[FoundDim, int]:
     dims = x.dim()
     if not wanted or not dims:
         return dims, 1

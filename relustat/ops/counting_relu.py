@@ -15,6 +15,7 @@ from relustat.stats.relu_stats import ReLUStats
 from . import library, reference
 from .counters import Counters, UnitDim
 from .inputs import describe, is_countable, is_symbolic
+from .zero_blocks import count_zero_blocks
 
 aten: Any = torch.ops.aten
 
@@ -83,17 +84,19 @@ def counting_relu(
         )
     else:
         ops = library if x.dtype in library.KERNEL_DTYPES else reference
-    unit_dim, units = counters.units_of(x, unit_dim)
-    if isinstance(unit_dim, tuple):
-        return _counted_by_several(x, counters, inplace, unit_dim, mask)
+    dim, units = counters.units_of(x, unit_dim)
+    if isinstance(dim, tuple):
+        return _counted_by_several(x, counters, inplace, dim, mask)
     if ops is library.without_dispatcher:
         words, edges = counters.words_for(units, x.device), counters.edges_on(x.device)
     else:
         words, edges = counters.tensors_for(units, x.device)
+    if counters.zero_blocks is not None:
+        count_zero_blocks(x, mask, words, dim, counters.zero_blocks)
     if inplace:
-        ops.counting_relu_(x, words, edges, unit_dim, counters.binning, mask)
+        ops.counting_relu_(x, words, edges, dim, counters.binning, mask)
         return x
-    output: Tensor = ops.counting_relu(x, words, edges, unit_dim, counters.binning, mask)
+    output: Tensor = ops.counting_relu(x, words, edges, dim, counters.binning, mask)
     return output
 
 
@@ -123,6 +126,7 @@ def relu_stats(
     *,
     unit_histograms: bool = False,
     mask: Tensor | None = None,
+    zero_blocks: int | None = None,
 ) -> tuple[Tensor, ReLUStats]:
     """``relu(x)`` and the statistics of this one call.
 
@@ -134,5 +138,7 @@ def relu_stats(
         >>> stats.zeros, stats.dead_units.tolist()
         (1, [0])
     """
-    counters = Counters(bins, unit_dim=unit_dim, unit_histograms=unit_histograms)
+    counters = Counters(
+        bins, unit_dim=unit_dim, unit_histograms=unit_histograms, zero_blocks=zero_blocks
+    )
     return counting_relu(x, counters, mask=mask), counters.stats

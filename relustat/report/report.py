@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import html
+import itertools
 import operator
 import os
 from collections.abc import Iterator, Mapping
@@ -38,8 +39,11 @@ _NOT_COUNTED = ": not counted, "
 
 _HEADINGS = (
     *("call site", "after", "elements", "zero", "dead", "dead now", "on", "death rate"),
+    "zero blocks",
     *("min", "median", "p99", "max", "inputs"),
 )
+
+_NOT_ALWAYS_KNOWN = ("after", "zero blocks")
 
 
 def not_counted(name: str, reason: str) -> str:
@@ -54,10 +58,10 @@ class Report:
     known; the number of elements; the share of zeros among the outputs; the number of dead units
     (all outputs 0) of all units; that of units that are dead now (all outputs 0 in the last 100
     calls, or in all), and of units that are always on (no output 0); the death rate (mean over
-    units of the share of calls with only zeros); minimum, median, 99th percentile and maximum of
-    the inputs; and their histogram between the percentiles 0.5 and 99.5. More than 10 calls of one
-    place, as in a loop, are one line. Warnings follow, and how units were found where no layer told
-    it.
+    units of the share of calls with only zeros); the share of blocks of units whose outputs were
+    all 0, if they were counted; minimum, median, 99th percentile and maximum of the inputs; and
+    their histogram between the percentiles 0.5 and 99.5. More than 10 calls of one place, as in a
+    loop, are one line. Warnings follow, and how units were found where no layer told it.
 
     Attributes:
         stats: statistics by call-site name.
@@ -217,10 +221,13 @@ class Report:
         return found + self._notes
 
     def _table(self, rows: list[Row]) -> list[list[str]]:
-        """The cells of the printed table; the layers only if one is known."""
-        cells = [list(_HEADINGS), *(row.cells() for row in rows)]
-        has_layers = any(row.after for row in rows)
-        return [each if has_layers else [each[0], *each[2:]] for each in cells]
+        """The cells of the printed table, without the columns in which nothing is known."""
+        cells = [row.cells() for row in rows]
+        known = [
+            name not in _NOT_ALWAYS_KNOWN or any(each[index] for each in cells)
+            for index, name in enumerate(_HEADINGS)
+        ]
+        return [list(itertools.compress(each, known)) for each in ([*_HEADINGS], *cells)]
 
     def __str__(self) -> str:
         report = self._folded()

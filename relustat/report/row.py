@@ -36,6 +36,7 @@ class Row:
     dead_now_units: int
     always_on_units: int
     death_rate: float
+    zero_block_fraction: float
     nans: int
     low: float
     median: float
@@ -64,6 +65,7 @@ class Row:
             dead_now_units=sum(len(dead_now(part)) for part in by_width),
             always_on_units=sum(len(part.always_on_units) for part in by_width),
             death_rate=stats.death_rate,
+            zero_block_fraction=stats.zero_block_fraction,
             nans=stats.nans,
             low=low,
             median=median,
@@ -83,6 +85,7 @@ class Row:
             str(self.dead_now_units),
             str(self.always_on_units),
             f"{self.death_rate:.1%}",
+            "" if math.isnan(self.zero_block_fraction) else f"{self.zero_block_fraction:.1%}",
             *(_short(value) for value in (self.low, self.median, self.p99, self.high)),
             self.histogram,
         ]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 
-EVERY, TICKS, CALLS, ELEMENTS = range(4)
+EVERY, TICKS, CALLS, ELEMENTS, BLOCKS, ZERO_BLOCKS = range(6)
+_HEADER = 6
 
 
 @dataclasses.dataclass(frozen=True)
 class CounterLayout:
     """The words of one ReLU's counters for inputs with one number of units.
 
-    The words are int64. The first four have fixed positions: ``EVERY`` (count one call in this
+    The words are int64. The first six have fixed positions: ``EVERY`` (count one call in this
     many; 0 counts none), ``TICKS`` (calls seen while that is not 0), ``CALLS`` and ``ELEMENTS``
-    (counted ones). The zeros of each unit follow, then the dead calls of each unit, then the
-    counted calls since each unit last gave an output other than 0, then the histograms,
-    [rows, slots].
+    (counted ones), ``BLOCKS`` of units and ``ZERO_BLOCKS``. Then follow, for each unit, its zeros,
+    its dead calls, and the counted calls since it last gave an output other than 0; at last the
+    histograms, [rows, slots].
 
     Args:
         units: number of units.
@@ -26,9 +27,9 @@ class CounterLayout:
         >>> from relustat.stats.counter_layout import CounterLayout
         >>> layout = CounterLayout(units=3, rows=1, bins=2)
         >>> layout.zeros, layout.dead_calls, layout.since_fired
-        (slice(4, 7, None), slice(7, 10, None), slice(10, 13, None))
+        (slice(6, 9, None), slice(9, 12, None), slice(12, 15, None))
         >>> layout.slots, layout.size
-        (5, 18)
+        (5, 20)
     """
 
     units: int
@@ -37,7 +38,7 @@ class CounterLayout:
 
     @property
     def zeros(self) -> slice:
-        return slice(ELEMENTS + 1, ELEMENTS + 1 + self.units)
+        return slice(_HEADER, _HEADER + self.units)
 
     @property
     def dead_calls(self) -> slice:
@@ -59,7 +60,7 @@ class CounterLayout:
     @property
     def size(self) -> int:
         """Number of words."""
-        return ELEMENTS + 1 + 3 * self.units + self.rows * self.slots
+        return _HEADER + 3 * self.units + self.rows * self.slots
 
 
 def slot_count(bins: int) -> int:

@@ -48,7 +48,7 @@ def save(path: str | os.PathLike[str], states: dict[str, dict[str, Any]]) -> Non
         for width, counts in state["widths"].items():
             for name in (*_ARRAYS, _SINCE):
                 arrays[f"{index}/{width}/{name}"] = np.array(counts[name], dtype=np.int64)
-            widths[width] = {"calls": counts["calls"], "elements": counts["elements"]}
+            widths[width] = {name: n for name, n in counts.items() if isinstance(n, int)}
         sites.append({**state, "name": site, "widths": widths})
     _write(path, {"version": VERSION, "sites": sites}, arrays)
 

@@ -38,6 +38,7 @@ class ReLUStats:
         by_width: the counts by number of units, read-only.
         reduction: the name of the :func:`relustat.distributed.all_reduce` that gave these counts;
             empty if none did.
+        block: number of neighbouring units in a block; None if blocks were not counted.
         parts: number of counts that were added by ``+``, such as ranks, or calls of one forward.
         shard: the index of these units' shard and the number of shards, if a layer is split over
             processes; None if these are all units. Counts of different shards do not add.
@@ -50,13 +51,14 @@ class ReLUStats:
         (3, [2, 1], [0])
     """
 
-    __slots__ = ("bins", "by_width", "parts", "reduction", "shard")
+    __slots__ = ("bins", "block", "by_width", "parts", "reduction", "shard")
 
     bins: Bins | None
     by_width: Mapping[int, UnitCounts]
     reduction: str
     shard: tuple[int, int] | None
     parts: int
+    block: int | None
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class ReLUStats:
         reduction: str = "",
         shard: tuple[int, int] | None = None,
         parts: int = 1,
+        block: int | None = None,
     ) -> None:
         if parts < 1:
             raise ValueError(f"ReLUStats: parts must be at least 1, got {parts}")
@@ -82,12 +85,16 @@ class ReLUStats:
         object.__setattr__(self, "reduction", reduction)
         object.__setattr__(self, "shard", shard)
         object.__setattr__(self, "parts", parts)
+        object.__setattr__(self, "block", block)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"ReLUStats is immutable: cannot set {name!r}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.bins, dict(self.by_width), self.reduction, self.shard, self.parts)
+        return type(self), (self.bins, dict(self.by_width), self.reduction, *self._others())
+
+    def _others(self) -> tuple[Any, ...]:
+        return self.shard, self.parts, self.block
 
     # Totals
 
@@ -125,9 +132,30 @@ class ReLUStats:
 
     @property
     def death_rate(self) -> float:
-        """Mean over units of the share of calls in which all outputs of the unit were 0."""
+        """Mean over units of the share of calls in which all outputs of the unit were 0.
+
+        That is the share of units that a call, a batch as a rule, leaves silent as a whole.
+        """
         rates = [counts.dead_calls / counts.calls for counts in self.by_width.values()]
         return float(np.concatenate(rates).mean()) if rates else math.nan
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of ``block`` neighbouring units at one position; 0 if they were not counted.
+
+        The last block of a position has the units that are left, which may be fewer.
+        """
+        return sum(counts.blocks for counts in self.by_width.values())
+
+    @property
+    def zero_blocks(self) -> int:
+        """Blocks whose outputs were all 0: what structured sparsity skips."""
+        return sum(counts.zero_blocks for counts in self.by_width.values())
+
+    @property
+    def zero_block_fraction(self) -> float:
+        """``zero_blocks / blocks``; NaN if blocks were not counted."""
+        return self.zero_blocks / self.blocks if self.blocks else math.nan
 
     @property
     def histogram(self) -> Histogram:
@@ -177,7 +205,7 @@ class ReLUStats:
         """
         if width not in self.by_width:
             raise KeyError(f"of_width: width must be one of {self.widths}, got {width}")
-        return ReLUStats(self.bins, {width: self.by_width[width]}, "", self.shard, self.parts)
+        return ReLUStats(self.bins, {width: self.by_width[width]}, "", *self._others())
 
     @property
     def unit_zeros(self) -> Int64Array:
@@ -295,6 +323,11 @@ class ReLUStats:
             raise ValueError(
                 f"ReLUStats: only statistics of equal bins add, got {self.bins} and {other.bins}"
             )
+        if self.block != other.block:
+            raise ValueError(
+                "ReLUStats: only statistics of equal blocks of units add, "
+                f"got {self.block} and {other.block}"
+            )
         if self.shard != other.shard:
             raise ValueError(
                 "ReLUStats: only statistics of the same units add, got those of "
@@ -303,7 +336,7 @@ class ReLUStats:
         merged = dict(self.by_width)
         for width, counts in other.by_width.items():
             merged[width] = join(merged[width], counts) if width in merged else counts
-        return ReLUStats(self.bins, merged, "", self.shard, parts)
+        return ReLUStats(self.bins, merged, "", self.shard, parts, self.block)
 
     def __radd__(self, other: object) -> ReLUStats:
         # For sum(), which begins with 0.
@@ -348,16 +381,14 @@ class ReLUStats:
             self.bins,
             {width: counts for width, counts in left.items() if counts.calls},
             "",
-            self.shard,
-            self.parts,
+            *self._others(),
         )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ReLUStats):
             return NotImplemented
-        return (self.bins, self.shard) == (other.bins, other.shard) and dict(self.by_width) == dict(
-            other.by_width
-        )
+        mine, theirs = ((each.bins, each.shard, each.block) for each in (self, other))
+        return mine == theirs and dict(self.by_width) == dict(other.by_width)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -371,6 +402,7 @@ class ReLUStats:
             },
             **({} if self.shard is None else {"shard": list(self.shard)}),
             **({} if self.parts == 1 else {"parts": self.parts}),
+            **({} if self.block is None else {"block": self.block}),
         }
 
     @classmethod
@@ -393,7 +425,10 @@ class ReLUStats:
                 index, count = (as_integer("from_dict: shard", each) for each in shard)
                 shard = index, count
             parts = as_integer("from_dict: parts", state.get("parts", 1))
-            return cls(bins_from_dict(state["bins"]), by_width, "", shard, parts)
+            block = state.get("block")
+            if block is not None:
+                block = as_integer("from_dict: block", block)
+            return cls(bins_from_dict(state["bins"]), by_width, "", shard, parts, block)
         except (KeyError, TypeError, AttributeError, LookupError, OverflowError) as error:
             raise ValueError(f"from_dict: must be what to_dict() returns, got {error!r}") from error
         except ValueError as error:

@@ -10,7 +10,7 @@ import numpy as np
 
 from relustat._checks import as_integer
 
-from .counter_layout import CALLS, ELEMENTS, CounterLayout
+from .counter_layout import BLOCKS, CALLS, ELEMENTS, ZERO_BLOCKS, CounterLayout
 from .histogram import Int64Array
 
 _ARRAYS = ("zeros", "dead_calls", "since_fired", "slots")
@@ -27,6 +27,8 @@ class UnitCounts:
         dead_calls: calls in which all outputs of the unit were 0, int64 [units].
         since_fired: calls since the unit last gave an output other than 0, int64 [units].
         slots: int64 [1 or units, n + 3]: underflow, n bins, overflow, NaN; or only NaN.
+        blocks: blocks of neighbouring units; 0 if they were not counted.
+        zero_blocks: those of them whose outputs were all 0.
     """
 
     calls: int
@@ -35,6 +37,8 @@ class UnitCounts:
     dead_calls: Int64Array
     since_fired: Int64Array
     slots: Int64Array
+    blocks: int = 0
+    zero_blocks: int = 0
 
     def __post_init__(self) -> None:
         units = len(self.zeros)
@@ -58,6 +62,7 @@ class UnitCounts:
             and (self.zeros * units <= self.elements).all()
             and (self.dead_calls <= self.calls).all()
             and (self.since_fired <= self.dead_calls).all()
+            and 0 <= self.zero_blocks <= self.blocks <= self.elements
             and (binned == self.elements or (self.slots.shape[1] == 1 and binned < self.elements))
         )
         if not fits:
@@ -80,6 +85,8 @@ class UnitCounts:
             dead_calls=words[layout.dead_calls].copy(),
             since_fired=words[layout.since_fired].copy(),
             slots=words[layout.histograms].reshape(-1, layout.slots).copy(),
+            blocks=int(words[BLOCKS]),
+            zero_blocks=int(words[ZERO_BLOCKS]),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,6 +95,7 @@ class UnitCounts:
             "calls": self.calls,
             "elements": self.elements,
             **{name: getattr(self, name).tolist() for name in _ARRAYS},
+            **({"blocks": self.blocks, "zero_blocks": self.zero_blocks} if self.blocks else {}),
         }
 
     @classmethod
@@ -100,16 +108,23 @@ class UnitCounts:
         calls, elements = (
             as_integer(f"from_dict: {name}", state[name]) for name in ("calls", "elements")
         )
-        arrays = {name: _integers(state[name]) for name in _ARRAYS if name in state}
+        arrays: dict[str, Any] = {name: _integers(state[name]) for name in _ARRAYS if name in state}
         dead_calls = arrays["dead_calls"]
         arrays.setdefault("since_fired", np.where(dead_calls == calls, dead_calls, 0))
-        return cls(calls, elements, **arrays)
+        blocks: dict[str, Any] = {
+            name: as_integer(f"from_dict: {name}", state.get(name, 0))
+            for name in ("blocks", "zero_blocks")
+        }
+        return cls(calls, elements, **arrays, **blocks)
 
     def __eq__(self, other: object) -> bool:
         """Whether all is the same that does not depend on the order of calls."""
         if not isinstance(other, UnitCounts):
             return NotImplemented
-        return (self.calls, self.elements) == (other.calls, other.elements) and all(
+        mine, theirs = (
+            (each.calls, each.elements, each.blocks, each.zero_blocks) for each in (self, other)
+        )
+        return mine == theirs and all(
             np.array_equal(getattr(self, name), getattr(other, name))
             for name in _ARRAYS
             if name != "since_fired"
@@ -140,6 +155,8 @@ class UnitCounts:
             # Sums of ranks may have been made at different times.
             np.clip(since_fired, 0, np.maximum(dead_calls, 0)),
             mine - before,
+            self.blocks - earlier.blocks,
+            self.zero_blocks - earlier.zero_blocks,
         )
 
     def _joined(self, other: UnitCounts, since_fired: Int64Array) -> UnitCounts:
@@ -151,6 +168,8 @@ class UnitCounts:
             self.dead_calls + other.dead_calls,
             since_fired,
             mine + theirs,
+            self.blocks + other.blocks,
+            self.zero_blocks + other.zero_blocks,
         )
 
     def _like_slots(self, other: UnitCounts) -> tuple[Int64Array, Int64Array]:

@@ -1,5 +1,6 @@
 """Counting every ReLU of a model, without a change to the model."""
 
-from .watches import Watch, unwatch, watch
+from .handle import Watch
+from .watches import unwatch, watch
 
 __all__ = ["Watch", "unwatch", "watch"]

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from relustat._dynamo import inline_in_graph
 from relustat._torch_internals import is_in_backward
-from relustat.ops.counters import UnitDim
+from relustat.ops.counters import FoundDim
 from relustat.ops.counting_relu import counting_relu
 from relustat.ops.reference.checks import sizes_of_positions
 from relustat.stats.counter_layout import EVERY, TICKS
 
-from .call_sites import Site, site_of
 from .masks import dims_of_units
+from .site import Site, site_of
 
 LabelsOf = Callable[[str, Tensor], Tensor | None]
 """Gives the labels of a call, from its call site's name and its input."""
@@ -45,7 +45,7 @@ _library.define(
 
 @inline_in_graph
 def count_by_label(
-    labels_of: LabelsOf, site: Site, x: Tensor, unit_dim: UnitDim, mask: Tensor | None
+    labels_of: LabelsOf, site: Site, x: Tensor, unit_dim: FoundDim, mask: Tensor | None
 ) -> None:
     """Counts a call for the group of each label, if the call itself will be counted.
 

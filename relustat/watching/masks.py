@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from relustat._dynamo import inline_in_graph
-from relustat.ops.counters import UnitDim
+from relustat.ops.counters import FoundDim
 from relustat.ops.reference.checks import why_mask_does_not_fit
 
 MaskOf = Tensor | Callable[[str, Tensor], Tensor | None]
@@ -27,7 +27,7 @@ def check_mask(mask: object) -> None:
 
 
 @inline_in_graph
-def mask_for(given: MaskOf, site: str, x: Tensor, unit_dim: UnitDim) -> Tensor | None:
+def mask_for(given: MaskOf, site: str, x: Tensor, unit_dim: FoundDim) -> Tensor | None:
     """The mask of one call; None if all is counted.
 
     Raises:
@@ -46,8 +46,8 @@ def mask_for(given: MaskOf, site: str, x: Tensor, unit_dim: UnitDim) -> Tensor |
 
 
 @inline_in_graph
-def dims_of_units(x: Tensor, unit_dim: UnitDim) -> tuple[int, ...]:
+def dims_of_units(x: Tensor, unit_dim: FoundDim) -> tuple[int, ...]:
     """The dimensions that :meth:`relustat.Counters.units_of` has found; none if all is one unit."""
     if isinstance(unit_dim, tuple):
         return unit_dim
-    return () if unit_dim == "auto" or unit_dim == x.dim() else (unit_dim,)
+    return () if unit_dim == x.dim() else (unit_dim,)

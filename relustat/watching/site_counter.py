@@ -20,11 +20,12 @@ from relustat.ops.counting_relu import counting_relu
 from relustat.ops.inputs import describe, is_countable, is_symbolic, keeps_numbers, why_symbolic
 
 from .call_names import call_place
-from .call_sites import CallSites, Site
+from .call_sites import CallSites
 from .forward_pass import ForwardPass
 from .labels import LabelsOf, count_by_label
 from .masks import MaskOf, mask_for
 from .relu_calls import ReLUCall
+from .site import Site
 from .traced_calls import traced_call
 from .uncounted import Uncounted
 from .units.of_tensors import assumed_dim

@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Mapping
 
 from torch import nn
 
-from relustat.history.history import History
-from relustat.nn.module_paths import check_is_module, named_modules, plain_path, uncompiled
+from relustat.nn.module_paths import check_is_module
 from relustat.ops.counters import Counters, UnitDim
-from relustat.report.report import Report, not_counted
 from relustat.stats.bins import Bins, LogBins
-from relustat.stats.relu_stats import ReLUStats
 
-from .call_sites import CallSites
 from .copies import take_traces_off
-from .counts import Counts
-from .labels import LabelsOf, check_groups
-from .masks import MaskOf, check_mask
-from .relu_counter import ReLUCounter
-from .site_counter import During, SiteCounter
-from .torchscript import scripted_parts
-from .uncounted import Uncounted
-from .units.patterns import described_dim, first_fitting, warn_of_unfitting
-from .watched_modules import WatchedModule, WatchedModules
-
-if TYPE_CHECKING:
-    from torch.distributed import ProcessGroup
-    from typing_extensions import Self
-
-Repeats = Literal["apart", "together"]
-
-# Values are weak too: a model keeps its watch through its hooks.
-_watches: weakref.WeakKeyDictionary[nn.Module, weakref.ref[Watch]] = weakref.WeakKeyDictionary()
-_watches_lock = threading.Lock()
-
-# The order of the call sites of each model that was watched.
-_orders: weakref.WeakKeyDictionary[nn.Module, list[str]] = weakref.WeakKeyDictionary()
+from .handle import Repeats, Watch, watch_of
+from .labels import LabelsOf
+from .masks import MaskOf
+from .site_counter import During
+from .units.patterns import described_dim, first_fitting
 
 
 def watch(
@@ -58,6 +32,7 @@ def watch(
     repeats: Repeats = "apart",
     mask: MaskOf | None = None,
     groups: LabelsOf | None = None,
+    zero_blocks: int | None = None,
 ) -> Watch:
     """Counts every ReLU that ``model`` computes, however it is written, until closed.
 
@@ -114,7 +89,13 @@ def watch(
     def make_counters(name: str) -> tuple[Counters, str]:
         found = first_fitting(by_name, name)
         dim = unit_dim if found is None else by_name[found]
-        counters = Counters(bins, unit_dim=dim, unit_histograms=unit_histograms, every=every)
+        counters = Counters(
+            bins,
+            unit_dim=dim,
+            unit_histograms=unit_histograms,
+            every=every,
+            zero_blocks=zero_blocks,
+        )
         return counters, "" if dim == "auto" else f"{described_dim(dim)} (given)"
 
     for pattern, dim in by_name.items():
@@ -149,296 +130,7 @@ def unwatch(model: nn.Module) -> None:
         >>> relustat.unwatch(model)
     """
     check_is_module("unwatch", model)
-    watching = _watch_of(model)
+    watching = watch_of(model)
     if watching is not None:
         watching.close()
     take_traces_off(model)
-
-
-def _watch_of(model: nn.Module) -> Watch | None:
-    return _watches.get(uncompiled(model), lambda: None)()
-
-
-class Watch:
-    """What :func:`watch` returns."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        make_counters: Callable[[str], tuple[Counters, str]],
-        *,
-        functional: bool,
-        modules: bool,
-        during: During,
-        repeats: Repeats,
-        patterns: Iterable[str],
-        mask: MaskOf | None,
-        groups: LabelsOf | None,
-    ) -> None:
-        check_is_module("watch", model)
-        make_counters("")  # raises if an argument is wrong
-        if repeats not in get_args(Repeats):
-            raise ValueError(f"watch: repeats must be 'apart' or 'together', got {repeats!r}")
-        paths = {plain_path(path) for path, _ in model.named_modules(remove_duplicate=False)}
-        self._patterns = list(patterns)
-        warn_of_unfitting(self._patterns, paths)
-        check_mask(mask)
-        check_groups(groups)
-        self._model = model
-        self._modules = modules
-        order = _orders.setdefault(uncompiled(model), [])
-        self._sites = CallSites(paths, make_counters, order, are_apart=repeats == "apart")
-        self._counts = Counts(model, paths, self._sites)
-        its_modules = dict(named_modules(model))
-        uncounted = Uncounted()
-        self._site_counter = SiteCounter(
-            self._sites,
-            functional=functional,
-            modules=modules,
-            during=during,
-            mask=mask,
-            groups=groups,
-            uncounted=uncounted,
-        )
-        self._counter = ReLUCounter(
-            its_modules,
-            self._sites,
-            counts=self._site_counter,
-            uncounted=uncounted,
-            # A bound method: through it the model keeps its watch.
-            on_last_left=self._take_hooks_off,
-            adopt=self._adopt,
-        )
-        self._watched_modules = WatchedModules(model, its_modules, self._counter)
-        self._begin()
-
-    def _begin(self) -> None:
-        model = uncompiled(self._model)
-        before = _watch_of(model)
-        if before is not None and before._counter.closed:
-            before.close()  # an interrupt has kept it from its end
-        with _watches_lock:
-            if _watch_of(model) is not None:
-                raise ValueError(
-                    "watch: a model can be watched once at a time, got a "
-                    f"{type(self._model).__name__} that is watched already; close() that watch, or "
-                    "unwatch(model), first"
-                )
-            _watches[model] = weakref.ref(self)
-        try:
-            self._watched_modules.install()
-        except BaseException:
-            self.close()
-            raise
-
-    def __enter__(self) -> Self:
-        if self._counter.closed:
-            raise ValueError("watch: a closed watch cannot be entered again; call watch(model)")
-        return self
-
-    def __repr__(self) -> str:
-        state = "closed" if self._counter.closed else "open"
-        return f"<Watch of a {type(uncompiled(self._model)).__name__}, {state}>"
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Removes the hooks. The counts stay readable. Closing twice does nothing.
-
-        If other threads are inside the model, its hooks are removed when the last one leaves.
-        """
-        self._counter.close()
-        with _watches_lock:
-            if _watch_of(self._model) is self:
-                del _watches[uncompiled(self._model)]
-
-    def _take_hooks_off(self) -> None:
-        self._watched_modules.remove()
-
-    def _adopt(self, stranger: nn.Module) -> WatchedModule | None:
-        return self._watched_modules.adopt(stranger)
-
-    @property
-    def stats(self) -> dict[str, ReLUStats]:
-        """Statistics by call-site name, in the order of execution; a snapshot on the host.
-
-        A module's site is named by its path; a ReLU that several modules share, by that of its
-        caller. ``F.relu(x)`` in module ``block`` is ``block.relu``, and ``self.act(x)`` with a
-        function is ``block.act``. ``_1`` is the second such call in the code of the class, ``_2``
-        the third, whichever of them ran. In a loop over a list of layers, the number goes on with
-        the index of the layer that made the input; if another layer made it, its name follows:
-        ``block.relu after stem``. Calls of the same layer in a loop are numbered as they come.
-        """
-        return self._counts.stats
-
-    def report(self) -> Report:
-        """A table of all call sites, with warnings: ``print(watch.report())``."""
-        uncounted = self._counter.uncounted
-        warnings = [not_counted(*each) for each in uncounted.reasons.items()]
-        warnings += [not_counted(*method) for method in self._counter.methods.uncounted()]
-        warnings += [not_counted(*part) for part in scripted_parts(self._model)]
-        others = self._watched_modules.other_activations(uncounted.others)
-        warnings += [f"{count} {name}, not counted: only ReLUs are" for name, count in others]
-        called = self._site_counter.seen | self._sites.modules_called()
-        called |= self._counts.sites_of_other_ranks
-        never = [path for path in self._watched_modules.never_called() if path not in called]
-        warnings += [f"{path}: never called" for path in never if self._modules]
-        sites = self._sites.described
-        if sites:
-            warnings += [
-                f"unit_dims: {pattern!r} fits no ReLU that was called"
-                for pattern in self._patterns
-                if not any(first_fitting([pattern], name) for name in sites)
-            ]
-        warnings += [f"{name}: {changed}" for name, changed in self._sites.changed()]
-        return Report(self.stats, warnings, sites, self._counts.groups)
-
-    @property
-    def history(self) -> History:
-        """The epochs of :meth:`snapshot`. ``watch.history = History(limit=20)`` begins anew."""
-        return self._counts.history
-
-    @history.setter
-    def history(self, history: History) -> None:
-        self._counts.history = history
-
-    def all_reduce(self, group: ProcessGroup | None = None) -> None:
-        """Adds up the counts of all ranks. :attr:`stats` and :meth:`report` are then those of all.
-
-        All ranks call it together. It can be called any number of times: this rank's counts go on,
-        and those of the other ranks are from the last call. (Of a layer whose units are split over
-        ranks, all counts are from the last call.) The sums are exact, and take one exchange. Do not
-        sum them again. :func:`relustat.distributed.all_reduce` describes ``group`` and the errors.
-        """
-        self._counts.all_reduce(group)
-
-    def snapshot(self, epoch: int) -> None:
-        """Adds the counts since the last snapshot to :attr:`history`, as those of an epoch.
-
-        If several ranks train, call :meth:`all_reduce` before each snapshot, or never.
-
-        Raises:
-            ValueError: if ``epoch`` is not an integer above that of the last snapshot.
-
-        Example:
-            >>> import torch, relustat
-            >>> model = torch.nn.ReLU()
-            >>> with relustat.watch(model) as watch:
-            ...     for epoch, shift in enumerate([0.0, -5.0]):
-            ...         _ = model(torch.ones(3, 2) + shift)
-            ...         watch.snapshot(epoch)
-            >>> watch.history.deaths("relu")
-            {1: array([0, 1])}
-        """
-        self._counts.snapshot(epoch)
-
-    def reset(self) -> None:
-        """Sets all counts to 0. The history stays."""
-        self._counts.reset()
-        self._counter.reset()
-
-    def group(self, name: str) -> contextlib.AbstractContextManager[None]:
-        """Counts also for a group, within ``with watch.group("cat"):``.
-
-        ``report().groups`` has a report of each group, over all its blocks. They add up to the
-        whole, if all is counted in groups. What other threads count meanwhile is of the group, too.
-
-        Raises:
-            TypeError: if ``name`` is no text.
-            ValueError: if a group is open already.
-
-        Example:
-            >>> import torch, relustat
-            >>> model = torch.nn.ReLU()
-            >>> with relustat.watch(model) as watch:
-            ...     for name, value in [("cat", -1.0), ("dog", 2.0), ("cat", 3.0)]:
-            ...         with watch.group(name):
-            ...             _ = model(torch.tensor([[value]]))
-            >>> {name: report.stats["relu"].zeros for name, report in watch.report().groups.items()}
-            {'cat': 1, 'dog': 0}
-        """
-        return self._counts.group(name)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The counts and the history, for a checkpoint: tensors, numbers and texts.
-
-        ``torch.load(path, weights_only=True)`` loads it. Each rank has a state of its own.
-
-        Example:
-            >>> import torch, relustat
-            >>> model = torch.nn.ReLU()
-            >>> with relustat.watch(model) as watch:
-            ...     _ = model(torch.tensor([[-1.0, 2.0]]))
-            ...     checkpoint = {"model": model.state_dict(), "watch": watch.state_dict()}
-            >>> with relustat.watch(model) as watch:
-            ...     watch.load_state_dict(checkpoint["watch"])
-            ...     _ = model(torch.tensor([[-1.0, 2.0]]))
-            >>> watch.stats["relu"].unit_zeros.tolist()
-            [2, 0]
-        """
-        return self._counts.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Replaces all counts and the history by those of :meth:`state_dict`.
-
-        A run that is stopped and goes on so ends with the counts of one that was not stopped. The
-        report names the call sites that are in the state alone, or in the model alone.
-
-        Raises:
-            ValueError: if it is no such state, or one of another model or with other bins. Then
-                nothing has changed.
-        """
-        self._counts.load_state_dict(state)
-
-    def stop(self) -> None:
-        """Counts nothing until :meth:`start`. Compiled code does not change."""
-        self._sites.counting = False
-
-    def start(self) -> None:
-        """Counts again after :meth:`stop`."""
-        self._sites.counting = True
-
-    @contextlib.contextmanager
-    def counting(self) -> Iterator[None]:
-        """Sees this thread's calls outside of ``model(x)``, too, within ``with watch.counting():``.
-
-        These are calls of other methods (``model.decode(z)``, ``model.forward(x)``) and ReLUs that
-        are written in the block. They have the names of their positions in the code. Repeated calls
-        of one position are one call site, whatever ``repeats`` is. Each call of a module begins a
-        new forward, as it does elsewhere.
-
-        Raises:
-            ValueError: if the watch is closed.
-
-        Example:
-            >>> import torch, relustat
-            >>> model = torch.nn.Linear(4, 8)
-            >>> with relustat.watch(model) as watch, watch.counting():
-            ...     _ = model(torch.randn(16, 4)).relu()
-            >>> {name: stats.widths for name, stats in watch.stats.items()}
-            {'relu': (8,)}
-        """
-        if self._counter.closed:
-            raise ValueError("watch: a closed watch counts nothing; call watch(model) again")
-        root = self._watched_modules.root()
-        try:
-            self._counter.enter_block(root)
-            yield
-        finally:
-            self._counter.leave(root)
-
-    @contextlib.contextmanager
-    def pause(self) -> Iterator[None]:
-        """Nothing is counted within ``with watch.pause():``."""
-        before = self._sites.counting
-        try:
-            self.stop()
-            yield
-        finally:
-            self._sites.counting = before

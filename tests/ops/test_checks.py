@@ -93,8 +93,8 @@ def test_bad_edges_lose_nothing_and_touch_nothing_else(device, binning):
     x[:, 1::3] = -1e-30
     for edges in BAD_EDGES[binning]:
         edges = torch.tensor(edges, device=device)
-        words = torch.zeros(4 + 3 * 5000 + len(edges) + 2, dtype=torch.int64, device=device)
+        words = torch.zeros(6 + 3 * 5000 + len(edges) + 2, dtype=torch.int64, device=device)
         words[0] = 1
         y = library.counting_relu(x, words, edges, 1, binning)
         assert same_bits(y, F.relu(x))
-        assert words[4 + 3 * 5000 :].sum() == x.numel()
+        assert words[6 + 3 * 5000 :].sum() == x.numel()

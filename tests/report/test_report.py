@@ -63,7 +63,7 @@ def test_printed_table(report):
 def test_numbers_are_short_and_plain():
     x = torch.tensor([[-7200.0, -0.0046, 12.4, 3e8]])
     cells = Report({"a": stats_of(x, EdgeBins([-7200, -0.0046, 12.4, 3e8]))}).rows[0].cells()
-    assert cells[8:12] == ["-7200", "12", "2.9e+08", "3e+08"]
+    assert cells[9:13] == ["-7200", "12", "2.9e+08", "3e+08"]
 
 
 def test_warnings():

@@ -31,6 +31,6 @@ def test_parts_cover_all_words(unit_histograms):
     mine = CounterLayout(3, 3 if unit_histograms else 1, 4)
     assert len(words) == mine.size
     by_unit = [mine.zeros, mine.dead_calls, mine.since_fired]
-    assert by_unit == [slice(4, 7), slice(7, 10), slice(10, 13)]
+    assert by_unit == [slice(6, 9), slice(9, 12), slice(12, 15)]
     assert words[mine.histograms].reshape(mine.rows, mine.slots).shape == (mine.rows, 7)
-    assert CounterLayout(3, 1, 0).size == 4 + 3 + 3 + 3 + 1
+    assert CounterLayout(3, 1, 0).size == 6 + 3 + 3 + 3 + 1
