@@ -74,6 +74,10 @@ class UnitCounts:
                 f"zeros={int(self.zeros.sum())}, in the histogram {binned}"
             )
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        known = _since_fired_if_unknown(state["dead_calls"], state["calls"])
+        self.__dict__.update({"since_fired": known, **state})
+
     @classmethod
     def from_counters(cls, words: Int64Array, units: int, bins: int) -> UnitCounts:
         """Reads counters as csrc/relu/counters.h lays them out."""
@@ -100,17 +104,13 @@ class UnitCounts:
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> UnitCounts:
-        """The counts whose :meth:`to_dict` this is; other keys do not matter.
-
-        Before 0.2 nobody knew when a unit last fired. Then a unit that never did has all calls,
-        and any other 0.
-        """
+        """The counts whose :meth:`to_dict` this is; other keys do not matter."""
         calls, elements = (
             as_integer(f"from_dict: {name}", state[name]) for name in ("calls", "elements")
         )
         arrays: dict[str, Any] = {name: _integers(state[name]) for name in _ARRAYS if name in state}
-        dead_calls = arrays["dead_calls"]
-        arrays.setdefault("since_fired", np.where(dead_calls == calls, dead_calls, 0))
+        known = _since_fired_if_unknown(arrays["dead_calls"], calls)
+        arrays.setdefault("since_fired", known)
         blocks: dict[str, Any] = {
             name: as_integer(f"from_dict: {name}", state.get(name, 0))
             for name in ("blocks", "zero_blocks")
@@ -179,6 +179,11 @@ class UnitCounts:
             mine = mine.sum(axis=0, keepdims=True)
             theirs = theirs.sum(axis=0, keepdims=True)
         return mine, theirs
+
+
+def _since_fired_if_unknown(dead_calls: Int64Array, calls: int) -> Int64Array:
+    """What is known if version 0.1 has counted: a unit that never fired has all calls."""
+    return np.where(dead_calls == calls, dead_calls, 0)
 
 
 def _integers(values: object) -> Int64Array:

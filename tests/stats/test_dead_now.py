@@ -191,6 +191,15 @@ def test_what_version_0_1_wrote_has_it_where_it_is_known():
     assert stats.calls_since_fired.tolist() == expected.tolist()
 
 
+def test_stats_that_version_0_1_pickled_can_be_read():
+    (counts,) = counted(calls(5)).by_width.values()
+    state = {name: each for name, each in vars(counts).items() if name != "since_fired"}
+    again = object.__new__(type(counts))
+    again.__setstate__(state)
+    assert again == counts
+    assert again.since_fired.tolist() == np.where(counts.dead_calls == 5, 5, 0).tolist()
+
+
 @pytest.mark.parametrize("unit_histograms", [False, True])
 def test_a_module_that_version_0_1_pickled_goes_on(unit_histograms):
     relu = relustat.CountingReLU(bins=BINS, unit_dim=1, unit_histograms=unit_histograms)

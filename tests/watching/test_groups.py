@@ -239,3 +239,22 @@ def test_labels_that_do_not_fit_are_an_error_before_anything_is_counted(kind):
 def test_a_report_without_groups_has_none():
     assert Report({}).groups == {}
     assert "groups" not in Report({}).to_dict()
+
+
+def test_compiled_code_with_sizes_that_change():
+    model = net()
+    now, counted = {}, dict.fromkeys(range(3), 0)
+    for positions in (False, True):
+        with relustat.watch(model, BINS, groups=lambda *_: now["labels"]) as watch:
+            called = torch.compile(model, fullgraph=True)
+            for batch_size, length in [(4, 9), (2, 9), (3, 5), (6, 12), (3, 7)]:
+                sizes = (batch_size, length) if positions else (batch_size,)
+                now["labels"] = torch.randint(0, 3, sizes)
+                called(torch.randn(batch_size, length, 6))
+                for label in counted:
+                    of_label = int((now["labels"] == label).sum())
+                    counted[label] += of_label * 8 * (1 if positions else length)
+        list(assert_adds_up(watch.report()))
+        groups = watch.report().groups
+        assert {int(name): each.stats["1"].elements for name, each in groups.items()} == counted
+        counted = dict.fromkeys(counted, 0)

@@ -220,3 +220,34 @@ def test_what_cannot_be_a_mask_is_an_error_at_once():
     model = Encoder()
     with relustat.watch(model):
         pass  # nothing is left of the failed ones
+
+
+def test_compiled_code_with_lengths_that_change():
+    model = Encoder()
+    now, tokens, padded = {}, 0, 0
+    with relustat.watch(model, mask=lambda *_: now["mask"]) as watch:
+        called = torch.compile(model, fullgraph=True)
+        for batch_size, length in [(4, 9), (2, 9), (3, 5), (6, 12), (3, 7)]:
+            now["mask"] = torch.rand(batch_size, length) < 0.5
+            called(torch.randn(batch_size, length, 8))
+            tokens += int(now["mask"].sum())
+            padded += batch_size * length
+    assert 0 < tokens < padded
+    assert [stats.elements for stats in watch.stats.values()] == [
+        16 * tokens,
+        8 * tokens,
+        4 * tokens,
+    ]
+
+
+def test_a_compiled_model_that_was_watched_without_a_mask():
+    model = Encoder()
+    called = torch.compile(model, fullgraph=True)
+    x, mask = batch()
+    elements = []
+    for options in ({}, {"mask": mask}, {}, {"mask": lambda *_: mask}):
+        with relustat.watch(model, **options) as watch:
+            called(x)
+        elements.append(watch.stats["act"].elements)
+    tokens = int(mask.sum())
+    assert elements == [16 * 36, 16 * tokens] * 2

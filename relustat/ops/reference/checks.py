@@ -87,10 +87,11 @@ def why_mask_does_not_fit(x: Tensor, unit_dims: Sequence[int], mask: Tensor) -> 
     if mask.device != x.device:
         return f"mask must be on the input's device, got input={x.device}, mask={mask.device}"
     sizes = sizes_of_positions(x, unit_dims)
-    padded = [1] * (len(sizes) - mask.dim()) + list(mask.shape)
-    if len(padded) > len(sizes) or any(
-        mine not in (1, size) for mine, size in zip(padded, sizes, strict=True)
-    ):
+    expands = mask.dim() <= len(sizes)
+    for mine, size in zip(reversed(mask.shape), reversed(sizes), strict=False):
+        # The compiler is wrong about `mine in (1, size)` where sizes are symbols.
+        expands = expands and (mine == 1 or mine == size)
+    if not expands:
         return (
             f"mask must have the size of the input without its units, {sizes}, or expand to it, "
             f"got {list(mask.shape)}"
