@@ -48,13 +48,13 @@ def _relu_rows(format_name: str, log: float, linear: float, zeros: float | None)
     vector = 16 // size
     name = f"counting_relu {format_name.lower()}"
     counters = [
-        ("LogBins", f"KeyCounter<{format_name}, {vector}, false>", log, 1),
-        ("LogBins per unit", f"KeySlotCounter<{format_name}, {vector}, false>", 1.1 * log, 2),
+        ("LogBins", f"KeyCounter<{format_name}, {vector}>", log, 1),
+        ("LogBins per unit", f"KeySlotCounter<{format_name}, {vector}>", 1.1 * log, 2),
         ("LinearBins", f"LinearCounter<{format_name}, {vector}, 0>", linear, 1),
         ("LinearBins per unit", f"LinearCounter<{format_name}, {vector}, 1>", 1.1 * linear, 2),
     ]
     if zeros is not None:
-        counters.append(("zeros only", f"NanCounter<{format_name}, {vector}, false>", zeros, 1))
+        counters.append(("zeros only", f"NanCounter<{format_name}, {vector}>", zeros, 1))
     for bins, counter, goal, in_flight in counters:
         kernel = f"counting_relu_kernel<{format_name}, {counter}, {vector}, false>"
         yield Row(f"{name} {bins}", kernel, goal, 2 * size, in_flight=in_flight)

@@ -24,7 +24,6 @@ from .masks import MaskOf, check_mask
 from .relu_counter import ReLUCounter
 from .site_counter import During, SiteCounter
 from .torchscript import scripted_parts
-from .uncounted import Uncounted
 from .units.patterns import first_fitting, warn_of_unfitting
 from .watched_modules import WatchedModule, WatchedModules
 
@@ -77,7 +76,6 @@ class Watch:
         self._sites = CallSites(paths, make_counters, order, are_apart=repeats == "apart")
         self._counts = Counts(model, paths, self._sites)
         its_modules = dict(named_modules(model))
-        uncounted = Uncounted()
         self._site_counter = SiteCounter(
             self._sites,
             functional=functional,
@@ -85,13 +83,11 @@ class Watch:
             during=during,
             mask=mask,
             groups=groups,
-            uncounted=uncounted,
         )
         self._counter = ReLUCounter(
             its_modules,
             self._sites,
             counts=self._site_counter,
-            uncounted=uncounted,
             # A bound method: through it the model keeps its watch.
             on_last_left=self._take_hooks_off,
             adopt=self._adopt,
@@ -166,7 +162,7 @@ class Watch:
 
     def report(self) -> Report:
         """A table of all call sites, with warnings: ``print(watch.report())``."""
-        uncounted = self._counter.uncounted
+        uncounted = self._site_counter.uncounted
         warnings = [not_counted(*each) for each in uncounted.reasons.items()]
         warnings += [not_counted(*method) for method in self._counter.methods.uncounted()]
         warnings += [not_counted(*part) for part in scripted_parts(self._model)]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relustat._dynamo import inline_in_graph
+from relustat._dynamo import inline_in_graph, trace_time_attribute
 from relustat._torch_internals import is_in_backward
 from relustat.ops.counters import FoundDim
 from relustat.ops.counting_relu import counting_relu
@@ -38,7 +38,7 @@ _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 _library = torch.library.Library("relustat", "FRAGMENT")
 _library.define(
     "count_by_label(Tensor x, Tensor labels, Tensor? mask, Tensor(a!) counters, int[] unit_dims, "
-    "Tensor site) -> ()",
+    "Tensor number) -> ()",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
 
@@ -62,9 +62,10 @@ def count_by_label(
     words, _ = counters.tensors_for(counters.units_of(x, unit_dim)[1], x.device)
     if torch.compiler.is_dynamo_compiling():
         op: Any = torch.ops.relustat.count_by_label.default
-        op(x, labels, mask, words, list(unit_dims), site.number)
+        number = trace_time_attribute(site.traced, "number")
+        op(x, labels, mask, words, list(unit_dims), number)
     else:
-        _count(x, labels, mask, words, unit_dims, site.number)
+        _count(x, labels, mask, words, unit_dims, site)
 
 
 @inline_in_graph
@@ -98,14 +99,13 @@ def _count(
     mask: Tensor | None,
     counters: Tensor,
     unit_dims: Sequence[int],
-    number: Tensor,
+    site: Site,
 ) -> None:
     if is_in_backward():  # a recomputation
         return
     every, ticks = counters[[EVERY, TICKS]].tolist()
     if every == 0 or ticks % every:
         return
-    site = site_of(int(number))
     found = labels.unique().tolist()
     are_of_samples = _are_of_samples(labels, x, unit_dims)
     for label in found:
@@ -128,7 +128,16 @@ def _of_samples(
     return mask.expand(sizes_of_positions(x, unit_dims)).index_select(0, samples)
 
 
-_library.impl("count_by_label", _count, "CompositeExplicitAutograd")
+def _count_in_graph(
+    x: Tensor,
+    labels: Tensor,
+    mask: Tensor | None,
+    counters: Tensor,
+    unit_dims: Sequence[int],
+    number: Tensor,
+) -> None:
+    _count(x, labels, mask, counters, unit_dims, site_of(int(number)))
 
 
+_library.impl("count_by_label", _count_in_graph, "CompositeExplicitAutograd")
 torch.library.register_fake("relustat::count_by_label", lambda *_: None)

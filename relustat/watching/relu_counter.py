@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,10 +33,7 @@ from .methods_outside import MethodsOutside
 from .relu_calls import ReLUCall, find_relu_call
 from .site_counter import SiteCounter
 from .traced_calls import follow_in_trace
-from .uncounted import Uncounted
 from .watched_modules import WatchedModule
-
-During = Literal["train", "eval", "all"]
 
 
 @inline_in_graph
@@ -47,7 +44,6 @@ class ReLUCounter:
         watched: the modules of the model, and their paths.
         sites: the call sites.
         counts: counts a ReLU at its site.
-        uncounted: what could not be counted, with the reason.
         on_last_left: called when counting has ended and no thread is in the model.
         adopt: gives a module of the model hooks, if it has none; None of any other module.
 
@@ -62,7 +58,6 @@ class ReLUCounter:
         sites: CallSites,
         *,
         counts: SiteCounter,
-        uncounted: Uncounted,
         on_last_left: Callable[[], None],
         adopt: Callable[[nn.Module], WatchedModule | None],
     ) -> None:
@@ -71,7 +66,6 @@ class ReLUCounter:
         # Weak: a forward ends with its thread.
         self._underway: weakref.WeakSet[ForwardPass] = weakref.WeakSet()
         self._forwards = CurrentForward(self._call, self._underway)
-        self.uncounted = uncounted
         self.methods = MethodsOutside(watched)
         self.closed = False
         self._on_last_left = on_last_left
@@ -105,9 +99,8 @@ class ReLUCounter:
             self._on_last_left()
 
     def reset(self) -> None:
-        self.uncounted.clear()
         self.methods.clear()
-        self._counts.seen.clear()
+        self._counts.reset()
 
     def _call(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -175,7 +168,7 @@ class ReLUCounter:
                 return self._count_of_any(forward, call, lambda: called(*args, **kwargs))
             if function not in OTHERS:
                 return self._compared_call(forward, function, args, kwargs, called)
-        self.uncounted.meet(kind, function, forward.path)
+        self._counts.uncounted.meet(kind, function, forward.path)
         return called(*args, **kwargs)
 
     def _compared_call(
@@ -187,10 +180,10 @@ class ReLUCounter:
         called: Callable[..., Any],
     ) -> Any:
         """A call that may give what a ReLU gives: some of its numbers tell."""
-        look = self.uncounted.lookalikes.before(function, args, kwargs, forward.path)
+        look = self._counts.uncounted.lookalikes.before(function, args, kwargs, forward.path)
         output = called(*args, **kwargs)
         if look is not None:
-            self.uncounted.lookalikes.after(look, function, output)
+            self._counts.uncounted.lookalikes.after(look, function, output)
         return output
 
     def _traced_call(
@@ -210,7 +203,7 @@ class ReLUCounter:
             # If the graph held the function, running it could count it again.
             output = self._counts.count(forward, call, lambda: call.op(call.x, *call.arguments))
         else:
-            self.uncounted.meet_in_trace(function, args, kwargs, forward.path)
+            self._counts.uncounted.meet_in_trace(function, args, kwargs, forward.path)
             output = function(*args, **kwargs)
         follow_in_trace(function, args, kwargs, output, forward.path)
         return output

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from relustat._dynamo import TraceTimeAttributes
 from relustat._torch_internals import unseen_by_dispatch_modes
 from relustat.ops.counters import Counters
 from relustat.stats.bins import Bins
@@ -29,8 +30,8 @@ class Site:
         units: how its units were found; see :class:`relustat.report.call_site.CallSite`.
         shard: which units of the layer this process has, if it does not have all.
         by_label: the counters of each label; see :mod:`relustat.watching.labels`.
-        number: int64 [], by which :func:`site_of` finds the site. (A graph takes a tensor as a
-            variable, and a number as a constant.)
+        traced: its attribute ``number``, int64 [], is that of :func:`site_of`. (A graph takes a
+            tensor as a variable, and a number as a constant.)
     """
 
     name: str
@@ -43,13 +44,16 @@ class Site:
     is_in_graph: bool = False
     shard: Shard | None = None
     by_label: dict[int, Counters] = dataclasses.field(default_factory=dict)
-    number: Tensor = dataclasses.field(init=False)
+    traced: TraceTimeAttributes = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
+        self.traced = TraceTimeAttributes(self._number)
+
+    def _number(self, _name: str) -> Tensor:
         number = next(_numbers)
         _by_number[number] = self
         with torch.inference_mode(False), unseen_by_dispatch_modes():
-            self.number = torch.tensor(number)
+            return torch.tensor(number)
 
     @property
     def stats(self) -> ReLUStats:

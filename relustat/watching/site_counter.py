@@ -40,9 +40,9 @@ class SiteCounter:
     Args:
         sites: where the counts are added.
         functional, modules, during, mask, groups: what is counted; see :func:`relustat.watch`.
-        uncounted: gets the sites that cannot be counted, with the reason.
 
     Attributes:
+        uncounted: what could not be counted, with the reason.
         seen: the paths of the modules in which a ReLU was computed, counted or not.
     """
 
@@ -55,7 +55,6 @@ class SiteCounter:
         during: During,
         mask: MaskOf | None,
         groups: LabelsOf | None,
-        uncounted: Uncounted,
     ) -> None:
         if during not in get_args(During):
             raise ValueError(f"watch: during must be 'train', 'eval' or 'all', got {during!r}")
@@ -65,9 +64,13 @@ class SiteCounter:
         self._during = during
         self._mask = mask
         self._groups = groups
-        self._uncounted = uncounted
         self._places: dict[Any, str] = {}
+        self.uncounted = Uncounted()
         self.seen: set[str] = set()
+
+    def reset(self) -> None:
+        self.uncounted.clear()
+        self.seen.clear()
 
     def is_counted(self, module: nn.Module) -> bool:
         """Whether the ReLUs of a module that is called now are counted."""
@@ -113,13 +116,13 @@ class SiteCounter:
             return compute()
         if not is_countable(x) or not (is_compiling or keeps_numbers(x)):
             output = compute()  # which may raise an error
-            self._uncounted.reasons[site.name] = f"its input was {describe(x)}"
+            self.uncounted.reasons[site.name] = f"its input was {describe(x)}"
             return output
         counters = site.counters
         if not is_compiling:
             why = why_symbolic(x)
             if why:
-                self._uncounted.reasons[site.name] = why
+                self.uncounted.reasons[site.name] = why
                 return compute()
             is_known = followed is not None or not x.numel()
             site.meet(units, "" if is_known else assumed_dim(x.dim()))
@@ -130,7 +133,7 @@ class SiteCounter:
             try:
                 counters.units_of(x)
             except (IndexError, ValueError) as error:
-                self._uncounted.reasons[site.name] = str(error)
+                self.uncounted.reasons[site.name] = str(error)
                 return compute()
         # A subclass may compute ReLUs in its own way; the compiler has already traced into it.
         is_plain = is_compiling or type(x) in (Tensor, nn.Parameter)

@@ -121,8 +121,8 @@ def test_kernels_are_told_apart():
 @pytest.mark.parametrize(
     ("kernel", "stored", "count"),
     [
-        ("counting_relu_kernel<Float32, C, 4>", 16, 4),
-        ("counting_relu_kernel<BFloat16, C, 8>", 16, 8),
+        ("counting_relu_kernel<Float32, C, 4, false>", 16, 4),
+        ("counting_relu_kernel<BFloat16, C, 8, false>", 16, 8),
         ("max_pool_kernel<Float16, char, int, W, 1, false>", 3, 1),
         ("max_pool_kernel<Float32, short, int, W, 1, false>", 6, 1),
         ("max_unpool_quads_kernel<Float32, LastCells, 2, true>", 32, 8),
@@ -213,22 +213,22 @@ ptxas info    : Used 40 registers, used 1 barriers
 @pytest.mark.parametrize(
     ("kernel", "architecture", "spilled", "wrong"),
     [
-        ("KeyCounter<Float32, 4>, 4", "90", 0, []),
+        ("KeyCounter<Float32, 4>, 4, false", "90", 0, []),
         (
-            "KeyCounter<Float32, 4>, 4",
+            "KeyCounter<Float32, 4>, 4, false",
             "80",
             4,
             ["must spill no registers on sm_80, got 4 bytes"],
         ),
-        ("KeySlotCounter<Float16, 8>, 8", "80", 64, []),
+        ("KeySlotCounter<Float16, 8>, 8, false", "80", 64, []),
         (
-            "KeySlotCounter<Float16, 8>, 8",
+            "KeySlotCounter<Float16, 8>, 8, false",
             "75",
             65,
             ["must spill at most 64 bytes on sm_75, got 65 bytes"],
         ),
         (
-            "KeySlotCounter<Float16, 8>, 8",
+            "KeySlotCounter<Float16, 8>, 8, false",
             "90",
             4,
             ["must spill no registers on sm_90, got 4 bytes"],

@@ -11,8 +11,10 @@
 
 namespace relustat::cuda {
 
+// To find the bytes of a mask takes registers: then fewer blocks share a processor.
 template <class Format, class Counter, int kVector, bool kMasked>
-__global__ void __launch_bounds__(kCountingReluThreads, kCountingReluBlocksPerProcessor)
+__global__ void __launch_bounds__(kCountingReluThreads,
+                                  kMasked ? 1 : kCountingReluBlocksPerProcessor)
     counting_relu_kernel(const __grid_constant__ CountingReluCall call) {
   CountingReluBlock<Format, Counter, kVector, kMasked>(call).run();
 }

@@ -17,7 +17,7 @@ from relustat.ops.counters import Counters, UnitDim
 from relustat.ops.counting_relu import counting_relu
 from relustat.ops.inputs import is_countable, is_symbolic, keeps_numbers
 from relustat.watching.handle import Watch
-from relustat.watching.relu_counter import During
+from relustat.watching.site_counter import During
 from relustat.watching.watches import watch
 
 Kind = Literal["outputs", "gradients"]

@@ -12,7 +12,7 @@ from torch import nn
 from relustat._checks import as_integer
 from relustat._messages import align, many
 from relustat.stats.histogram import Int64Array
-from relustat.watching.relu_counter import During
+from relustat.watching.site_counter import During
 
 from .activation_counts import GradientCounts, Kind, LayerRates, OutputCounts
 from .plot import draw_rates, rates_figure
