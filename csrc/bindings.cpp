@@ -66,24 +66,28 @@ bool is_plain(const py::handle& object) {
 // torch.ops.relustat.counting_relu and counting_relu_ for plain inputs, without the search by
 // schema.
 at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
-                         int64_t unit_dim, int64_t binning, const std::optional<at::Tensor>& mask) {
+                         int64_t unit_dim, int64_t binning, const std::optional<at::Tensor>& mask,
+                         const std::optional<at::Tensor>& blocks) {
   static const auto op =
       c10::Dispatcher::singleton()
           .findSchemaOrThrow("relustat::counting_relu", "")
           .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, int64_t,
-                            int64_t, const std::optional<at::Tensor>&)>();
+                            int64_t, const std::optional<at::Tensor>&,
+                            const std::optional<at::Tensor>&)>();
   const py::gil_scoped_release no_gil;
-  return op.call(x, counters, edges, unit_dim, binning, mask);
+  return op.call(x, counters, edges, unit_dim, binning, mask, blocks);
 }
 
 void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
-                    int64_t unit_dim, int64_t binning, const std::optional<at::Tensor>& mask) {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("relustat::counting_relu_", "")
-                             .typed<void(const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                                         int64_t, int64_t, const std::optional<at::Tensor>&)>();
+                    int64_t unit_dim, int64_t binning, const std::optional<at::Tensor>& mask,
+                    const std::optional<at::Tensor>& blocks) {
+  static const auto op =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("relustat::counting_relu_", "")
+          .typed<void(const at::Tensor&, const at::Tensor&, const at::Tensor&, int64_t, int64_t,
+                      const std::optional<at::Tensor>&, const std::optional<at::Tensor>&)>();
   const py::gil_scoped_release no_gil;
-  op.call(x, counters, edges, unit_dim, binning, mask);
+  op.call(x, counters, edges, unit_dim, binning, mask, blocks);
 }
 
 }  // namespace
@@ -96,10 +100,10 @@ PYBIND11_MODULE(_C, m) {
   m.def("is_plain", &is_plain, "Whether this input can go to the dispatcher at once.");
   m.def("counting_relu", &counting_relu, py::arg("x"), py::arg("counters"), py::arg("edges"),
         py::arg("unit_dim"), py::arg("binning"), py::arg("mask") = py::none(),
-        "torch.ops.relustat.counting_relu for plain inputs.");
+        py::arg("blocks") = py::none(), "torch.ops.relustat.counting_relu for plain inputs.");
   m.def("counting_relu_", &counting_relu_, py::arg("x"), py::arg("counters"), py::arg("edges"),
         py::arg("unit_dim"), py::arg("binning"), py::arg("mask") = py::none(),
-        "torch.ops.relustat.counting_relu_ for plain inputs.");
+        py::arg("blocks") = py::none(), "torch.ops.relustat.counting_relu_ for plain inputs.");
   m.def("snapshot", &relustat::cpu::snapshot, py::call_guard<py::gil_scoped_release>(),
         "A copy of counters on the CPU.");
   m.def("reset", &relustat::cpu::reset, py::call_guard<py::gil_scoped_release>(),

@@ -6,14 +6,15 @@ TORCH_LIBRARY(relustat, m) {
 
   // counters: see relu/counters.h. edges: float32 [bins + 1], or empty. binning: see
   // relu/binning.h. mask: bool, in a size that expands to that of x without its unit dimension;
-  // where it is false, nothing is counted.
+  // where it is false, nothing is counted. blocks: int64 [2], what a counted call adds to the
+  // blocks of units and to those that are all 0.
   m.def(
       "counting_relu(Tensor x, Tensor(a!) counters, Tensor edges, int unit_dim, int binning, "
-      "Tensor? mask=None) -> Tensor",
+      "Tensor? mask=None, Tensor? blocks=None) -> Tensor",
       {at::Tag::pt2_compliant_tag});
   m.def(
       "counting_relu_(Tensor(a!) x, Tensor(b!) counters, Tensor edges, int unit_dim, int binning, "
-      "Tensor? mask=None) -> ()",
+      "Tensor? mask=None, Tensor? blocks=None) -> ()",
       {at::Tag::pt2_compliant_tag});
 
   // A hash of the elements above 0 of each sample: see activation/key.h. x: [samples, ...].

@@ -12,6 +12,7 @@ def counting_relu(
     unit_dim: int,
     binning: int,
     mask: Tensor | None = None,
+    blocks: Tensor | None = None,
 ) -> Tensor: ...
 def counting_relu_(
     x: Tensor,
@@ -20,6 +21,7 @@ def counting_relu_(
     unit_dim: int,
     binning: int,
     mask: Tensor | None = None,
+    blocks: Tensor | None = None,
 ) -> None: ...
 def snapshot(counters: Tensor) -> Tensor: ...
 def reset(counters: Tensor) -> None: ...

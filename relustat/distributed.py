@@ -13,11 +13,10 @@ import torch
 import torch.distributed as dist
 
 from ._messages import named, some
-from .stats.bins import Bins
 from .stats.counter_layout import BLOCKS, CALLS, ELEMENTS, ZERO_BLOCKS, CounterLayout
 from .stats.histogram import Int64Array
 from .stats.relu_stats import ReLUStats
-from .stats.same_layout import check_alike, described_shard
+from .stats.same_layout import Layout, check_alike, described_shard
 from .stats.unit_counts import UnitCounts
 
 if TYPE_CHECKING:
@@ -34,20 +33,19 @@ class _Site(NamedTuple):
 
     ``rows`` is the number of histograms (1 or units) by width. ``reduced`` is the name of the
     all_reduce that gave the counts; it is empty if they are one rank's own. ``shard`` says which
-    units a layer that is split over ranks has here. ``parts`` and ``block`` are those of the
-    statistics.
+    units a layer that is split over ranks has here. ``parts`` is that of the statistics, 0 if
+    nothing was counted.
     """
 
-    bins: Bins | None
+    layout: Layout
     rows: dict[int, int]
     reduced: str
     shard: tuple[int, int] | None
     parts: int
-    block: int | None
 
     @property
     def bin_count(self) -> int:
-        return len(self.bins) if self.bins is not None else 0
+        return len(self.layout.bins) if self.layout.bins is not None else 0
 
 
 _Sites = dict[str, _Site]
@@ -149,9 +147,9 @@ def _all_reduce(stats: Mapping[str, ReLUStats], group: ProcessGroup | None) -> d
             words[CounterLayout(width, 1, site.bin_count).since_fired] = next(minima)
             by_width[width] = UnitCounts.from_counters(words, width, site.bin_count)
         name_of_sum = site.reduced or reduction
-        reduced[name] = ReLUStats(
-            site.bins, by_width, name_of_sum, site.shard, site.parts, site.block
-        )
+        bins, block = site.layout
+        parts = max(site.parts, 1)
+        reduced[name] = ReLUStats(bins, by_width, name_of_sum, site.shard, parts, block)
     return reduced
 
 
@@ -186,12 +184,11 @@ def _sites_of(stats: object) -> _Sites | str:
             return f"a {type(each).__name__} for {name!r}"
     return {
         name: _Site(
-            each.bins,
+            each.layout,
             {width: len(counts.slots) for width, counts in each.by_width.items()},
             each.reduction,
             each.shard,
-            each.parts,
-            each.block,
+            each.parts if each.by_width else 0,
         )
         for name, each in stats.items()
     }
@@ -212,21 +209,12 @@ def _checked(said: dict[int, _Sites | str]) -> dict[int, _Sites]:
         "all_reduce",
         "ranks",
         {
-            f"rank {rank}": {name: site.bins for name, site in sites.items()}
+            f"rank {rank}": {name: site.layout for name, site in sites.items()}
             for rank, sites in by_rank.items()
         },
     )
     for name in next(iter(by_rank.values()), {}):
         _check_shards(name, {f"rank {rank}": sites[name] for rank, sites in by_rank.items()})
-        by_block: dict[int | None, list[str]] = {}
-        for rank, sites in by_rank.items():
-            by_block.setdefault(sites[name].block, []).append(f"rank {rank}")
-        if len(by_block) > 1:
-            found = [f"{block} (in {some(holders)})" for block, holders in by_block.items()]
-            raise ValueError(
-                "all_reduce: a call site must have equal blocks of units on all ranks, "
-                f"got for {named(name)}: {some(found, '; ')}"
-            )
         by_reduction: dict[str, list[str]] = {}
         for rank, sites in by_rank.items():
             by_reduction.setdefault(sites[name].reduced, []).append(f"rank {rank}")

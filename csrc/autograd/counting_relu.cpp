@@ -10,7 +10,7 @@
 #include "autograd/differentiation.h"
 
 // The gradient comes from the op of nn.ReLU's gradient, so any device, double backward and the
-// compiler work. The counters and the mask have no gradient.
+// compiler work. Nothing else has a gradient.
 
 namespace relustat {
 namespace {
@@ -18,43 +18,49 @@ namespace {
 using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-using Mask = std::optional<Tensor>;
+using Optional = std::optional<Tensor>;
 
 Tensor rectify(const Tensor& x, const Tensor& counters, const Tensor& edges, int64_t unit_dim,
-               int64_t binning, const Mask& mask) {
+               int64_t binning, const Optional& mask, const Optional& blocks) {
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("relustat::counting_relu", "")
                              .typed<Tensor(const Tensor&, const Tensor&, const Tensor&, int64_t,
-                                           int64_t, const Mask&)>();
+                                           int64_t, const Optional&, const Optional&)>();
   const at::AutoDispatchBelowADInplaceOrView guard;
-  return op.call(x, counters, edges, unit_dim, binning, mask);
+  return op.call(x, counters, edges, unit_dim, binning, mask, blocks);
 }
 
 const auto& in_place_op() {
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("relustat::counting_relu_", "")
                              .typed<void(const Tensor&, const Tensor&, const Tensor&, int64_t,
-                                         int64_t, const Mask&)>();
+                                         int64_t, const Optional&, const Optional&)>();
   return op;
 }
 
 // Through the ADInplaceOrView kernel below, which tells autograd that x has changed.
 void rectify_(const Tensor& x, const Tensor& counters, const Tensor& edges, int64_t unit_dim,
-              int64_t binning, const Mask& mask) {
+              int64_t binning, const Optional& mask, const Optional& blocks) {
   const at::AutoDispatchBelowAutograd guard;
-  in_place_op().call(x, counters, edges, unit_dim, binning, mask);
+  in_place_op().call(x, counters, edges, unit_dim, binning, mask, blocks);
 }
 
 variable_list input_gradient(const Tensor& output, const Tensor& grad) {
-  return {
-      at::threshold_backward(grad, output, 0), Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
+  return {at::threshold_backward(grad, output, 0),
+          Tensor(),
+          Tensor(),
+          Tensor(),
+          Tensor(),
+          Tensor(),
+          Tensor()};
 }
 
 class CountingRelu : public torch::autograd::Function<CountingRelu> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& counters,
-                        const Tensor& edges, int64_t unit_dim, int64_t binning, const Mask& mask) {
-    Tensor y = rectify(x, counters, edges, unit_dim, binning, mask);
+                        const Tensor& edges, int64_t unit_dim, int64_t binning,
+                        const Optional& mask, const Optional& blocks) {
+    Tensor y = rectify(x, counters, edges, unit_dim, binning, mask, blocks);
     context->save_for_backward({y});
     return y;
   }
@@ -67,8 +73,9 @@ class CountingRelu : public torch::autograd::Function<CountingRelu> {
 class InplaceCountingRelu : public torch::autograd::Function<InplaceCountingRelu> {
  public:
   static Tensor forward(AutogradContext* context, Tensor x, const Tensor& counters,
-                        const Tensor& edges, int64_t unit_dim, int64_t binning, const Mask& mask) {
-    rectify_(x, counters, edges, unit_dim, binning, mask);
+                        const Tensor& edges, int64_t unit_dim, int64_t binning,
+                        const Optional& mask, const Optional& blocks) {
+    rectify_(x, counters, edges, unit_dim, binning, mask, blocks);
     context->mark_dirty({x});
     context->save_for_backward({x});
     return x;
@@ -80,36 +87,38 @@ class InplaceCountingRelu : public torch::autograd::Function<InplaceCountingRelu
 };
 
 Tensor counting_relu(const Tensor& x, const Tensor& counters, const Tensor& edges, int64_t unit_dim,
-                     int64_t binning, const Mask& mask) {
+                     int64_t binning, const Optional& mask, const Optional& blocks) {
   if (has_tangent(x)) {
-    rectify(x, counters, edges, unit_dim, binning, mask);
+    rectify(x, counters, edges, unit_dim, binning, mask, blocks);
     return at::relu(x);
   }
-  return needs_gradient(x) ? CountingRelu::apply(x, counters, edges, unit_dim, binning, mask)
-                           : rectify(x, counters, edges, unit_dim, binning, mask);
+  return needs_gradient(x)
+             ? CountingRelu::apply(x, counters, edges, unit_dim, binning, mask, blocks)
+             : rectify(x, counters, edges, unit_dim, binning, mask, blocks);
 }
 
 void counting_relu_(const Tensor& x, const Tensor& counters, const Tensor& edges, int64_t unit_dim,
-                    int64_t binning, const Mask& mask) {
+                    int64_t binning, const Optional& mask, const Optional& blocks) {
   // Before any write or count.
   torch::autograd::check_inplace(x, needs_gradient(x));
   if (has_tangent(x)) {
-    rectify(x, counters, edges, unit_dim, binning, mask);
+    rectify(x, counters, edges, unit_dim, binning, mask, blocks);
     Tensor output = x;
     at::relu_(output);
   } else if (needs_gradient(x)) {
-    InplaceCountingRelu::apply(x, counters, edges, unit_dim, binning, mask);
+    InplaceCountingRelu::apply(x, counters, edges, unit_dim, binning, mask, blocks);
   } else {
-    rectify_(x, counters, edges, unit_dim, binning, mask);
+    rectify_(x, counters, edges, unit_dim, binning, mask, blocks);
   }
 }
 
 // Also in inference mode, autograd must see the change of a tensor that a backward needs.
 void counting_relu_and_mark_changed(const Tensor& x, const Tensor& counters, const Tensor& edges,
-                                    int64_t unit_dim, int64_t binning, const Mask& mask) {
+                                    int64_t unit_dim, int64_t binning, const Optional& mask,
+                                    const Optional& blocks) {
   {
     const at::AutoDispatchBelowADInplaceOrView guard;
-    in_place_op().call(x, counters, edges, unit_dim, binning, mask);
+    in_place_op().call(x, counters, edges, unit_dim, binning, mask, blocks);
   }
   torch::autograd::increment_version(x);
 }

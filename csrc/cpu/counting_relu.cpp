@@ -28,12 +28,12 @@ namespace {
 // The largest scratch memory that a thread keeps from call to call.
 constexpr size_t kMostScratchWordsKept = size_t{1} << 18;
 
-using Mask = std::optional<at::Tensor>;
+using Optional = std::optional<at::Tensor>;
 
 // Whether this call is counted: one call in `every`, if it has elements that are counted, and no
 // recomputation inside a backward pass (activation checkpointing), whose elements were counted when
 // they were first computed.
-bool takes_turn(const at::Tensor& x, const Mask& mask, int64_t* counters) {
+bool takes_turn(const at::Tensor& x, const Optional& mask, int64_t* counters) {
   if (x.numel() == 0 || torch::autograd::get_current_graph_task_id() != -1) return false;
   if (mask.has_value() && !mask->any().item<bool>()) return false;
   const std::lock_guard lock(mutex_of(counters));
@@ -58,9 +58,15 @@ struct Counts {
 // Holds the mutex of the counters. Of all zeros of a unit, `hidden` are those that the mask leaves
 // out: see relu/mask.h.
 void add_call(const std::vector<int64_t>& zeros, const CounterLayout& layout,
-              int64_t elements_per_unit, int64_t hidden, int64_t* counters) {
+              int64_t elements_per_unit, int64_t hidden, const Optional& blocks,
+              int64_t* counters) {
   counters[CounterLayout::kCalls] += 1;
   counters[CounterLayout::kElements] += (elements_per_unit - hidden) * layout.units;
+  if (blocks.has_value()) {
+    const auto* const counts = blocks->const_data_ptr<int64_t>();
+    counters[CounterLayout::kBlocks] += counts[0];
+    counters[CounterLayout::kZeroBlocks] += counts[1];
+  }
   int64_t* const since_fired = counters + layout.since_fired();
   for (int64_t unit = 0; unit < layout.units; ++unit) {
     const bool is_dead = zeros[unit] == elements_per_unit;
@@ -79,8 +85,8 @@ void add_call(const std::vector<int64_t>& zeros, const CounterLayout& layout,
 
 // x and y are dense, with equal strides except for dimensions of size 1. y may be x.
 void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tensor& counters,
-                       const at::Tensor& edges, int64_t unit_dim, int64_t binning, const Mask& mask,
-                       const CounterLayout& layout) {
+                       const at::Tensor& edges, int64_t unit_dim, int64_t binning,
+                       const Optional& mask, const Optional& blocks, const CounterLayout& layout) {
   const UnitLayout units = dense_unit_layout(x, unit_dim);
   CountingReluShare whole{};
   whole.x = x.const_data_ptr();
@@ -125,7 +131,7 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
     std::vector<int64_t> zeros(layout.units);
     const std::lock_guard lock(mutex_of(words));
     count(0, elements, zeros.data(), words + layout.histogram());
-    add_call(zeros, layout, units.elements_per_unit(), hidden, words);
+    add_call(zeros, layout, units.elements_per_unit(), hidden, blocks, words);
     return;
   }
   Counts call(layout);
@@ -141,25 +147,29 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
     });
   }
   const std::lock_guard lock(mutex_of(words));
-  add_call(call.zeros, layout, units.elements_per_unit(), hidden, words);
+  add_call(call.zeros, layout, units.elements_per_unit(), hidden, blocks, words);
   for (int64_t i = 0; i < layout.rows * layout.slots; ++i) {
     words[layout.histogram() + i] += call.histogram[i];
   }
 }
 
 at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
-                         int64_t unit_dim, int64_t binning, const Mask& mask) {
-  const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning, mask);
+                         int64_t unit_dim, int64_t binning, const Optional& mask,
+                         const Optional& blocks) {
+  const CounterLayout layout =
+      check_counting_relu(x, counters, edges, unit_dim, binning, mask, blocks);
   if (!takes_turn(x, mask, counters.mutable_data_ptr<int64_t>())) return at::relu(x);
   return rectify_dense(x, [&](const at::Tensor& dense, const at::Tensor& y) {
     if (!y.is_same(dense)) prefer_huge_pages(y);
-    rectify_and_count(dense, y, counters, edges, unit_dim, binning, mask, layout);
+    rectify_and_count(dense, y, counters, edges, unit_dim, binning, mask, blocks, layout);
   });
 }
 
 void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
-                    int64_t unit_dim, int64_t binning, const Mask& mask) {
-  const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning, mask);
+                    int64_t unit_dim, int64_t binning, const Optional& mask,
+                    const Optional& blocks) {
+  const CounterLayout layout =
+      check_counting_relu(x, counters, edges, unit_dim, binning, mask, blocks);
   at::assert_no_internal_overlap(x);
   at::Tensor output = x;
   if (!takes_turn(x, mask, counters.mutable_data_ptr<int64_t>())) {
@@ -167,7 +177,7 @@ void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::T
     return;
   }
   rectify_dense_in_place(x, [&](const at::Tensor& dense, const at::Tensor& y) {
-    rectify_and_count(dense, y, counters, edges, unit_dim, binning, mask, layout);
+    rectify_and_count(dense, y, counters, edges, unit_dim, binning, mask, blocks, layout);
   });
 }
 

@@ -46,7 +46,8 @@ inline void check_mask(const at::Tensor& x, int64_t unit_dim, const at::Tensor& 
 
 inline CounterLayout check_counting_relu(const at::Tensor& x, const at::Tensor& counters,
                                          const at::Tensor& edges, int64_t unit_dim, int64_t binning,
-                                         const std::optional<at::Tensor>& mask) {
+                                         const std::optional<at::Tensor>& mask,
+                                         const std::optional<at::Tensor>& blocks) {
   TORCH_CHECK_TYPE(x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble ||
                        x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf,
                    "counting_relu: input must be float32, float64, bfloat16 or float16, got ",
@@ -84,6 +85,13 @@ inline CounterLayout check_counting_relu(const at::Tensor& x, const at::Tensor& 
                     " words, or with a histogram per unit ", layout.size(), ", got ",
                     counters.numel());
   if (mask.has_value()) check_mask(x, unit_dim, *mask);
+  if (blocks.has_value()) {
+    TORCH_CHECK_VALUE(blocks->scalar_type() == at::kLong && blocks->dim() == 1 &&
+                          blocks->numel() == 2 && blocks->is_contiguous() &&
+                          blocks->device() == x.device(),
+                      "counting_relu: blocks must be int64 [2] on the input's device, got ",
+                      blocks->scalar_type(), " ", blocks->sizes(), " on ", blocks->device());
+  }
   return layout;
 }
 

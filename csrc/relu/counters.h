@@ -10,8 +10,8 @@ inline namespace RELUSTAT_ISA {
 // The counters of one ReLU for one width: a 1-D int64 tensor on the input's device.
 //   [0] every: count one call in `every`; 0: count none      [1] ticks: calls seen while every > 0
 //   [2] calls: calls counted                                 [3] elements: elements counted
-//   [4] blocks of neighbouring units, [5] those whose outputs were all 0: kernels leave both alone,
-//   relustat/ops/zero_blocks.py counts them
+//   [4] blocks of neighbouring units, [5] those whose outputs were all 0: see
+//   relustat/ops/zero_blocks.py
 //   then zeros[units], dead_calls[units], since_fired[units] (calls counted since the unit last
 //   gave an output other than 0), and the histogram [rows, slots], where rows is 1, or units if
 //   each unit has a histogram of its own.
@@ -21,6 +21,8 @@ struct CounterLayout {
   static constexpr int64_t kTicks = 1;
   static constexpr int64_t kCalls = 2;
   static constexpr int64_t kElements = 3;
+  static constexpr int64_t kBlocks = 4;
+  static constexpr int64_t kZeroBlocks = 5;
   static constexpr int64_t kHeader = 6;
 
   int64_t units;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/clone.h>
 #include <ATen/ops/empty_like.h>
 
 #include <algorithm>
@@ -31,7 +32,9 @@ inline at::Tensor dense_mask(const at::Tensor& mask, const at::Tensor& x, int64_
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
                    [&](int64_t a, int64_t b) { return strides[a] > strides[b]; });
-  return mask.expand(sizes_of_positions(x, unit_dim)).permute(order).contiguous();
+  const at::Tensor dense = mask.expand(sizes_of_positions(x, unit_dim)).permute(order).contiguous();
+  // x may be written over.
+  return dense.is_alias_of(x) ? dense.clone() : dense;
 }
 
 // rectify(x, y): both are dense, with equal strides except for dimensions of size 1. y may be x.

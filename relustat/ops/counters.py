@@ -94,6 +94,8 @@ class Counters:
         self.binning = BINNING_NONE if bins is None else bins.binning
         self._enabled = True
         self._words: dict[tuple[int, torch.device], Tensor] = {}
+        # In the order in which they came.
+        self._widths: dict[int, None] = {}
         self._edges: dict[torch.device, Tensor] = {}
         # What load() got, by number of units, until an input with that many comes.
         self._loaded: dict[int, Tensor] = {}
@@ -147,6 +149,7 @@ class Counters:
         words = self._words.get((units, device))
         if words is None:
             # If two threads come here at once, both get the tensor of the first.
+            self._widths.setdefault(units)
             words = self._words.setdefault((units, device), self._new_words(units, device))
             self._loaded.pop(units, None)
             if not self._enabled:  # perhaps it changed after the tensor was made
@@ -236,10 +239,14 @@ class Counters:
                 self._add(saved[units], copy, units)
             else:
                 saved[units] = copy
-        return saved
+        return {units: saved[units] for units in {**self._widths, **saved} if units in saved}
 
-    def check_saved(self, saved: Mapping[int, Tensor]) -> None:
-        """Raises ValueError unless :meth:`load` can take ``saved``."""
+    def load(self, saved: Mapping[int, Tensor]) -> None:
+        """Replaces all counts by what :meth:`saved` gave. ``every`` goes on where it was.
+
+        Raises:
+            ValueError: if these are no such counters. Then nothing has changed.
+        """
         for units, words in saved.items():
             layout = self._layout(units)
             if words.dtype != torch.int64 or words.shape != (layout.size,):
@@ -248,10 +255,8 @@ class Counters:
                     f"{words.dtype} {list(words.shape)}"
                 )
             UnitCounts.from_counters(words.cpu().numpy(), units, layout.bins)
-
-    def load(self, saved: Mapping[int, Tensor]) -> None:
-        """Replaces all counts by what :meth:`saved` gave. ``every`` goes on where it was."""
         self.reset()
+        self._widths = dict.fromkeys((*saved, *self._widths))
         self._loaded = {units: words.cpu().clone() for units, words in saved.items()}
         for (units, _), words in list(self._words.items()):
             # The tensors stay: graphs hold them.
@@ -304,7 +309,8 @@ class Counters:
         return {**self.__dict__, "_words": words, "_edges": {}, "_traced": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({"_loaded": {}, "zero_blocks": None, **state})
+        widths = dict.fromkeys(units for units, _ in state["_words"])
+        self.__dict__.update({"_loaded": {}, "_widths": widths, "zero_blocks": None, **state})
         # Loaded with another map_location, or copied in inference mode.
         with torch.inference_mode(False):
             self._replace_words(

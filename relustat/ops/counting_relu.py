@@ -14,7 +14,8 @@ from relustat.stats.relu_stats import ReLUStats
 
 from . import library, reference
 from .counters import Counters, UnitDim
-from .inputs import describe, is_countable, is_symbolic
+from .inputs import describe, is_countable, is_dense, is_symbolic
+from .reference.checks import why_mask_does_not_fit
 from .zero_blocks import count_zero_blocks
 
 aten: Any = torch.ops.aten
@@ -66,6 +67,10 @@ def counting_relu(
         >>> counters.stats.elements
         4
     """
+    if mask is not None and not is_dense(mask):
+        raise TypeError(
+            f"counting_relu: mask must be a dense tensor of torch.bool, got {describe(mask)}"
+        )
     ops: Any
     if not torch.compiler.is_dynamo_compiling() and library.without_dispatcher.is_plain(x):
         ops = library.without_dispatcher
@@ -91,13 +96,19 @@ def counting_relu(
         words, edges = counters.words_for(units, x.device), counters.edges_on(x.device)
     else:
         words, edges = counters.tensors_for(units, x.device)
-    if counters.zero_blocks is not None:
-        count_zero_blocks(x, mask, words, dim, counters.zero_blocks)
+    blocks = None
+    # Of a mask that does not fit, the op tells.
+    if counters.zero_blocks is not None and (mask is None or not _misfit(x, dim, mask)):
+        blocks = count_zero_blocks(x, mask, dim, counters.zero_blocks)
     if inplace:
-        ops.counting_relu_(x, words, edges, dim, counters.binning, mask)
+        ops.counting_relu_(x, words, edges, dim, counters.binning, mask, blocks)
         return x
-    output: Tensor = ops.counting_relu(x, words, edges, dim, counters.binning, mask)
+    output: Tensor = ops.counting_relu(x, words, edges, dim, counters.binning, mask, blocks)
     return output
+
+
+def _misfit(x: Tensor, unit_dim: int, mask: Tensor) -> str:
+    return why_mask_does_not_fit(x, (unit_dim,) if unit_dim < x.dim() else (), mask)
 
 
 def _counted_by_several(
@@ -109,13 +120,19 @@ def _counted_by_several(
         flat = x.flatten(first, last)
         output = counting_relu(flat, counters, inplace=inplace, unit_dim=first, mask=mask)
         return x if inplace else output.view(x.shape)
+    problem = "" if mask is None else why_mask_does_not_fit(x, unit_dims, mask)
+    if problem:
+        raise ValueError(f"counting_relu: {problem}")
     # A view that has them as one dimension need not exist.
     others = [dim for dim in range(x.dim()) if dim not in unit_dims]
     with torch.no_grad():
         units_last = x.permute(*others, *unit_dims).flatten(len(others))
-        counting_relu(units_last, counters, unit_dim=-1, mask=mask)
-    # In a graph, a watch would take F.relu for another one.
+        if inplace:
+            units_last = units_last.clone()
+    # First, because it may raise an error. (In a graph, a watch would take F.relu for another one.)
     rectified: Tensor = aten.relu_.default(x) if inplace else aten.relu.default(x)
+    with torch.no_grad():
+        counting_relu(units_last, counters, unit_dim=-1, mask=mask)
     return rectified
 
 

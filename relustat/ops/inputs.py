@@ -20,9 +20,13 @@ def is_countable(x: object) -> bool:
     return (
         isinstance(x, Tensor)
         and (x.dtype in library.KERNEL_DTYPES or x.dtype in _REFERENCE_DTYPES)
-        and x.layout is torch.strided
-        and not x.is_nested
+        and is_dense(x)
     )
+
+
+def is_dense(x: object) -> bool:
+    """Whether ``x`` is a tensor with a number for each index."""
+    return isinstance(x, Tensor) and x.layout is torch.strided and not x.is_nested
 
 
 def is_symbolic(x: Tensor) -> bool:

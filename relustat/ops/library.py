@@ -33,14 +33,14 @@ max_unpool_backward: Any = torch.ops.relustat.max_unpool_backward.default
 
 
 @torch.library.register_fake("relustat::counting_relu")
-def _(x: Tensor, *arguments: Any, **mask: Any) -> Tensor:
-    checks.check_counting_relu(x, *arguments, **mask)
+def _(x: Tensor, *arguments: Any, **options: Any) -> Tensor:
+    checks.check_counting_relu(x, *arguments, **options)
     return torch.relu(x)
 
 
 @torch.library.register_fake("relustat::counting_relu_")
-def _(x: Tensor, *arguments: Any, **mask: Any) -> None:
-    checks.check_counting_relu(x, *arguments, **mask)
+def _(x: Tensor, *arguments: Any, **options: Any) -> None:
+    checks.check_counting_relu(x, *arguments, **options)
 
 
 @torch.library.register_fake("relustat::activation_hash")

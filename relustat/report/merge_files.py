@@ -55,7 +55,7 @@ def merge_files(paths: Sequence[str | os.PathLike[str]]) -> Report:
         "merge",
         "files",
         {
-            str(path): {site: stats.bins for site, stats in sites.items()}
+            str(path): {site: stats.layout for site, stats in sites.items()}
             for path, sites in files.items()
         },
     )

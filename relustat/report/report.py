@@ -10,6 +10,7 @@ import operator
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,6 +68,9 @@ class Report:
         stats: statistics by call-site name.
         call_sites: where each is.
     """
+
+    # Reports that version 0.1 pickled have none.
+    _groups: Mapping[str, Mapping[str, ReLUStats]] = MappingProxyType({})
 
     def __init__(
         self,
@@ -201,10 +205,10 @@ class Report:
                     f"in {many(row.calls, 'call')}"
                 )
             found += [f"{row.call_site}: {died}" for died in _died(self.stats[row.call_site])]
-            if row.death_rate > 0.5 and row.elements > row.calls * row.units:
+            if row.death_rate > 0.5 and _has_several_samples(self.stats[row.call_site]):
                 found.append(
-                    f"{row.call_site}: death rate {row.death_rate:.1%}: in more than half of the "
-                    "calls, a unit gives only zeros"
+                    f"{row.call_site}: on average, a unit gave only zeros in {row.death_rate:.1%} "
+                    "of the calls (death rate)"
                 )
             if row.nans:
                 found.append(f"{row.call_site}: {row.nans:,} of {row.elements:,} inputs were NaN")
@@ -330,6 +334,11 @@ class Report:
         )
 
 
+def _has_several_samples(stats: ReLUStats) -> bool:
+    """Whether a unit has several elements in a call: of a single one, dead means zero."""
+    return any(counts.elements > counts.calls * width for width, counts in stats.by_width.items())
+
+
 def _died(stats: ReLUStats) -> Iterator[str]:
     """Which units have fired, and are dead now."""
     for width in stats.widths:
@@ -338,10 +347,11 @@ def _died(stats: ReLUStats) -> Iterator[str]:
         if not len(since):
             continue
         least, most = int(since.min()), int(since.max())
+        of_width = " of that width" if len(stats.widths) > 1 else ""
         last = f"{least:,}" if least == most else f"{least:,} to {most:,}"
         first = f"{part.calls - most:,}"
         begin = first if least == most else f"{first} to {part.calls - least:,}"
         # What lies side by side has no common first call.
-        yield f"{len(since)} of {width} units gave only zeros in the last {last} calls" + (
-            f", since call {begin}" if part.parts == 1 else f" of each of {part.parts} parts"
-        )
+        when = f", since call {begin}" if part.parts == 1 else f" of each of {part.parts} parts"
+        died = f"{len(since)} of {width} units gave only zeros in the last {last} calls"
+        yield f"{died}{of_width}{when}"

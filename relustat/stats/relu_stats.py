@@ -16,7 +16,7 @@ from . import npz
 from .bins import Bins, bins_from_dict
 from .counter_layout import slot_count
 from .histogram import Histogram, Int64Array
-from .same_layout import described_shard
+from .same_layout import Layout, described_shard
 from .unit_counts import UnitCounts
 
 
@@ -95,6 +95,11 @@ class ReLUStats:
 
     def _others(self) -> tuple[Any, ...]:
         return self.shard, self.parts, self.block
+
+    @property
+    def layout(self) -> Layout:
+        """What counts that are added to these must have in common with them."""
+        return Layout(self.bins, self.block)
 
     # Totals
 
@@ -305,7 +310,7 @@ class ReLUStats:
         unit fired in it, else the sum of both.
 
         Raises:
-            ValueError: if the bins differ, or the units are of different shards.
+            ValueError: if the bins or blocks differ, or the units are of different shards.
 
         Example:
             >>> import torch
@@ -319,24 +324,23 @@ class ReLUStats:
     def _joined(
         self, other: ReLUStats, join: Callable[[UnitCounts, UnitCounts], UnitCounts], parts: int
     ) -> ReLUStats:
-        if self.bins != other.bins:
-            raise ValueError(
-                f"ReLUStats: only statistics of equal bins add, got {self.bins} and {other.bins}"
-            )
-        if self.block != other.block:
-            raise ValueError(
-                "ReLUStats: only statistics of equal blocks of units add, "
-                f"got {self.block} and {other.block}"
-            )
-        if self.shard != other.shard:
-            raise ValueError(
-                "ReLUStats: only statistics of the same units add, got those of "
-                f"{described_shard(self.shard)} and of {described_shard(other.shard)}"
-            )
+        self._check_alike(other, "add")
         merged = dict(self.by_width)
         for width, counts in other.by_width.items():
             merged[width] = join(merged[width], counts) if width in merged else counts
         return ReLUStats(self.bins, merged, "", self.shard, parts, self.block)
+
+    def _check_alike(self, other: ReLUStats, verb: str) -> None:
+        if self.layout != other.layout:
+            raise ValueError(
+                f"ReLUStats: only statistics of equal bins {verb}, "
+                f"got {self.layout} and {other.layout}"
+            )
+        if self.shard != other.shard:
+            raise ValueError(
+                f"ReLUStats: only statistics of the same units {verb}, got those of "
+                f"{described_shard(self.shard)} and of {described_shard(other.shard)}"
+            )
 
     def __radd__(self, other: object) -> ReLUStats:
         # For sum(), which begins with 0.
@@ -346,11 +350,12 @@ class ReLUStats:
         """The counts between two snapshots of one ReLU: ``later - earlier``, exact.
 
         Widths without calls in between are left out. The difference has histograms per unit if
-        both snapshots have them. ``earlier.then(later - earlier)`` is ``later`` again.
+        both snapshots have them. ``earlier.then(later - earlier)`` is
+        ``later`` again. (Of sums it is so if both are of the same parts.)
 
         Raises:
-            ValueError: if the bins differ, or ``other`` is not an earlier snapshot, so that a
-                count would be negative.
+            ValueError: if the bins or blocks differ, or ``other`` is not an earlier snapshot, so
+                that a count would be negative.
 
         Example:
             >>> import torch, relustat
@@ -363,11 +368,7 @@ class ReLUStats:
         """
         if not isinstance(other, ReLUStats):
             return NotImplemented
-        if self.bins != other.bins:
-            raise ValueError(
-                "ReLUStats: only statistics of equal bins subtract, "
-                f"got {self.bins} and {other.bins}"
-            )
+        self._check_alike(other, "subtract")
         left = dict(self.by_width)
         for width, counts in other.by_width.items():
             try:
@@ -387,7 +388,7 @@ class ReLUStats:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ReLUStats):
             return NotImplemented
-        mine, theirs = ((each.bins, each.shard, each.block) for each in (self, other))
+        mine, theirs = ((each.layout, each.shard) for each in (self, other))
         return mine == theirs and dict(self.by_width) == dict(other.by_width)
 
     __hash__ = None  # type: ignore[assignment]

@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from relustat._messages import named, some
 
 from .bins import Bins
 
 
+class Layout(NamedTuple):
+    """What counts must have in common to be added."""
+
+    bins: Bins | None
+    block: int | None
+
+    def __str__(self) -> str:
+        return f"{self.bins}" + ("" if self.block is None else f" with blocks of {self.block}")
+
+
 def described_shard(shard: tuple[int, int] | None) -> str:
     return "all units" if shard is None else f"shard {shard[0]} of {shard[1]} of the units"
 
 
-def check_alike(caller: str, kind: str, holders: Mapping[str, Mapping[str, Bins | None]]) -> None:
+def check_alike(caller: str, kind: str, holders: Mapping[str, Mapping[str, Layout]]) -> None:
     """Checks that counts can be added by call site.
 
     Args:
         caller: the function that adds them.
         kind: "ranks" or "files".
-        holders: the bins of the call sites of each rank or file, by its name in messages. A holder
-            without call sites has no counts and agrees with all others.
+        holders: the layouts of the call sites of each rank or file, by its name in messages. A
+            holder without call sites has no counts and agrees with all others.
 
     Raises:
-        ValueError: if two holders have different call sites, or different bins at one of them.
+        ValueError: if two holders have different call sites, or different layouts at one of them.
 
     Example:
         >>> import relustat
-        >>> from relustat.stats.same_layout import check_alike
-        >>> bins = {"fc.relu": relustat.LogBins()}
-        >>> check_alike("merge", "files", {"a.npz": bins, "b.npz": bins})
+        >>> from relustat.stats.same_layout import Layout, check_alike
+        >>> layouts = {"fc.relu": Layout(relustat.LogBins(), None)}
+        >>> check_alike("merge", "files", {"a.npz": layouts, "b.npz": layouts})
     """
-    filled = {holder: bins for holder, bins in holders.items() if bins}
-    sites = dict.fromkeys(site for bins in filled.values() for site in bins)
+    filled = {holder: layouts for holder, layouts in holders.items() if layouts}
+    sites = dict.fromkeys(site for layouts in filled.values() for site in layouts)
     missing: dict[tuple[str, ...], list[str]] = {}
     for site in sites:
-        lacking = tuple(holder for holder, bins in filled.items() if site not in bins)
+        lacking = tuple(holder for holder, layouts in filled.items() if site not in layouts)
         if lacking:
             missing.setdefault(lacking, []).append(named(site))
     if missing:
@@ -49,11 +60,11 @@ def check_alike(caller: str, kind: str, holders: Mapping[str, Mapping[str, Bins 
             f"got {some(found, '; ')}"
         )
     for site in sites:
-        by_bins: dict[Bins | None, list[str]] = {}
-        for holder, bins in filled.items():
-            by_bins.setdefault(bins[site], []).append(holder)
-        if len(by_bins) > 1:
-            found = [f"{each} (in {some(holding)})" for each, holding in by_bins.items()]
+        by_layout: dict[Layout, list[str]] = {}
+        for holder, layouts in filled.items():
+            by_layout.setdefault(layouts[site], []).append(holder)
+        if len(by_layout) > 1:
+            found = [f"{each} (in {some(holding)})" for each, holding in by_layout.items()]
             raise ValueError(
                 f"{caller}: a call site must have equal bins in all {kind}, "
                 f"got for {named(site)}: {some(found, '; ')}"

@@ -17,6 +17,7 @@ from relustat._dynamo import (
     traced_object,
     values_of,
 )
+from relustat._messages import named, some
 from relustat.ops.counters import Counters
 from relustat.report.call_site import CallSite
 from relustat.stats.relu_stats import ReLUStats
@@ -62,6 +63,9 @@ class CallSites:
         are_apart: whether each repeated call of one place has a site.
         order: the names of sites in the order of execution, as far as it is known. New names are
             added. (A graph that was traced for another watch does not show the order again.)
+
+    Attributes:
+        seen: the paths of the modules in which a ReLU was computed, counted or not.
     """
 
     def __init__(
@@ -78,9 +82,10 @@ class CallSites:
         self._order = order
         self._are_apart = are_apart
         self._counting = True
+        self.seen: set[str] = set()
         # Those of load() that were not met since.
         self._loaded: dict[str, Site] = {}
-        self._loaded_names: frozenset[str] | None = None
+        self._ticks_loaded: dict[str, int] | None = None
         self._lock = threading.Lock()
         self._traced = TraceTimeAttributes(self._materialise)
 
@@ -202,40 +207,55 @@ class CallSites:
     def reset(self) -> None:
         for site in self._unique():
             site.reset()
+        self.seen = set()
+        self._ticks_loaded = None
 
-    def saved(self) -> dict[str, dict[str, Any]]:
-        """Each site as tensors, numbers and texts, by its name."""
-        return {site.name: site.saved() for site, _ in self._counted()}
+    def saved(self) -> dict[str, Any]:
+        """All sites as tensors, lists, numbers and texts."""
+        sites = {site.name: site.saved() for site in self._unique()}
+        return {"sites": sites, "order": list(self._order), "seen": sorted(self.seen)}
 
-    def check_saved(self, saved: Mapping[str, Mapping[str, Any]]) -> None:
-        """Raises ValueError unless :meth:`load` can take ``saved``."""
-        for name, each in saved.items():
-            Site(name, name, "", False, *self._make_counters(name)).check_saved(each)
+    def loaded(self, saved: Mapping[str, Any]) -> dict[str, Site]:
+        """New sites of what :meth:`saved` gave, for :meth:`load`.
 
-    def load(self, saved: Mapping[str, Mapping[str, Any]]) -> None:
-        """Replaces all counts by what :meth:`saved` gave."""
+        Raises:
+            KeyError, TypeError, ValueError: if it is no such thing.
+        """
+        sites = {name: self._new(name) for name in saved["sites"]}
+        for name, site in sites.items():
+            site.load(saved["sites"][name])
+        modules = {site.path for site in sites.values()}
+        if modules and not modules & self._taken:
+            raise ValueError(
+                "load_state_dict: the state must be of this model, got call sites of modules that "
+                f"it has not: {some(map(named, modules))}"
+            )
+        return sites
+
+    def load(self, saved: Mapping[str, Any], sites: dict[str, Site]) -> None:
+        """Replaces all counts by those of the sites that :meth:`loaded` gave."""
         with self._lock:
             self._loaded = {}
             met = {site.name: site for site in self._unique()}
-            for site in met.values():
+            for name, site in met.items():
                 site.reset()
-            for name, each in saved.items():
-                site = met.get(name) or self._loaded.setdefault(name, self._new(name))
-                if name not in met:
-                    site.place, site.path = each["place"], each["module"]
-                    site.is_module = each["is_module"]
-                site.load(each)
-            self._order.extend(name for name in saved if name not in self._order)
-            self._loaded_names = frozenset(saved)
+                if name in sites:
+                    site.take(sites[name])
+            self._loaded = {name: site for name, site in sites.items() if name not in met}
+            order = list(map(str, saved["order"]))
+            self._order[:] = [*order, *(name for name in self._order if name not in order)]
+            self.seen = set(saved["seen"])
+            self._ticks_loaded = {name: site.ticks for name, site in sites.items()}
 
     def changed(self) -> Iterator[tuple[str, str]]:
-        """The sites that :meth:`load` got or did not get, and what is to be said of them."""
-        for name in self._loaded:
-            yield name, "not called since the state was loaded"
-        if self._loaded_names is not None:
-            for site in self._unique():
-                if site.name not in self._loaded_names:
-                    yield site.name, "not in the state that was loaded"
+        """The sites of which either the loaded state or the model knows nothing, and which."""
+        if self._ticks_loaded is None:
+            return
+        for site in self._unique():
+            if site.name not in self._ticks_loaded:
+                yield site.name, "not in the state that was loaded"
+            elif site.ticks == self._ticks_loaded[site.name]:
+                yield site.name, "not called since the state was loaded"
 
 
 def _meet_in_trace(context: ComptimeContext) -> None:

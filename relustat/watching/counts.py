@@ -9,21 +9,13 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from relustat import distributed
-from relustat._messages import named, some
 from relustat.history.history import History
 from relustat.stats.relu_stats import ReLUStats
 
 from .call_sites import CallSites
 from .groups import Groups, Stats
 from .reduced import Reduced
-from .saved_state import (
-    VERSION,
-    as_arrays,
-    as_tensors,
-    check_is_of_model,
-    check_is_state,
-    parameter_sizes,
-)
+from .saved_state import check_options, check_parameters, packed, parameter_sizes, unpacked
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -34,17 +26,17 @@ class Counts:
 
     Args:
         model: the model.
-        paths: the paths of its modules.
         sites: its call sites, where this rank counts.
+        options: those of the watch, as texts: a state must have the same.
 
     Attributes:
         history: the epochs that :meth:`snapshot` added.
     """
 
-    def __init__(self, model: nn.Module, paths: set[str], sites: CallSites) -> None:
+    def __init__(self, model: nn.Module, sites: CallSites, options: Mapping[str, Any]) -> None:
         self._model = model
-        self._paths = paths
         self._sites = sites
+        self._options = options
         self._reduced = Reduced()
         self._reduced_groups: dict[str, Reduced] = {}
         self._groups = Groups(lambda: self._sites.stats)
@@ -65,19 +57,30 @@ class Counts:
         }
 
     def _own_groups(self) -> dict[str, Stats]:
-        labels = {str(label): stats for label, stats in self._sites.stats_by_label.items()}
-        return {**self._groups.stats, **labels}
+        groups = self._groups.stats
+        labels = {
+            str(label) if str(label) not in groups else f"label {label}": stats
+            for label, stats in self._sites.stats_by_label.items()
+        }
+        return {**groups, **labels}
 
     @property
     def sites_of_other_ranks(self) -> frozenset[str]:
         return self._reduced.call_sites
 
     def all_reduce(self, group: ProcessGroup | None) -> None:
-        own = self._sites.stats
-        self._reduced.reduce(own, group)
-        groups = self._own_groups()
+        own, groups = self._sites.stats, self._own_groups()
+        reduced = Reduced.of(own, group)
+        of_groups = {}
         for name in distributed.union_of(groups, group):
-            self._reduced_groups.setdefault(name, Reduced()).reduce(groups.get(name, {}), group)
+            # A group may have met fewer call sites on one rank than on another.
+            nothing = {
+                site: ReLUStats(each.bins, {}, block=each.block)
+                for site, each in own.items()
+                if each.shard is None
+            }
+            of_groups[name] = Reduced.of({**nothing, **groups.get(name, {})}, group)
+        self._reduced, self._reduced_groups = reduced, of_groups
 
     def group(self, name: str) -> contextlib.AbstractContextManager[None]:
         return self._groups.block(name)
@@ -102,46 +105,42 @@ class Counts:
         self._groups.reset()
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "version": VERSION,
-            "parameters": parameter_sizes(self._model),
-            "call_sites": self._sites.saved(),
-            "groups": {name: _packed(stats) for name, stats in self._groups.stats.items()},
-            "at_snapshot": _packed(self._at_snapshot),
-            "history": as_tensors(self.history.to_dict()),
-        }
+        return packed(
+            {
+                "parameters": parameter_sizes(self._model),
+                "options": self._options,
+                "call_sites": self._sites.saved(),
+                "groups": {name: _as_dicts(stats) for name, stats in self._groups.stats.items()},
+                "at_snapshot": _as_dicts(self._at_snapshot),
+                "history": self.history.to_dict(),
+            }
+        )
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        check_is_state(state)
+    def load_state_dict(self, state: Any) -> None:
         try:
-            check_is_of_model(self._model, state)
-            self._check_sites(state)
-            groups = {name: _unpacked(stats) for name, stats in state["groups"].items()}
-            at_snapshot = _unpacked(state["at_snapshot"])
-            history = History.from_dict(as_arrays(state["history"]))
-        except (KeyError, TypeError, AttributeError) as error:
+            saved = unpacked(state)
+            check_parameters(self._model, saved["parameters"])
+            check_options(self._options, saved["options"])
+            sites = self._sites.loaded(saved["call_sites"])
+            groups = {name: _from_dicts(stats) for name, stats in saved["groups"].items()}
+            at_snapshot = _from_dicts(saved["at_snapshot"])
+            history = History.from_dict(saved["history"])
+        # What is broken can be broken in many ways.
+        except Exception as error:
+            if isinstance(error, ValueError) and str(error).startswith("load_state_dict: "):
+                raise
             raise ValueError(
-                f"load_state_dict: state must be what state_dict() returned, got {error!r}"
+                f"load_state_dict: state must be what state_dict() returned ({error!r})"
             ) from error
         self.reset()
-        self._sites.load(state["call_sites"])
+        self._sites.load(saved["call_sites"], sites)
         self._groups.load(groups)
         self._at_snapshot, self.history = at_snapshot, history
 
-    def _check_sites(self, state: Mapping[str, Any]) -> None:
-        sites = state["call_sites"]
-        modules = {site["module"] for site in sites.values()}
-        if modules and not modules & self._paths:
-            raise ValueError(
-                "load_state_dict: the state must be of this model, got call sites of modules that "
-                f"it has not: {some(map(named, modules))}"
-            )
-        self._sites.check_saved(sites)
+
+def _as_dicts(stats: Stats) -> dict[str, Any]:
+    return {site: each.to_dict() for site, each in stats.items()}
 
 
-def _packed(stats: Stats) -> dict[str, Any]:
-    return {site: as_tensors(each.to_dict()) for site, each in stats.items()}
-
-
-def _unpacked(state: Mapping[str, Any]) -> Stats:
-    return {site: ReLUStats.from_dict(as_arrays(each)) for site, each in state.items()}
+def _from_dicts(state: Mapping[str, Any]) -> Stats:
+    return {site: ReLUStats.from_dict(each) for site, each in state.items()}

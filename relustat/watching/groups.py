@@ -45,12 +45,13 @@ class Groups:
         groups = dict(self._closed)
         if self._open is not None:
             name, before = self._open
-            groups[name] = dict(groups.get(name, {}))
-            for site, now in self._stats().items():
-                since = now - before[site] if site in before else now
+            found, now = dict(groups.get(name, {})), self._stats()
+            for site, stats in now.items():
+                since = stats - before[site] if site in before else stats
                 if since.calls:
-                    earlier = groups[name].get(site)
-                    groups[name][site] = since if earlier is None else earlier.then(since)
+                    found[site] = found[site].then(since) if site in found else since
+            # In the order of execution.
+            groups[name] = {site: found[site] for site in (*now, *found) if site in found}
         return groups
 
     def reset(self) -> None:

@@ -60,6 +60,7 @@ class Watch:
         patterns: Iterable[str],
         mask: MaskOf | None,
         groups: LabelsOf | None,
+        options: Mapping[str, Any],
     ) -> None:
         check_is_module("watch", model)
         make_counters("")  # raises if an argument is wrong
@@ -74,7 +75,7 @@ class Watch:
         self._modules = modules
         order = _orders.setdefault(uncompiled(model), [])
         self._sites = CallSites(paths, make_counters, order, are_apart=repeats == "apart")
-        self._counts = Counts(model, paths, self._sites)
+        self._counts = Counts(model, self._sites, options)
         its_modules = dict(named_modules(model))
         self._site_counter = SiteCounter(
             self._sites,
@@ -168,7 +169,7 @@ class Watch:
         warnings += [not_counted(*part) for part in scripted_parts(self._model)]
         others = self._watched_modules.other_activations(uncounted.others)
         warnings += [f"{count} {name}, not counted: only ReLUs are" for name, count in others]
-        called = self._site_counter.seen | self._sites.modules_called()
+        called = self._sites.seen | self._sites.modules_called()
         called |= self._counts.sites_of_other_ranks
         never = [path for path in self._watched_modules.never_called() if path not in called]
         warnings += [f"{path}: never called" for path in never if self._modules]

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from relustat._dynamo import inline_in_graph, trace_time_attribute
 from relustat._torch_internals import is_in_backward
-from relustat.ops.counters import FoundDim
 from relustat.ops.counting_relu import counting_relu
+from relustat.ops.inputs import describe, is_dense
 from relustat.ops.reference.checks import sizes_of_positions
 from relustat.stats.counter_layout import EVERY, TICKS
 
-from .masks import dims_of_units
 from .site import Site, site_of
 
 LabelsOf = Callable[[str, Tensor], Tensor | None]
@@ -33,8 +32,8 @@ def check_groups(groups: object) -> None:
 
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
-# In a graph: the labels are known only when it runs. The counters are those of all labels. That the
-# op changes them keeps it in the graph, and before the call is counted.
+# In a graph the labels are known when it runs. The counters are those of all labels: the op says
+# that it changes them, so that it stays in the graph, and before the call is counted.
 _library = torch.library.Library("relustat", "FRAGMENT")
 _library.define(
     "count_by_label(Tensor x, Tensor labels, Tensor? mask, Tensor(a!) counters, int[] unit_dims, "
@@ -44,36 +43,20 @@ _library.define(
 
 
 @inline_in_graph
-def count_by_label(
-    labels_of: LabelsOf, site: Site, x: Tensor, unit_dim: FoundDim, mask: Tensor | None
-) -> None:
-    """Counts a call for the group of each label, if the call itself will be counted.
+def labels_for(given: LabelsOf, site: str, x: Tensor, unit_dims: tuple[int, ...]) -> Tensor | None:
+    """The labels of one call; None if it has no groups.
 
     Raises:
-        TypeError: if the labels are no tensor of integers.
+        TypeError: if they are no tensor of integers.
         ValueError: if they do not fit the input.
     """
-    labels = labels_of(site.name, x)
+    labels = given(site, x)
     if labels is None:
-        return
-    unit_dims = dims_of_units(x, unit_dim)
-    _check(site.name, labels, x, unit_dims)
-    counters = site.counters
-    words, _ = counters.tensors_for(counters.units_of(x, unit_dim)[1], x.device)
-    if torch.compiler.is_dynamo_compiling():
-        op: Any = torch.ops.relustat.count_by_label.default
-        number = trace_time_attribute(site.traced, "number")
-        op(x, labels, mask, words, list(unit_dims), number)
-    else:
-        _count(x, labels, mask, words, unit_dims, site)
-
-
-@inline_in_graph
-def _check(site: str, labels: object, x: Tensor, unit_dims: tuple[int, ...]) -> None:
-    if not isinstance(labels, Tensor) or labels.dtype not in _INTEGERS:
-        what = labels.dtype if isinstance(labels, Tensor) else repr(labels)
+        return None
+    if not is_dense(labels) or labels.dtype not in _INTEGERS:
         raise TypeError(
-            f"watch: groups must be a tensor of integers or None, got {what} for {site!r}"
+            f"watch: groups must be a dense tensor of integers or None, got {describe(labels)}, "
+            f"for {site!r}"
         )
     positions = sizes_of_positions(x, unit_dims)
     if labels.device != x.device or not (
@@ -81,63 +64,101 @@ def _check(site: str, labels: object, x: Tensor, unit_dims: tuple[int, ...]) -> 
     ):
         raise ValueError(
             f"watch: groups must be one label for each sample, or for each position, {positions}, "
-            f"on the input's device, got {list(labels.shape)} on {labels.device} for {site!r}, "
+            f"on the input's device, got {list(labels.shape)} on {labels.device}, for {site!r}, "
             f"whose input is {list(x.shape)} on {x.device}"
         )
+    return labels
 
 
 @inline_in_graph
 def _are_of_samples(labels: Tensor, x: Tensor, unit_dims: Sequence[int]) -> bool:
     """Whether there is a label for each index of the first dimension, which has no units."""
-    has_samples = x.dim() > 0 and 0 not in [dim % x.dim() for dim in unit_dims]
-    return has_samples and list(labels.shape) == [x.size(0)]
+    if x.dim() == 0 or any([dim % x.dim() == 0 for dim in unit_dims]):  # noqa: C419
+        return False
+    return list(labels.shape) == [x.size(0)]
 
 
-def _count(
-    x: Tensor,
-    labels: Tensor,
-    mask: Tensor | None,
-    counters: Tensor,
-    unit_dims: Sequence[int],
-    site: Site,
-) -> None:
-    if is_in_backward():  # a recomputation
-        return
-    every, ticks = counters[[EVERY, TICKS]].tolist()
-    if every == 0 or ticks % every:
-        return
+class Part(NamedTuple):
+    """What one label has of a call."""
+
+    label: int
+    x: Tensor
+    mask: Tensor | None
+
+
+class Parts:
+    """The parts of one call, by label. They are taken before the call, which may be in place.
+
+    Args:
+        site: where the call is counted.
+        x: its input.
+        labels: see :func:`labels_for`.
+        mask: that of the call.
+        unit_dims: the unit dimensions of the input.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        x: Tensor,
+        labels: Tensor,
+        mask: Tensor | None,
+        unit_dims: Sequence[int],
+    ) -> None:
+        self._site = site
+        self._unit_dims = tuple(unit_dims)
+        counters = site.counters
+        words = counters.words_for(counters.units_of(x, self._unit_dims)[1], x.device)
+        every, ticks = words[[EVERY, TICKS]].tolist()
+        is_counted = every > 0 and ticks % every == 0
+        self._parts = list(_parted(x, labels, mask, unit_dims)) if is_counted else []
+
+    def count(self) -> None:
+        for label, x, mask in self._parts:
+            counting_relu(x, self._site.counters_of(label), unit_dim=self._unit_dims, mask=mask)
+
+
+def _parted(
+    x: Tensor, labels: Tensor, mask: Tensor | None, unit_dims: Sequence[int]
+) -> Iterator[Part]:
     found = labels.unique().tolist()
     are_of_samples = _are_of_samples(labels, x, unit_dims)
     for label in found:
-        part, its_mask = x, mask
-        if len(found) > 1 and are_of_samples:
+        if len(found) == 1:
+            yield Part(label, x, mask)
+        elif are_of_samples:
             # A copy of a group's samples takes less than a pass over all samples for each group.
             samples = (labels == label).nonzero().squeeze(1)
-            part = x.index_select(0, samples)
-            its_mask = _of_samples(mask, x, unit_dims, samples)
-        elif len(found) > 1:
-            its_mask = labels == label if mask is None else (labels == label) & mask
-        counting_relu(part, site.counters_of(label), unit_dim=tuple(unit_dims), mask=its_mask)
+            positions = sizes_of_positions(x, unit_dims)
+            kept = None if mask is None else mask.expand(positions).index_select(0, samples)
+            yield Part(label, x.index_select(0, samples), kept)
+        else:
+            yield Part(label, x, labels == label if mask is None else (labels == label) & mask)
 
 
-def _of_samples(
-    mask: Tensor | None, x: Tensor, unit_dims: Sequence[int], samples: Tensor
-) -> Tensor | None:
-    if mask is None:
-        return None
-    return mask.expand(sizes_of_positions(x, unit_dims)).index_select(0, samples)
+@inline_in_graph
+def count_in_graph(
+    site: Site, x: Tensor, labels: Tensor, mask: Tensor | None, unit_dims: tuple[int, ...]
+) -> None:
+    """Counts the parts of a call in a graph that is traced."""
+    counters = site.counters
+    words, _ = counters.tensors_for(counters.units_of(x, unit_dims)[1], x.device)
+    op: Any = torch.ops.relustat.count_by_label.default
+    number = trace_time_attribute(site.traced, "number")
+    op(x, labels, mask, words, list(unit_dims), number)
 
 
-def _count_in_graph(
+def _count_by_label(
     x: Tensor,
     labels: Tensor,
     mask: Tensor | None,
-    counters: Tensor,
+    counters: Tensor,  # noqa: ARG001
     unit_dims: Sequence[int],
     number: Tensor,
 ) -> None:
-    _count(x, labels, mask, counters, unit_dims, site_of(int(number)))
+    if not is_in_backward():  # where it is a recomputation
+        Parts(site_of(int(number)), x, labels, mask, unit_dims).count()
 
 
-_library.impl("count_by_label", _count_in_graph, "CompositeExplicitAutograd")
+_library.impl("count_by_label", _count_by_label, "CompositeExplicitAutograd")
 torch.library.register_fake("relustat::count_by_label", lambda *_: None)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from relustat._dynamo import inline_in_graph
 from relustat.ops.counters import FoundDim
+from relustat.ops.inputs import describe, is_dense
 from relustat.ops.reference.checks import why_mask_does_not_fit
 
 MaskOf = Tensor | Callable[[str, Tensor], Tensor | None]
@@ -27,19 +28,22 @@ def check_mask(mask: object) -> None:
 
 
 @inline_in_graph
-def mask_for(given: MaskOf, site: str, x: Tensor, unit_dim: FoundDim) -> Tensor | None:
+def mask_for(given: MaskOf, site: str, x: Tensor, unit_dims: tuple[int, ...]) -> Tensor | None:
     """The mask of one call; None if all is counted.
 
     Raises:
-        TypeError: if it is no tensor.
+        TypeError: if it is no dense tensor.
         ValueError: if it does not fit the input.
     """
     mask = given if isinstance(given, Tensor) else given(site, x)
     if mask is None:
         return None
-    if not isinstance(mask, Tensor):
-        raise TypeError(f"watch: mask must be a bool tensor or None, got {mask!r} for {site!r}")
-    problem = why_mask_does_not_fit(x, dims_of_units(x, unit_dim), mask)
+    if not is_dense(mask):
+        raise TypeError(
+            f"watch: mask must be a dense tensor of torch.bool or None, got {describe(mask)}, for "
+            f"{site!r}"
+        )
+    problem = why_mask_does_not_fit(x, unit_dims, mask)
     if problem:
         raise ValueError(f"watch: {problem}, for {site!r}")
     return mask

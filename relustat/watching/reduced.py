@@ -18,14 +18,17 @@ class Reduced:
     A layer whose units are split over ranks stays as it was then.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, sums: Mapping[str, tuple[ReLUStats, ReLUStats | None]] | None = None
+    ) -> None:
         # By call site: the counts of all ranks, and this rank's own at that time.
-        self._sums: dict[str, tuple[ReLUStats, ReLUStats | None]] = {}
+        self._sums = dict(sums or {})
 
-    def reduce(self, own: Mapping[str, ReLUStats], group: ProcessGroup | None) -> None:
-        """Adds up the counts of all ranks; see :func:`relustat.distributed.all_reduce`."""
+    @classmethod
+    def of(cls, own: Mapping[str, ReLUStats], group: ProcessGroup | None) -> Reduced:
+        """The sum of the counts of all ranks; see :func:`relustat.distributed.all_reduce`."""
         total = distributed.all_reduce(own, group)
-        self._sums = {name: (stats, own.get(name)) for name, stats in total.items()}
+        return cls({name: (stats, own.get(name)) for name, stats in total.items() if stats.calls})
 
     def with_others(self, own: Mapping[str, ReLUStats]) -> dict[str, ReLUStats]:
         """The counts of all ranks then, and after them those of this rank since."""

@@ -100,7 +100,7 @@ class ReLUCounter:
 
     def reset(self) -> None:
         self.methods.clear()
-        self._counts.reset()
+        self._counts.uncounted.clear()
 
     def _call(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

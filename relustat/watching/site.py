@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import threading
 import weakref
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor
 from relustat._dynamo import TraceTimeAttributes
 from relustat._torch_internals import unseen_by_dispatch_modes
 from relustat.ops.counters import Counters
-from relustat.stats.bins import Bins
+from relustat.stats.counter_layout import TICKS
 from relustat.stats.relu_stats import ReLUStats
 
 from .units.of_tensors import Units
@@ -29,6 +30,7 @@ class Site:
         layers: the layers that made its inputs, in the order of their first calls.
         units: how its units were found; see :class:`relustat.report.call_site.CallSite`.
         shard: which units of the layer this process has, if it does not have all.
+        lock: held while a call and its parts by label are counted.
         by_label: the counters of each label; see :mod:`relustat.watching.labels`.
         traced: its attribute ``number``, int64 [], is that of :func:`site_of`. (A graph takes a
             tensor as a variable, and a number as a constant.)
@@ -45,13 +47,14 @@ class Site:
     shard: Shard | None = None
     by_label: dict[int, Counters] = dataclasses.field(default_factory=dict)
     traced: TraceTimeAttributes = dataclasses.field(init=False)
+    lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
         self.traced = TraceTimeAttributes(self._number)
 
     def _number(self, _name: str) -> Tensor:
         number = next(_numbers)
-        _by_number[number] = self
+        _sites[number] = self
         with torch.inference_mode(False), unseen_by_dispatch_modes():
             return torch.tensor(number)
 
@@ -80,8 +83,13 @@ class Site:
         self.counters.reset()
         self.by_label = {}
 
+    @property
+    def ticks(self) -> int:
+        """The number of calls while counting was on."""
+        return sum(int(words[TICKS]) for words in self.counters.saved().values())
+
     def saved(self) -> dict[str, Any]:
-        """The site as tensors, numbers and texts."""
+        """The site as tensors, lists, numbers and texts."""
         return {
             "module": self.path,
             "place": self.place,
@@ -89,37 +97,28 @@ class Site:
             "after": list(self.layers),
             "units": self.units,
             "shard": None if self.shard is None else list(self.shard),
-            "bins": _described(self.counters.bins),
-            "block": self.counters.zero_blocks,
-            "counters": _with_texts(self.counters.saved()),
-            "labels": _with_texts(
-                {label: _with_texts(each.saved()) for label, each in self.by_label.items()}
-            ),
+            "counters": self.counters.saved(),
+            "labels": {label: each.saved() for label, each in self.by_label.items()},
         }
 
-    def check_saved(self, saved: Mapping[str, Any]) -> None:
-        """Raises ValueError unless :meth:`load` can take ``saved``."""
-        if saved["bins"] != _described(self.counters.bins):
-            raise ValueError(
-                f"load_state_dict: the bins must be those of the watch, {self.counters.bins}, got "
-                f"{saved['bins']} for {self.name!r}"
-            )
-        if saved["block"] != self.counters.zero_blocks:
-            raise ValueError(
-                f"load_state_dict: zero_blocks must be that of the watch, "
-                f"{self.counters.zero_blocks}, got {saved['block']} for {self.name!r}"
-            )
-        for each in (saved["counters"], *saved["labels"].values()):
-            self.counters.check_saved(_with_numbers(each))
-
     def load(self, saved: Mapping[str, Any]) -> None:
-        self.counters.load(_with_numbers(saved["counters"]))
+        """Replaces all by what :meth:`saved` gave, with texts as keys and arrays.
+
+        Raises:
+            KeyError, TypeError, ValueError: if it is no such thing. Then only a part is loaded.
+        """
+        self.path, self.place = str(saved["module"]), str(saved["place"])
+        self.is_module = bool(saved["is_module"])
+        self.layers = dict.fromkeys(map(str, saved["after"]))
+        self.units = self.units or str(saved["units"])
+        self.shard = None
+        if saved["shard"] is not None:
+            index, count = map(int, saved["shard"])
+            self.shard = index, count
+        self.counters.load(_by_number(saved["counters"]))
         self.by_label = {}
         for label, each in saved["labels"].items():
-            self.counters_of(int(label)).load(_with_numbers(each))
-        self.layers.update(dict.fromkeys(saved["after"]))
-        self.units = self.units or saved["units"]
-        self.shard = None if saved["shard"] is None else (saved["shard"][0], saved["shard"][1])
+            self.counters_of(int(label)).load(_by_number(each))
 
     def meet(self, units: Units | None, assumed: str) -> None:
         """Stores what is known of an input, and the dimension that is assumed for its units."""
@@ -130,24 +129,20 @@ class Site:
         if assumed and not self.units:
             self.units = assumed
 
+    def take(self, loaded: Site) -> None:
+        """Replaces all counts by those of another site, which was loaded for this one."""
+        self.counters.load(loaded.counters.saved())
+        self.by_label, self.layers, self.shard = loaded.by_label, loaded.layers, loaded.shard
 
-def _described(bins: Bins | None) -> dict[str, Any] | None:
-    return None if bins is None else bins.to_dict()
+
+def _by_number(by_text: Mapping[str, Any]) -> dict[int, Tensor]:
+    return {int(text): torch.from_numpy(each) for text, each in by_text.items()}
 
 
 _numbers = itertools.count()
-_by_number: weakref.WeakValueDictionary[int, Site] = weakref.WeakValueDictionary()
+_sites: weakref.WeakValueDictionary[int, Site] = weakref.WeakValueDictionary()
 
 
 def site_of(number: int) -> Site:
     """The site with this number."""
-    return _by_number[number]
-
-
-def _with_texts(by_number: Mapping[int, Any]) -> dict[str, Any]:
-    # Checkpoints of several ranks need texts as keys.
-    return {str(number): each for number, each in by_number.items()}
-
-
-def _with_numbers(by_text: Mapping[str, Any]) -> dict[int, Any]:
-    return {int(number): each for number, each in by_text.items()}
+    return _sites[number]

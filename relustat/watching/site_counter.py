@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Literal, get_args
@@ -16,21 +17,23 @@ from relustat._torch_internals import (
     unseen_by_dispatch_modes,
     unseen_by_function_modes,
 )
+from relustat.ops.counters import Counters
 from relustat.ops.counting_relu import counting_relu
 from relustat.ops.inputs import describe, is_countable, is_symbolic, keeps_numbers, why_symbolic
 
 from .call_names import call_place
 from .call_sites import CallSites
 from .forward_pass import ForwardPass
-from .labels import LabelsOf, count_by_label
-from .masks import MaskOf, mask_for
+from .labels import LabelsOf, Parts, count_in_graph, labels_for
+from .masks import MaskOf, dims_of_units, mask_for
 from .relu_calls import ReLUCall
-from .site import Site
 from .traced_calls import traced_call
 from .uncounted import Uncounted
 from .units.of_tensors import assumed_dim
 
 During = Literal["train", "eval", "all"]
+
+_PLAIN = (Tensor, nn.Parameter)
 
 
 @inline_in_graph
@@ -43,7 +46,6 @@ class SiteCounter:
 
     Attributes:
         uncounted: what could not be counted, with the reason.
-        seen: the paths of the modules in which a ReLU was computed, counted or not.
     """
 
     def __init__(
@@ -66,11 +68,6 @@ class SiteCounter:
         self._groups = groups
         self._places: dict[Any, str] = {}
         self.uncounted = Uncounted()
-        self.seen: set[str] = set()
-
-    def reset(self) -> None:
-        self.uncounted.clear()
-        self.seen.clear()
 
     def is_counted(self, module: nn.Module) -> bool:
         """Whether the ReLUs of a module that is called now are counted."""
@@ -94,7 +91,7 @@ class SiteCounter:
         watched, x = forward.watched, call.x
         is_compiling = torch.compiler.is_dynamo_compiling()
         if not is_compiling:
-            self.seen.add(watched.path)
+            self._sites.seen.add(watched.path)
         if not (self._modules if watched.is_relu_module else self._functional):
             return compute()
         if is_compiling:
@@ -136,31 +133,67 @@ class SiteCounter:
                 self.uncounted.reasons[site.name] = str(error)
                 return compute()
         # A subclass may compute ReLUs in its own way; the compiler has already traced into it.
-        is_plain = is_compiling or type(x) in (Tensor, nn.Parameter)
-        values = x if is_plain else x.as_subclass(Tensor)
-        mask = None
-        if self._mask is not None or self._groups is not None:
-            mask = self._masked(site, values, known)
+        is_plain = is_compiling or type(x) in _PLAIN
         # A mode that replays ops, such as that of selective checkpointing, must see the same ops in
         # the recomputation, which counts nothing.
         # And a mode of torch functions must see the function itself.
         is_recorded = not is_compiling and (dispatch_mode_depth() > 0 or not forward.mode.is_alone)
-        if call.replaceable and is_plain and not is_recorded:
-            return counting_relu(x, counters, inplace=call.inplace, unit_dim=known, mask=mask)
-        if is_compiling or not is_symbolic(x):
+        is_replaced = call.replaceable and is_plain and not is_recorded
+        values = x if is_plain else _plain(x)
+
+        compute_and_count = functools.partial(
+            self._computed, call, compute, values, counters, known, is_replaced
+        )
+        if (self._mask is None and self._groups is None) or not self._asks(x):
+            return compute_and_count(None, None)
+        with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
+            unit_dims = dims_of_units(values, counters.units_of(values, known)[0])
+            mask = labels = None
+            if self._mask is not None:
+                mask = mask_for(self._mask, site.name, values, unit_dims)
+            if self._groups is not None:
+                labels = labels_for(self._groups, site.name, values, unit_dims)
+            if labels is not None and is_compiling:
+                count_in_graph(site, values, labels, mask, unit_dims)
+        if labels is None or is_compiling:
+            return compute_and_count(mask, None)
+        with site.lock:
+            with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
+                kept = values.clone() if call.inplace else values.detach()
+                parts = Parts(site, kept, labels, mask, unit_dims)
+            return compute_and_count(mask, parts)
+
+    def _computed(
+        self,
+        call: ReLUCall,
+        compute: Callable[[], Any],
+        values: Tensor,
+        counters: Counters,
+        unit_dim: tuple[int, ...] | None,
+        is_replaced: bool,
+        mask: Tensor | None,
+        parts: Parts | None,
+    ) -> Any:
+        """Counts a call and its parts by label, and computes it; if it is replaced, in one op."""
+        output = None
+        if is_replaced:
+            output = counting_relu(
+                call.x, counters, inplace=call.inplace, unit_dim=unit_dim, mask=mask
+            )
+        elif torch.compiler.is_dynamo_compiling() or not is_symbolic(call.x):
             # Hidden from other watches and modes: they see the call itself.
             with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
-                counting_relu(values, counters, unit_dim=known, mask=mask)
-        return compute()
+                counting_relu(values, counters, unit_dim=unit_dim, mask=mask)
+        if parts is not None:
+            with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
+                parts.count()
+        return output if is_replaced else compute()
 
-    def _masked(self, site: Site, x: Tensor, known: tuple[int, ...] | None) -> Tensor | None:
-        """The mask of a call, which is counted for its groups."""
-        with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
-            unit_dim, _ = site.counters.units_of(x, known)
-            mask = None if self._mask is None else mask_for(self._mask, site.name, x, unit_dim)
-            if self._groups is not None:
-                count_by_label(self._groups, site, x, unit_dim, mask)
-        return mask
+    def _asks(self, x: Tensor) -> bool:
+        """Whether a call is counted, so that a mask or labels are asked for."""
+        if torch.compiler.is_dynamo_compiling():
+            return not is_symbolic(x)
+        return self._sites.counting
 
     def _place(self, forward: ForwardPass, layer: str | None, where: FrameType | None) -> str:
         """Where the ReLU is computed, encoded: texts are quick keys."""
@@ -172,6 +205,11 @@ class SiteCounter:
             relu = watched if watched.is_relu_module else None
             place = self._places[key] = call_place(caller, relu, call, layer).encoded()
         return place
+
+
+def _plain(x: Tensor) -> Tensor:
+    with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
+        return x.as_subclass(Tensor)
 
 
 def _unseen_by_modes() -> contextlib.AbstractContextManager[Any]:

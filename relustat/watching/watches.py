@@ -112,6 +112,16 @@ def watch(
         patterns=by_name,
         mask=mask,
         groups=groups,
+        options={
+            "bins": repr(bins) if bins is None else bins.to_dict(),
+            "unit_dim": repr(unit_dim),
+            "unit_dims": {name: repr(dim) for name, dim in by_name.items()},
+            "unit_histograms": unit_histograms,
+            "every": every,
+            "during": during,
+            "repeats": repeats,
+            "zero_blocks": zero_blocks,
+        },
     )
 
 

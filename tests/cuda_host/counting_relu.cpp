@@ -6,8 +6,8 @@
 using namespace relustat;
 using namespace relustat::cuda;
 
-// Buffers: x, edges, counters, the mask and the number of its positions that are counted (or empty
-// ones), and y and a workspace for each stream; without y, it is written over x.
+// Buffers: x, edges, counters; the mask, the number of its positions that are counted, and blocks
+// (or empty ones); y and a workspace for each stream. Without y, it is written over x.
 void run_counting_relu(Case& call) {
   const auto dtype = static_cast<Dtype>(call.take());
   const auto binning = static_cast<Binning>(call.take());
@@ -28,11 +28,14 @@ void run_counting_relu(Case& call) {
     kernel_call.mask = static_cast<const uint8_t*>(call.buffer(3));
     kernel_call.kept = static_cast<const Count*>(call.buffer(4));
   }
-  const bool in_place = call.buffers[5].bytes == 0;
+  if (call.buffers[5].bytes > 0) {
+    kernel_call.blocks = static_cast<const Count*>(call.buffer(5));
+  }
+  const bool in_place = call.buffers[6].bytes == 0;
   const auto run = [&](int64_t stream) {
     CountingReluCall mine = kernel_call;
-    mine.y = in_place ? call.buffer(0) : call.buffer(5 + stream * 2);
-    mine.workspace = static_cast<Count*>(call.buffer(6 + stream * 2));
+    mine.y = in_place ? call.buffer(0) : call.buffer(6 + stream * 2);
+    mine.workspace = static_cast<Count*>(call.buffer(7 + stream * 2));
     for (int64_t i = 0; i < calls; ++i) {
       with_counting_relu_kernel(
           dtype, binning, units, limits, mine, [&](auto kernel, const CountingReluCall& arguments) {

@@ -174,3 +174,15 @@ def test_units_that_fire_and_are_dead_in_turn():
     calls = [Call(x.shape, torch.float32, BINS["none"], values=x, calls=3)]
     calls[0].counters[6 + 12 : 6 + 18] = torch.tensor([5, 0, 7, 1, 0, 2])
     check(calls)
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_blocks_of_counted_calls(every):
+    blocks, mask = torch.tensor([5, 3]), torch.tensor([[True], [False], [False]])
+    nothing = torch.zeros(3, 1, dtype=torch.bool)
+    check(
+        [
+            Call((3, 4, 1), torch.float32, BINS["log"], every=every, calls=3, blocks=blocks, mask=m)
+            for m in (None, mask, nothing)
+        ]
+    )

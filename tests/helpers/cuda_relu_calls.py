@@ -37,6 +37,7 @@ class Call:
         most_pending=1 << 30,
         values=None,
         mask=None,
+        blocks=None,
     ):
         self.bins = bins
         edges = torch.tensor(bins.edges if bins else [], dtype=torch.float32)
@@ -48,9 +49,10 @@ class Call:
         self.counters = torch.zeros(CounterLayout(units, rows, count).size, dtype=torch.int64)
         self.counters[EVERY] = every
         self.calls = calls * streams
-        self.mask = mask
+        self.mask, self.blocks = mask, blocks
         nothing = torch.zeros(0, dtype=torch.int64)
-        masks = [nothing, nothing] if mask is None else [mask, mask.sum()[None]]
+        besides = [nothing, nothing] if mask is None else [mask, mask.sum()[None]]
+        besides.append(nothing if blocks is None else blocks)
         y = torch.full_like(self.x, 77) if not in_place else self.x[:0]
         workspace = torch.zeros(WORKSPACE_HEADER + units, dtype=torch.int64)
         numbers = [DTYPES.index(dtype), self.binning, count, *layout, rows, calls, streams]
@@ -59,8 +61,8 @@ class Call:
         self.case = Case(
             cuda_kernels.COUNTING_RELU,
             numbers,
-            [self.x, edges, self.counters, *masks, *[y, workspace] * streams],
-            [offsets[0] * size, 0, 0, 0, 0, *[offsets[1] * size, 0] * streams],
+            [self.x, edges, self.counters, *besides, *[y, workspace] * streams],
+            [offsets[0] * size, 0, 0, 0, 0, 0, *[offsets[1] * size, 0] * streams],
         )
 
     @property
@@ -68,15 +70,17 @@ class Call:
         return self.bins.binning if self.bins else BINNING_NONE
 
     def check(self, buffers):
-        x, _, counters, _, _, y = buffers[:6]
+        x, _, counters, _, _, _, y = buffers[:7]
         output = y if y.numel() else x
         expected = self.counters.clone()
         for _ in range(self.calls):
-            relu = reference.counting_relu(self.x, expected, self.edges, 1, self.binning, self.mask)
+            relu = reference.counting_relu(
+                self.x, expected, self.edges, 1, self.binning, self.mask, self.blocks
+            )
         # CUDA's ReLU gives 0 for -0.0.
         assert same_bits(output, torch.where(self.x == 0, 0, relu))
         assert counters.tolist() == expected.tolist()
-        for other in buffers[6::2]:
+        for other in buffers[7::2]:
             assert not other.any()
 
 

@@ -232,8 +232,9 @@ def test_a_mask_that_does_not_fit_is_an_error_before_anything_is_counted(device,
             counting_relu(x, counters, inplace=inplace, mask=mask)
     assert torch.equal(x, before)
     assert counters.stats.calls == 0
-    with pytest.raises(TypeError):
-        counting_relu(x, counters, mask=[True])
+    for bad in ([True], True, torch.ones(4, 5).bool().to_sparse()):
+        with pytest.raises(TypeError, match=r"mask must be a dense tensor of torch\.bool, got"):
+            counting_relu(x, counters, mask=bad)
 
 
 def test_a_subclass_of_tensors_passes_the_mask_on():
@@ -244,3 +245,26 @@ def test_a_subclass_of_tensors_passes_the_mask_on():
     counters = relustat.Counters()
     counting_relu(x, counters, mask=torch.tensor([True, False, True, False]))
     assert counters.stats.elements == 6
+
+
+def test_a_mask_that_lies_in_the_input():
+    x = torch.randn(64, 100, 8)
+    mask = x.view(torch.uint8).view(torch.bool).flatten()[:6400].view(64, 100)
+    kept, before = mask.view(torch.uint8).clone() != 0, x.clone()
+    counters = Counters(unit_dim=-1)
+    counting_relu(x, counters, inplace=True, mask=mask)
+    assert_counts(counters.stats, kept_of(before, kept, -1), counters.bins, 0)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.randn(3, 4, 5, requires_grad=True),
+        lambda: torch.randn(1, 4, 5).expand(3, 4, 5),
+    ],
+)
+def test_several_unit_dimensions_of_a_call_that_fails(make):
+    counters = Counters(unit_dim=(0, 2))
+    with pytest.raises(RuntimeError):
+        counting_relu(make(), counters, inplace=True)
+    assert counters.stats.calls == 0

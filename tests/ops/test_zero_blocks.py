@@ -141,7 +141,7 @@ def test_a_watched_model_and_its_report():
         assert again.stats["1"].zero_blocks == stats.zero_blocks
     with (
         relustat.watch(model) as other,
-        pytest.raises(ValueError, match="zero_blocks must be that"),
+        pytest.raises(ValueError, match="zero_blocks must be that of the watch, got 4 in"),
     ):
         other.load_state_dict(watch.state_dict())
 
@@ -164,7 +164,7 @@ def test_files_dicts_sums_and_differences(tmp_path):
     assert ReLUStats.from_dict(stats.to_dict()).block == 4
     assert before.then(stats - before) == before + (stats - before) == stats
     assert (stats - before).blocks == 10
-    with pytest.raises(ValueError, match="only statistics of equal blocks of units add, got 4 and"):
+    with pytest.raises(ValueError, match=r"add, got LogBins.* with blocks of 4 and LogBins"):
         stats + relu_stats(torch.ones(1, 2))[1]
 
 
@@ -178,3 +178,14 @@ def test_without_blocks():
 def test_a_block_is_a_number_of_units(block):
     with pytest.raises(ValueError, match="zero_blocks must be an integer of at least 1, got"):
         Counters(zero_blocks=block)
+
+
+def test_a_call_that_fails_counts_no_blocks():
+    counters = Counters(zero_blocks=2)
+    leaf = torch.randn(3, 4, requires_grad=True)
+    with pytest.raises(RuntimeError, match="a leaf Variable"):
+        counting_relu(leaf, counters, inplace=True)
+    with pytest.raises(RuntimeError, match="unsupported operation"):
+        counting_relu(torch.randn(1, 4).expand(5, 4), counters, inplace=True)
+    counting_relu(leaf, counters)
+    assert (counters.stats.calls, counters.stats.blocks) == (1, 6)

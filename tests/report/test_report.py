@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 import relustat
-from relustat import EdgeBins, LinearBins, LogBins, Report
+from relustat import Counters, EdgeBins, LinearBins, LogBins, Report
 from relustat._optional import import_optional
-from relustat.functional import relu_stats
+from relustat.functional import counting_relu, relu_stats
 from relustat.report.sparkline import sparkline
 
 
@@ -64,6 +64,62 @@ def test_numbers_are_short_and_plain():
     x = torch.tensor([[-7200.0, -0.0046, 12.4, 3e8]])
     cells = Report({"a": stats_of(x, EdgeBins([-7200, -0.0046, 12.4, 3e8]))}).rows[0].cells()
     assert cells[9:13] == ["-7200", "12", "2.9e+08", "3e+08"]
+
+
+def after(*calls):
+    """The statistics of calls of two samples; each is a list of the units that fire."""
+    counters = Counters(bins=None)
+    for fires in calls:
+        counting_relu(torch.tensor([fires, fires]) - 0.5, counters)
+    return counters.stats
+
+
+def test_units_that_died_are_not_hidden_by_their_first_call():
+    report = Report({"a": after([1, 1, 0], *[[0, 0, 0]] * 999)})
+    assert (report.rows[0].dead_units, report.rows[0].dead_now_units) == (1, 3)
+    assert report.warnings == [
+        "a: 1 of 3 units gave only zeros in 1000 calls",
+        "a: 2 of 3 units gave only zeros in the last 999 calls, since call 1",
+        "a: on average, a unit gave only zeros in 99.9% of the calls (death rate)",
+    ]
+    headings, row, *_ = str(report).splitlines()
+    assert row[headings.index("dead now") :].split()[0] == "3"
+
+
+def test_units_that_died_one_after_the_other():
+    stats = after([1, 1, 1], [0, 1, 1], [0, 0, 1], *[[0, 0, 1]] * 100)
+    assert Report({"a": stats}).warnings == [
+        "a: 2 of 3 units gave only zeros in the last 101 to 102 calls, since call 1 to 2",
+        "a: on average, a unit gave only zeros in 65.7% of the calls (death rate)",
+    ]
+    both = stats + after(*[[1, 1, 1]] * 200, *[[0, 1, 1]] * 150)
+    assert Report({"a": both}).warnings == [
+        "a: 1 of 3 units gave only zeros in the last 102 calls of each of 2 parts"
+    ]
+
+
+def test_units_that_pause_are_not_dead():
+    stats = after(*[[1, 1, 1], *[[0, 1, 1]] * 99] * 2)
+    assert Report({"a": stats}).warnings == []
+    assert Report({"a": stats}).rows[0].dead_now_units == 0
+
+
+def test_a_single_element_of_a_unit_in_a_call_does_not_die():
+    counters = Counters(bins=None)
+    for sign in (1.0, -1.0, -1.0):
+        counting_relu(torch.full((1, 3), sign), counters)
+    assert counters.stats.death_rate > 0.5
+    assert Report({"a": counters.stats}).warnings == []
+
+
+def test_units_of_several_widths_die_apart():
+    counters = Counters(bins=None)
+    for units, calls in [(2, [1.0, *[-1.0] * 120]), (3, [1.0, 1.0, -1.0])]:
+        for value in calls:
+            counting_relu(torch.full((2, units), value), counters)
+    assert Report({"a": counters.stats}).warnings[0] == (
+        "a: 2 of 2 units gave only zeros in the last 120 calls of that width, since call 1"
+    )
 
 
 def test_warnings():

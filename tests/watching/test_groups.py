@@ -2,6 +2,8 @@
 
 import functools
 import operator
+import sys
+import threading
 
 import pytest
 import torch
@@ -203,6 +205,90 @@ def test_a_recomputation_has_no_groups(how):
     assert list(assert_adds_up(watch.report())) == [(3, 1), (3, 1)]
 
 
+def test_a_label_that_is_named_as_a_block():
+    model = net()
+    with relustat.watch(model, groups=lambda *_: LABELS) as watch, watch.group("3"):
+        model(torch.randn(8, 6))
+    groups = watch.report().groups
+    assert list(groups) == ["3", "0", "label 3", "7"]
+    assert groups["3"].stats["1"].elements == 64
+    assert groups["label 3"].stats["1"].elements == 32
+
+
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize(
+    ("head", "options"),
+    [(lambda x: x.squeeze(-1), {}), (lambda x: x.repeat(1, 5), {"unit_dim": ()})],
+    ids=["a value for each sample", "one unit"],
+)
+def test_labels_of_calls_that_are_one_unit(how, head, options):
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(6, 1)
+
+        def forward(self, x):
+            return torch.relu(head(self.layer(x)))
+
+    model = Head()
+    with relustat.watch(model, groups=lambda *_: LABELS, **options) as watch:
+        HOWS[how](model)(torch.randn(8, 6))
+    (counts,) = {tuple(each.stats) for each in watch.report().groups.values()}
+    assert counts == ("relu",)
+    elements = watch.stats["relu"].elements
+    parts = {name: each.stats["relu"].elements for name, each in watch.report().groups.items()}
+    assert parts == {
+        str(label): elements // 8 * int((label == LABELS).sum()) for label in (0, 3, 7)
+    }
+
+
+def test_a_call_that_fails_is_in_no_group():
+    class Weight(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(3, 4))
+
+        def forward(self):
+            return self.weight.relu_()
+
+    model = Weight()
+    with relustat.watch(model, groups=lambda *_: torch.tensor([0, 0, 1]), zero_blocks=2) as watch:
+        with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+            model()
+        with torch.no_grad():
+            model()
+    (stats,) = watch.stats.values()
+    assert (stats.calls, stats.elements, stats.blocks) == (1, 12, 6)
+    groups = watch.report().groups
+    assert {name: sum(s.elements for s in g.stats.values()) for name, g in groups.items()} == {
+        "0": 8,
+        "1": 4,
+    }
+
+
+def test_threads_whose_calls_take_turns():
+    model = net()
+    x = torch.randn(8, 6)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with relustat.watch(model, every=3, zero_blocks=4, groups=lambda *_: LABELS) as watch:
+            threads = [
+                threading.Thread(target=lambda: [model(x) for _ in range(60)]) for _ in range(4)
+            ]
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads):
+                for stats in watch.stats.values():
+                    assert stats.blocks == stats.elements // stats.widths[0] * 2
+            for thread in threads:
+                thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert watch.stats["1"].calls == 80
+    list(assert_adds_up(watch.report()))
+
+
 def test_reset_forgets_labels():
     model = net()
     with relustat.watch(model, groups=lambda *_: LABELS) as watch:
@@ -214,12 +300,12 @@ def test_reset_forgets_labels():
 BAD = {
     "too few": (torch.arange(7), ValueError, r"one label for each sample, .* got \[7\] on cpu"),
     "of units": (torch.zeros(8, 8, dtype=torch.int64), ValueError, r"got \[8, 8\]"),
-    "floats": (torch.zeros(8), TypeError, "a tensor of integers or None, got torch.float32"),
-    "a list": ([0] * 8, TypeError, r"a tensor of integers or None, got \[0"),
+    "floats": (torch.zeros(8), TypeError, "integers or None, got a Tensor of torch.float32"),
+    "a list": ([0] * 8, TypeError, "a dense tensor of integers or None, got list, for '1'"),
     "elsewhere": (
         torch.zeros(8, dtype=torch.int64, device="meta"),
         ValueError,
-        r"got \[8\] on meta for '1', whose input is \[8, 8\] on cpu",
+        r"got \[8\] on meta, for '1', whose input is \[8, 8\] on cpu",
     ),
 }
 

@@ -184,12 +184,30 @@ BAD = {
         ValueError,
         "on the input's device, got input=cpu, mask=meta",
     ),
-    "kind": (lambda _: [True], TypeError, r"a bool tensor or None, got \[True\]"),
+    "nested": (
+        lambda _: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+        TypeError,
+        "a dense tensor of torch.bool or None, got a nested tensor of torch.float32",
+    ),
+    "sparse": (
+        lambda _: torch.ones(4, 9).bool().to_sparse(),
+        TypeError,
+        "a dense tensor of torch.bool or None, got a Tensor of torch.bool, torch.sparse_coo",
+    ),
+    "kind": (lambda _: [True], TypeError, "a dense tensor of torch.bool or None, got list"),
 }
 
 
-@pytest.mark.parametrize("how", HOWS)
-@pytest.mark.parametrize("kind", BAD)
+# The compiler itself refuses to make nested and sparse tensors.
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        (kind, how)
+        for kind in BAD
+        for how in HOWS
+        if (kind, how) not in (("nested", "compiled"), ("sparse", "compiled"))
+    ],
+)
 def test_a_mask_that_does_not_fit_is_an_error_that_names_the_call_site(kind, how):
     give, error, message = BAD[kind]
     model = Encoder()
@@ -251,3 +269,47 @@ def test_a_compiled_model_that_was_watched_without_a_mask():
         elements.append(watch.stats["act"].elements)
     tokens = int(mask.sum())
     assert elements == [16 * 36, 16 * tokens] * 2
+
+
+def test_a_mask_is_not_asked_for_where_nothing_is_counted():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    asked = []
+
+    def of(site, x):
+        asked.append(tuple(x.shape))
+        return torch.tensor([True, False])
+
+    x, other = torch.randn(2, 4), torch.randn(3, 4)
+    with relustat.watch(model, mask=of) as watch:
+        model(x)
+        with watch.pause():
+            model(other)
+        watch.stop()
+        model(other)
+        torch.vmap(model)(other)
+        torch.compile(torch.vmap(model), backend="eager", fullgraph=True)(other)
+        for strict in (False, True):
+            program = torch.export.export(model, (other,), strict=strict)
+            called = [str(node.target) for node in program.graph.nodes]
+            assert called[-2:] == ["aten.relu.default", "output"]
+            assert not any("grad" in name for name in called)
+    assert asked == [(2, 4)]
+
+
+def test_symbols_in_parts_of_a_graph():
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm, self.head = nn.LSTM(4, 6, batch_first=True), nn.Linear(6, 5)
+
+        def forward(self, x):
+            return F.relu(self.head(self.lstm(x)[0]))
+
+    model, mask = Head(), torch.rand(4, 9) < 0.5
+    labels = torch.randint(0, 3, (4, 9))
+    with relustat.watch(model, mask=lambda *_: mask, groups=lambda *_: labels) as watch:
+        torch.compile(model, backend="eager", dynamic=True)(torch.randn(4, 9, 4))
+    assert [stats.elements for stats in watch.stats.values()] == [5 * int(mask.sum())]
+    assert sum(each.stats["relu"].elements for each in watch.report().groups.values()) == 5 * int(
+        mask.sum()
+    )

@@ -100,6 +100,10 @@ __device__ inline void close_call(const CountingReluCall& call, bool counts) {
     const Count hidden = hidden_in_unit(call) * static_cast<Count>(call.tiling.units);
     add_global(call.counters + CounterLayout::kElements,
                static_cast<Count>(call.tiling.elements) - hidden);
+    if (call.blocks != nullptr) {
+      add_global(call.counters + CounterLayout::kBlocks, call.blocks[0]);
+      add_global(call.counters + CounterLayout::kZeroBlocks, call.blocks[1]);
+    }
   }
   call.workspace[Workspace::kTurn] = kUndecided;
   call.workspace[Workspace::kFinished] = 0;

@@ -18,12 +18,12 @@
 namespace relustat::cuda {
 namespace {
 
-using Mask = std::optional<at::Tensor>;
+using Optional = std::optional<at::Tensor>;
 
 // x and y are dense, with equal strides except for dimensions of size 1. y may be x.
 void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tensor& counters,
-                       const at::Tensor& edges, int64_t unit_dim, int64_t binning, const Mask& mask,
-                       const CounterLayout& layout) {
+                       const at::Tensor& edges, int64_t unit_dim, int64_t binning,
+                       const Optional& mask, const Optional& blocks, const CounterLayout& layout) {
   TORCH_CHECK(layout.units < kMostUnits, "counting_relu: on a GPU, units must be fewer than ",
               kMostUnits, ", got ", layout.units);
   CountingReluCall call{};
@@ -40,6 +40,9 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
     call.mask = static_cast<const uint8_t*>(bytes.const_data_ptr());
     call.kept = reinterpret_cast<const Count*>(kept.const_data_ptr<int64_t>());
   }
+  if (blocks.has_value()) {
+    call.blocks = reinterpret_cast<const Count*>(blocks->const_data_ptr<int64_t>());
+  }
   call.layout = layout;
   with_format(dtype_of(x), [&]<class Format>() {
     launch_counting_relu<Format>(static_cast<Binning>(binning), dense_unit_layout(x, unit_dim),
@@ -52,18 +55,22 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
 bool is_recomputation() { return torch::autograd::get_current_graph_task_id() != -1; }
 
 at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
-                         int64_t unit_dim, int64_t binning, const Mask& mask) {
-  const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning, mask);
+                         int64_t unit_dim, int64_t binning, const Optional& mask,
+                         const Optional& blocks) {
+  const CounterLayout layout =
+      check_counting_relu(x, counters, edges, unit_dim, binning, mask, blocks);
   if (x.numel() == 0 || is_recomputation()) return at::relu(x);
   const c10::cuda::CUDAGuard guard(x.device());
   return rectify_dense(x, [&](const at::Tensor& dense, const at::Tensor& y) {
-    rectify_and_count(dense, y, counters, edges, unit_dim, binning, mask, layout);
+    rectify_and_count(dense, y, counters, edges, unit_dim, binning, mask, blocks, layout);
   });
 }
 
 void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
-                    int64_t unit_dim, int64_t binning, const Mask& mask) {
-  const CounterLayout layout = check_counting_relu(x, counters, edges, unit_dim, binning, mask);
+                    int64_t unit_dim, int64_t binning, const Optional& mask,
+                    const Optional& blocks) {
+  const CounterLayout layout =
+      check_counting_relu(x, counters, edges, unit_dim, binning, mask, blocks);
   at::assert_no_internal_overlap(x);
   at::Tensor output = x;
   if (x.numel() == 0 || is_recomputation()) {
@@ -72,7 +79,7 @@ void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::T
   }
   const c10::cuda::CUDAGuard guard(x.device());
   rectify_dense_in_place(x, [&](const at::Tensor& dense, const at::Tensor& y) {
-    rectify_and_count(dense, y, counters, edges, unit_dim, binning, mask, layout);
+    rectify_and_count(dense, y, counters, edges, unit_dim, binning, mask, blocks, layout);
   });
 }
 

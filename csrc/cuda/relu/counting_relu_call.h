@@ -26,6 +26,7 @@ struct CountingReluCall {
   Count* workspace;
   const uint8_t* mask;  // see relu/mask.h; or null
   const Count* kept;    // the number of its positions that are counted
+  const Count* blocks;  // [2], of this call; or null
   CounterLayout layout;
   CountingReluTiling tiling;
 };

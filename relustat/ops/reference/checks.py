@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from relustat._dynamo import inline_in_graph
 from relustat.ops.pool_geometry import PoolGeometry
 from relustat.stats.bins import BINNING_LOG, BINNING_NONE, MAX_BINS
 from relustat.stats.counter_layout import CounterLayout
@@ -21,6 +22,7 @@ def check_counting_relu(
     unit_dim: int,
     binning: int,
     mask: Tensor | None = None,
+    blocks: Tensor | None = None,
 ) -> None:
     """Raises what csrc/relu/checks.h raises."""
     if not -x.dim() <= unit_dim <= x.dim():
@@ -72,14 +74,26 @@ def check_counting_relu(
         problem = why_mask_does_not_fit(x, (unit_dim,) if unit_dim < x.dim() else (), mask)
         if problem:
             raise ValueError(f"counting_relu: {problem}")
+    if blocks is not None and (
+        blocks.dtype != torch.int64 or blocks.shape != (2,) or blocks.device != x.device
+    ):
+        raise ValueError(
+            "counting_relu: blocks must be int64 [2] on the input's device, "
+            f"got {blocks.dtype} {list(blocks.shape)} on {blocks.device}"
+        )
 
 
+@inline_in_graph
 def sizes_of_positions(x: Tensor, unit_dims: Sequence[int]) -> list[int]:
     """The sizes of ``x`` without its unit dimensions."""
-    dims = [dim % x.dim() for dim in unit_dims]
-    return [size for dim, size in enumerate(x.shape) if dim not in dims]
+    # Where dimensions are symbols, the compiler is wrong about `in`.
+    are_kept = [True] * x.dim()
+    for dim in unit_dims:
+        are_kept[dim % x.dim()] = False
+    return [size for size, is_kept in zip(x.shape, are_kept, strict=True) if is_kept]
 
 
+@inline_in_graph
 def why_mask_does_not_fit(x: Tensor, unit_dims: Sequence[int], mask: Tensor) -> str:
     """What a mask must be and is not; empty if it fits."""
     if mask.dtype != torch.bool:
@@ -89,7 +103,6 @@ def why_mask_does_not_fit(x: Tensor, unit_dims: Sequence[int], mask: Tensor) -> 
     sizes = sizes_of_positions(x, unit_dims)
     expands = mask.dim() <= len(sizes)
     for mine, size in zip(reversed(mask.shape), reversed(sizes), strict=False):
-        # The compiler is wrong about `mine in (1, size)` where sizes are symbols.
         expands = expands and (mine == 1 or mine == size)
     if not expands:
         return (

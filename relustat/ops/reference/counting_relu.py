@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 
 from relustat._torch_internals import is_in_backward
-from relustat.stats.counter_layout import CALLS, ELEMENTS, EVERY, TICKS, CounterLayout
+from relustat.stats.counter_layout import (
+    BLOCKS,
+    CALLS,
+    ELEMENTS,
+    EVERY,
+    TICKS,
+    ZERO_BLOCKS,
+    CounterLayout,
+)
 
 from .checks import check_counting_relu, sizes_of_positions
 from .tensors import numpy_of
@@ -39,6 +47,7 @@ def counting_relu(
     unit_dim: int,
     binning: int,
     mask: Tensor | None = None,
+    blocks: Tensor | None = None,
 ) -> Tensor:
     """``torch.relu(x)``; adds its counts to ``counters``.
 
@@ -51,10 +60,11 @@ def counting_relu(
         binning: how a kernel finds bins; here it only says whether there are any.
         mask: bool, in a size that expands to that of ``x`` without its unit dimension. Where it is
             false, nothing is counted.
+        blocks: int64 [2], what a counted call adds to the blocks of units and to those of zeros.
     """
-    check_counting_relu(x, counters, edges, unit_dim, binning, mask)
+    check_counting_relu(x, counters, edges, unit_dim, binning, mask, blocks)
     output = torch.relu(x)
-    _count(x.detach(), output.detach(), counters, edges, unit_dim, mask)
+    _count(x.detach(), output.detach(), counters, edges, unit_dim, mask, blocks)
     return output
 
 
@@ -65,12 +75,13 @@ def counting_relu_(
     unit_dim: int,
     binning: int,
     mask: Tensor | None = None,
+    blocks: Tensor | None = None,
 ) -> None:
     """:func:`counting_relu` written over its input."""
-    check_counting_relu(x, counters, edges, unit_dim, binning, mask)
+    check_counting_relu(x, counters, edges, unit_dim, binning, mask, blocks)
     before = x.detach().clone()
     torch.relu_(x)
-    _count(before, x.detach(), counters, edges, unit_dim, mask)
+    _count(before, x.detach(), counters, edges, unit_dim, mask, blocks)
 
 
 def _count(
@@ -80,6 +91,7 @@ def _count(
     edges: Tensor,
     unit_dim: int,
     mask: Tensor | None,
+    blocks: Tensor | None,
 ) -> None:
     units = [unit_dim] if unit_dim < x.dim() else []
     kept = np.ones(sizes_of_positions(x, units), dtype=bool)
@@ -95,6 +107,8 @@ def _count(
         if (words[TICKS] - 1) % words[EVERY] == 0:
             values, outputs = (_by_unit(each, unit_dim)[:, kept.ravel()] for each in (x, output))
             _add_call(words, values, outputs, edges)
+            if blocks is not None:
+                words[BLOCKS : ZERO_BLOCKS + 1] += blocks.cpu().numpy()
         counters.copy_(torch.from_numpy(words))
 
 
