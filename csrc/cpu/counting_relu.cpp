@@ -55,8 +55,8 @@ struct Counts {
   }
 };
 
-// Holds the mutex of the counters. Of all zeros of a unit, `hidden` are those that the mask leaves
-// out: see relu/mask.h.
+// Holds the mutex of the counters. hidden: the elements of a unit that the mask leaves out, which
+// are in slot 0: see relu/mask.h.
 void add_call(const std::vector<int64_t>& zeros, const CounterLayout& layout,
               int64_t elements_per_unit, int64_t hidden, const Optional& blocks,
               int64_t* counters) {
@@ -69,8 +69,8 @@ void add_call(const std::vector<int64_t>& zeros, const CounterLayout& layout,
   }
   int64_t* const since_fired = counters + layout.since_fired();
   for (int64_t unit = 0; unit < layout.units; ++unit) {
-    const bool is_dead = zeros[unit] == elements_per_unit;
-    counters[layout.zeros() + unit] += zeros[unit] - hidden;
+    const bool is_dead = zeros[unit] == elements_per_unit - hidden;
+    counters[layout.zeros() + unit] += zeros[unit];
     counters[layout.dead_calls() + unit] += is_dead ? 1 : 0;
     since_fired[unit] = is_dead ? since_fired[unit] + 1 : 0;
   }

@@ -11,8 +11,9 @@ inline namespace RELUSTAT_ISA {
 // inner]. All units have the same positions. Where the byte is 0, elements are rectified and not
 // counted.
 //
-// A kernel counts them as -inf, and then takes them from the counts again: an element of -inf is a
-// zero and lies in slot 0 of every histogram. It is no NaN, the only slot without bins.
+// A kernel counts them in slot 0 of a histogram, and takes their number from it at the end: so the
+// loops that count need not leave out elements. Without bins, the only slot is that of NaNs, and
+// nothing is added to it.
 
 // Walks through the elements in the order of memory.
 class MaskWalk {

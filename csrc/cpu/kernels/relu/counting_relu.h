@@ -20,7 +20,7 @@ struct CountingReluShare {
   int64_t bins;        // 0: zeros and NaNs only
   int64_t binning;
   bool unit_histograms;
-  // The counts are added here, by one thread at a time. Those of a mask are counted as -inf.
+  // The counts are added here, by one thread at a time. What a mask leaves out is in slot 0.
   int64_t* zeros;      // [units]
   int64_t* histogram;  // [unit_histograms ? units : 1, slots]
   uint32_t* scratch;   // [make_tiling(...).words], the thread's own; zero, and again on return

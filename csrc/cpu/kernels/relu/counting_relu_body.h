@@ -48,14 +48,19 @@ class Loop {
 
   void run_without_bins() {
     const int64_t whole = share_.end - (share_.end - share_.begin) % kSpan;
-    for (int64_t i = share_.begin; i < whole; i += kSpan) {
-      const Span span = span_at(i);
-      share_.histogram[0] += count_nans<Format>(span.x);
-      rectifier_.rectify(span.x, span.y, kSpan);
+    if (is_masked_) {
+      for (int64_t i = share_.begin; i < whole; i += kSpan) {
+        rectify_span_and_count_nans(x_ + i, y_ + i, kSpan);
+      }
+    } else {
+      for (int64_t i = share_.begin; i < whole; i += kSpan) {
+        share_.histogram[0] += count_nans<Format, false>(x_ + i, nullptr);
+        rectifier_.rectify(x_ + i, y_ + i, kSpan);
+      }
     }
     if (whole < share_.end) {
       with_padded(whole, share_.end - whole,
-                  [&](const Bits* span) { share_.histogram[0] += count_nans<Format>(span); });
+                  [&](Bits* span, int64_t n) { rectify_span_and_count_nans(span, span, n); });
     }
     rectifier_.finish();
   }
@@ -134,9 +139,7 @@ class Loop {
     int32_t slots[kSpan];
     int64_t i = begin;
     for (; i + kSpan <= end; i += kSpan) {
-      const Span span = span_at(i);
-      find_slots<Format>(binner, span.x, slots);
-      rectifier_.rectify(span.x, span.y, kSpan);
+      find_and_rectify(binner, x_ + i, y_ + i, kSpan, slots);
       for (int64_t line = 0; line < kSpan; line += kCacheLineBytes / sizeof(Bits)) {
         __builtin_prefetch(x_ + i + kAhead + line, /*write=*/0);
         __builtin_prefetch(y_ + i + kAhead + line, /*write=*/1);
@@ -144,63 +147,76 @@ class Loop {
       visit(slots, kSpan);
     }
     if (i == end) return;
-    with_padded(i, end - i, [&](const Bits* span) { find_slots<Format>(binner, span, slots); });
+    with_padded(i, end - i,
+                [&](Bits* span, int64_t n) { find_and_rectify(binner, span, span, n, slots); });
     visit(slots, end - i);
   }
 
-  // Fewer elements than a span are filled up with numbers that are neither zero nor NaN. Slots are
-  // found before elements are rectified, because y may be x.
-  template <class Look>
-  void with_padded(int64_t begin, int64_t n, const Look& look) {
+  // A span, of which n elements are the tensor's. Slots are found before elements are rectified,
+  // because y may be x.
+  template <class Binner>
+  [[gnu::always_inline]] inline void find_and_rectify(const Binner& binner, const Bits* x, Bits* y,
+                                                      int64_t n, int32_t* slots) {
+    find_slots<Format>(binner, x, slots);
+    const uint8_t* const kept = kept_of(n);
+    if (kept == nullptr) [[likely]] {
+      rectifier_.rectify(x, y, n);
+    } else {
+      for (int64_t i = 0; i < kSpan; ++i) slots[i] = kept[i] != 0 ? slots[i] : 0;
+      rectifier_.rectify_kept(x, y, n, kept);
+    }
+  }
+
+  [[gnu::noinline]] void rectify_span_and_count_nans(const Bits* x, Bits* y, int64_t n) {
+    const uint8_t* const kept = kept_of(n);
+    if (kept == nullptr) [[likely]] {
+      share_.histogram[0] += count_nans<Format, false>(x, nullptr);
+      rectifier_.rectify(x, y, n);
+    } else {
+      share_.histogram[0] += count_nans<Format, true>(x, kept);
+      rectifier_.rectify_kept(x, y, n, kept);
+    }
+  }
+
+  // The mask of the next n elements; null if all of them are counted.
+  [[gnu::always_inline]] inline const uint8_t* kept_of(int64_t n) {
+    if (!is_masked_) [[likely]] {
+      return nullptr;
+    }
+    return next_of_mask(n);
+  }
+
+  [[gnu::noinline]] const uint8_t* next_of_mask(int64_t n) {
+    const uint8_t* kept = kept_;
+    if (n == kSpan && !mask_.has_same_byte() && mask_.run() >= kSpan) {
+      kept = mask_.now();
+      mask_.advance(kSpan);
+    } else {
+      memset(kept_, 1, kSpan);
+      for (int64_t i = 0; i < n;) {
+        const int64_t end = i + mask_.run() < n ? i + mask_.run() : n;
+        if (mask_.has_same_byte()) {
+          memset(kept_ + i, *mask_.now(), end - i);
+        } else {
+          memcpy(kept_ + i, mask_.now(), end - i);
+        }
+        mask_.advance(end - i);
+        i = end;
+      }
+    }
+    uint8_t hidden = 0;
+    for (int64_t i = 0; i < kSpan; ++i) hidden |= kept[i] == 0 ? 1 : 0;
+    return hidden == 0 ? nullptr : kept;
+  }
+
+  // Fewer elements than a span are filled up with numbers that are neither zero nor NaN.
+  template <class Rectify>
+  void with_padded(int64_t begin, int64_t n, const Rectify& rectify) {
     Bits span[kSpan];
     for (Bits& bits : span) bits = Format::kInfinity;
     memcpy(span, x_ + begin, n * sizeof(Bits));
-    if (!is_masked_) {
-      look(span);
-      rectifier_.rectify(span, span, n);
-    } else {
-      masked(span, span, n);
-      look(masked_);
-      rectifier_.rectify(masked_, masked_, n);
-    }
+    rectify(span, n);
     memcpy(y_ + begin, span, n * sizeof(Bits));
-  }
-
-  // What is counted, and where the counting rectifier writes.
-  struct Span {
-    const Bits* x;
-    Bits* y;
-  };
-
-  [[gnu::always_inline]] inline Span span_at(int64_t i) {
-    if (!is_masked_) [[likely]] {
-      return {x_ + i, y_ + i};
-    }
-    masked(x_ + i, y_ + i, kSpan);
-    return {masked_, masked_};
-  }
-
-  // Makes the span that is counted of n elements, and rectifies the elements themselves.
-  [[gnu::noinline]] void masked(const Bits* x, Bits* y, int64_t n) {
-    constexpr Bits kLowest = Format::kSign | Format::kInfinity;
-    uint8_t kept[kSpan];
-    memset(kept, 1, kSpan);
-    for (int64_t i = 0; i < n;) {
-      const int64_t end = i + mask_.run() < n ? i + mask_.run() : n;
-      if (mask_.has_same_byte()) {
-        memset(kept + i, *mask_.now(), end - i);
-      } else {
-        memcpy(kept + i, mask_.now(), end - i);
-      }
-      mask_.advance(end - i);
-      i = end;
-    }
-#pragma GCC ivdep
-    for (int64_t i = 0; i < kSpan; ++i) {
-      const Bits bits = x[i];
-      masked_[i] = kept[i] != 0 ? bits : kLowest;
-      y[i] = rectify<Format>(bits);
-    }
   }
 
   const CountingReluShare& share_;
@@ -210,7 +226,7 @@ class Loop {
   uint32_t* const tally_scratch_;
   const bool is_masked_;
   MaskWalk mask_;
-  Bits masked_[kSpan];
+  uint8_t kept_[kSpan];
 };
 
 template <class Format, class Rectifier>

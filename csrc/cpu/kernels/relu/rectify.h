@@ -15,38 +15,48 @@ namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
 
+// kMasked: whether only the elements with a byte other than 0 in `kept` are counted.
+
+template <bool kMasked>
+[[gnu::always_inline]] inline bool is_kept(const uint8_t* kept, int64_t i) {
+  return !kMasked || kept[i] != 0;
+}
+
 // y may be x.
-template <class Format>
+template <class Format, bool kMasked>
 [[gnu::always_inline]] inline int64_t rectify_span(const typename Format::Bits* x,
-                                                   typename Format::Bits* y) {
+                                                   typename Format::Bits* y, const uint8_t* kept) {
   using Bits = typename Format::Bits;
   Bits zeros = 0;
 #pragma GCC ivdep
   for (int64_t i = 0; i < kSpan; ++i) {
     const Bits bits = x[i];
     y[i] = rectify<Format>(bits);
-    zeros = static_cast<Bits>(zeros + (rectifies_to_zero<Format>(bits) ? 1 : 0));
+    zeros = static_cast<Bits>(
+        zeros + (rectifies_to_zero<Format>(bits) & is_kept<kMasked>(kept, i) ? 1 : 0));
   }
   return static_cast<int64_t>(zeros);
 }
 
 // The zeros among elements [begin, end) of a span. The loop visits all elements: with a known
 // length it needs no remainder.
-template <class Format>
-int64_t count_zeros(const typename Format::Bits* y, int64_t begin, int64_t end) {
+template <class Format, bool kMasked>
+int64_t count_zeros(const typename Format::Bits* y, int64_t begin, int64_t end,
+                    const uint8_t* kept) {
   int32_t zeros = 0;
   for (int32_t i = 0; i < kSpan; ++i) {
-    zeros += (i >= begin) & (i < end) & is_zero<Format>(y[i]) ? 1 : 0;
+    zeros += (i >= begin) & (i < end) & is_zero<Format>(y[i]) & is_kept<kMasked>(kept, i) ? 1 : 0;
   }
   return zeros;
 }
 
-template <class Format>
-[[gnu::always_inline]] inline int64_t count_nans(const typename Format::Bits* x) {
+template <class Format, bool kMasked>
+[[gnu::always_inline]] inline int64_t count_nans(const typename Format::Bits* x,
+                                                 const uint8_t* kept) {
   using Bits = typename Format::Bits;
   Bits nans = 0;
   for (int64_t i = 0; i < kSpan; ++i) {
-    nans = static_cast<Bits>(nans + (is_nan<Format>(x[i]) ? 1 : 0));
+    nans = static_cast<Bits>(nans + (is_nan<Format>(x[i]) & is_kept<kMasked>(kept, i) ? 1 : 0));
   }
   return static_cast<int64_t>(nans);
 }
@@ -66,22 +76,33 @@ class RowRectifier {
 
   // A span, of which n elements are the tensor's; the others are not 0.
   [[gnu::always_inline]] inline void rectify(const Bits* x, Bits* y, int64_t n) {
-    const int64_t zeros = rectify_span<Format>(x, y);
-    if (n < left_in_run_) {
-      zeros_[unit_] += zeros;
-      left_in_run_ -= n;
-    } else {
-      count_runs(y, n);
-    }
+    rectify_and_count<false>(x, y, n, nullptr);
+  }
+  // Counts what is kept.
+  [[gnu::noinline]] void rectify_kept(const Bits* x, Bits* y, int64_t n, const uint8_t* kept) {
+    rectify_and_count<true>(x, y, n, kept);
   }
 
   void finish() {}
 
  private:
-  [[gnu::noinline]] void count_runs(const Bits* y, int64_t n) {
+  template <bool kMasked>
+  [[gnu::always_inline]] inline void rectify_and_count(const Bits* x, Bits* y, int64_t n,
+                                                       const uint8_t* kept) {
+    const int64_t zeros = rectify_span<Format, kMasked>(x, y, kept);
+    if (n < left_in_run_) {
+      zeros_[unit_] += zeros;
+      left_in_run_ -= n;
+    } else {
+      count_runs<kMasked>(y, n, kept);
+    }
+  }
+
+  template <bool kMasked>
+  [[gnu::noinline]] void count_runs(const Bits* y, int64_t n, const uint8_t* kept) {
     for (int64_t begin = 0; begin < n;) {
       const int64_t end = begin + left_in_run_ < n ? begin + left_in_run_ : n;
-      zeros_[unit_] += count_zeros<Format>(y, begin, end);
+      zeros_[unit_] += count_zeros<Format, kMasked>(y, begin, end, kept);
       left_in_run_ -= end - begin;
       begin = end;
       if (left_in_run_ > 0) continue;
@@ -110,13 +131,22 @@ class ColumnRectifier {
         column_(share.begin % columns) {}
 
   [[gnu::always_inline]] inline void rectify(const Bits* x, Bits* y, int64_t n) {
+    rectify_and_count<false>(x, y, n, nullptr);
+  }
+  [[gnu::noinline]] void rectify_kept(const Bits* x, Bits* y, int64_t n, const uint8_t* kept) {
+    rectify_and_count<true>(x, y, n, kept);
+  }
+
+  template <bool kMasked>
+  [[gnu::always_inline]] inline void rectify_and_count(const Bits* x, Bits* y, int64_t n,
+                                                       const uint8_t* kept) {
     // No column is 2^32 elements long: there are at least kFewestColumns.
     uint32_t* const zeros = column_zeros_ + column_;
 #pragma GCC ivdep
     for (int64_t i = 0; i < kSpan; ++i) {
       const Bits bits = x[i];
       y[i] = relustat::rectify<Format>(bits);
-      zeros[i] += rectifies_to_zero<Format>(bits) ? 1 : 0;
+      zeros[i] += rectifies_to_zero<Format>(bits) & is_kept<kMasked>(kept, i) ? 1 : 0;
     }
     column_ += n;
     column_ -= column_ < columns_ ? 0 : columns_;
