@@ -70,9 +70,11 @@ class Counts:
 
     def all_reduce(self, group: ProcessGroup | None) -> None:
         own, groups = self._sites.stats, self._own_groups()
+        # First: only all_reduce waits until Gloo has freed its tensors.
+        names = distributed.union_of(groups, group)
         reduced = Reduced.of(own, group)
         of_groups = {}
-        for name in distributed.union_of(groups, group):
+        for name in names:
             # A group may have met fewer call sites on one rank than on another.
             nothing = {
                 site: ReLUStats(each.bins, {}, block=each.block)

@@ -63,7 +63,6 @@ class Watch:
         options: Mapping[str, Any],
     ) -> None:
         check_is_module("watch", model)
-        make_counters("")  # raises if an argument is wrong
         if repeats not in get_args(Repeats):
             raise ValueError(f"watch: repeats must be 'apart' or 'together', got {repeats!r}")
         paths = {plain_path(path) for path, _ in model.named_modules(remove_duplicate=False)}

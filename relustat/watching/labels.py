@@ -95,6 +95,7 @@ class Parts:
         labels: see :func:`labels_for`.
         mask: that of the call.
         unit_dims: the unit dimensions of the input.
+        inplace: whether the call changes the input.
     """
 
     def __init__(
@@ -104,6 +105,8 @@ class Parts:
         labels: Tensor,
         mask: Tensor | None,
         unit_dims: Sequence[int],
+        *,
+        inplace: bool,
     ) -> None:
         self._site = site
         self._unit_dims = tuple(unit_dims)
@@ -111,7 +114,9 @@ class Parts:
         words = counters.words_for(counters.units_of(x, self._unit_dims)[1], x.device)
         every, ticks = words[[EVERY, TICKS]].tolist()
         is_counted = every > 0 and ticks % every == 0
-        self._parts = list(_parted(x, labels, mask, unit_dims)) if is_counted else []
+        self._parts: list[Part] = []
+        if is_counted:
+            self._parts += _parted(x.detach(), labels, mask, unit_dims, inplace=inplace)
 
     def count(self) -> None:
         for label, x, mask in self._parts:
@@ -119,10 +124,17 @@ class Parts:
 
 
 def _parted(
-    x: Tensor, labels: Tensor, mask: Tensor | None, unit_dims: Sequence[int]
+    x: Tensor,
+    labels: Tensor,
+    mask: Tensor | None,
+    unit_dims: Sequence[int],
+    *,
+    inplace: bool,
 ) -> Iterator[Part]:
     found = labels.unique().tolist()
-    are_of_samples = _are_of_samples(labels, x, unit_dims)
+    are_of_samples = len(found) > 1 and _are_of_samples(labels, x, unit_dims)
+    if inplace and not are_of_samples:
+        x = x.clone()
     for label in found:
         if len(found) == 1:
             yield Part(label, x, mask)
@@ -157,7 +169,7 @@ def _count_by_label(
     number: Tensor,
 ) -> None:
     if not is_in_backward():  # where it is a recomputation
-        Parts(site_of(int(number)), x, labels, mask, unit_dims).count()
+        Parts(site_of(int(number)), x, labels, mask, unit_dims, inplace=False).count()
 
 
 _library.impl("count_by_label", _count_by_label, "CompositeExplicitAutograd")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Literal, get_args
@@ -141,11 +140,9 @@ class SiteCounter:
         is_replaced = call.replaceable and is_plain and not is_recorded
         values = x if is_plain else _plain(x)
 
-        compute_and_count = functools.partial(
-            self._computed, call, compute, values, counters, known, is_replaced
-        )
+        counted = call, compute, values, counters, known, is_replaced
         if (self._mask is None and self._groups is None) or not self._asks(x):
-            return compute_and_count(None, None)
+            return self._computed(*counted, None, None)
         with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
             unit_dims = dims_of_units(values, counters.units_of(values, known)[0])
             mask = labels = None
@@ -156,12 +153,11 @@ class SiteCounter:
             if labels is not None and is_compiling:
                 count_in_graph(site, values, labels, mask, unit_dims)
         if labels is None or is_compiling:
-            return compute_and_count(mask, None)
+            return self._computed(*counted, mask, None)
         with site.lock:
             with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
-                kept = values.clone() if call.inplace else values.detach()
-                parts = Parts(site, kept, labels, mask, unit_dims)
-            return compute_and_count(mask, parts)
+                parts = Parts(site, values, labels, mask, unit_dims, inplace=call.inplace)
+            return self._computed(*counted, mask, parts)
 
     def _computed(
         self,

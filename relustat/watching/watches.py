@@ -102,6 +102,7 @@ def watch(
         if not isinstance(pattern, str):
             raise TypeError(f"watch: unit_dims must have names as keys, got {pattern!r}")
         Counters(bins, unit_dim=dim)  # raises if it is wrong
+    make_counters("")  # raises if an argument is wrong
     return Watch(
         model,
         make_counters,

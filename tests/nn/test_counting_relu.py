@@ -301,6 +301,7 @@ BAD = [
     ({"unit_dim": 1.0}, "unit_dim must be an integer"),
     ({"every": 0}, "every must be an integer of at least 1, got 0"),
     ({"every": 1.5}, "every must be an integer"),
+    ({"zero_blocks": 0}, "zero_blocks must be an integer of at least 1, got 0"),
 ]
 
 

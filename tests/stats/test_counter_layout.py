@@ -20,6 +20,8 @@ def test_positions_are_those_of_the_header():
         "Ticks": layout.TICKS,
         "Calls": layout.CALLS,
         "Elements": layout.ELEMENTS,
+        "Blocks": layout.BLOCKS,
+        "ZeroBlocks": layout.ZERO_BLOCKS,
         "Header": CounterLayout(1, 1, 0).zeros.start,
     }
 

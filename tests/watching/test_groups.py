@@ -274,7 +274,7 @@ def test_threads_whose_calls_take_turns():
     try:
         with relustat.watch(model, every=3, zero_blocks=4, groups=lambda *_: LABELS) as watch:
             threads = [
-                threading.Thread(target=lambda: [model(x) for _ in range(60)]) for _ in range(4)
+                threading.Thread(target=lambda: [model(x) for _ in range(15)]) for _ in range(4)
             ]
             for thread in threads:
                 thread.start()
@@ -285,7 +285,7 @@ def test_threads_whose_calls_take_turns():
                 thread.join()
     finally:
         sys.setswitchinterval(interval)
-    assert watch.stats["1"].calls == 80
+    assert watch.stats["1"].calls == 20
     list(assert_adds_up(watch.report()))
 
 
@@ -332,7 +332,7 @@ def test_compiled_code_with_sizes_that_change():
     now, counted = {}, dict.fromkeys(range(3), 0)
     for positions in (False, True):
         with relustat.watch(model, BINS, groups=lambda *_: now["labels"]) as watch:
-            called = torch.compile(model, fullgraph=True)
+            called = torch.compile(model, backend="aot_eager", fullgraph=True)
             for batch_size, length in [(4, 9), (2, 9), (3, 5), (6, 12), (3, 7)]:
                 sizes = (batch_size, length) if positions else (batch_size,)
                 now["labels"] = torch.randint(0, 3, sizes)
