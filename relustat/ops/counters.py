@@ -16,11 +16,12 @@ from relustat._checks import is_integer
 from relustat._dynamo import TraceTimeAttributes, mark_static_address, trace_time_attribute
 from relustat._torch_internals import unseen_by_dispatch_modes
 from relustat.stats.bins import BINNING_NONE, Bins, LogBins
-from relustat.stats.counter_layout import BLOCKS, CALLS, EVERY, CounterLayout
+from relustat.stats.counter_layout import CALLS, EVERY, CounterLayout
 from relustat.stats.relu_stats import ReLUStats
 from relustat.stats.unit_counts import UnitCounts
 
 from . import library
+from .counter_words import add_side_by_side, of_this_version
 
 UnitDim = int | tuple[int, ...] | Literal["auto"]
 FoundDim = int | tuple[int, ...]
@@ -236,7 +237,7 @@ class Counters:
         for (units, _), words in list(self._words.items()):
             copy = _snapshot(words)
             if units in saved:
-                self._add(saved[units], copy, units)
+                add_side_by_side(saved[units], copy, units)
             else:
                 saved[units] = copy
         return {units: saved[units] for units in {**self._widths, **saved} if units in saved}
@@ -288,21 +289,11 @@ class Counters:
         for units, words in words_by_units:
             key = (units, words.device)
             if key in replaced:
-                self._add(replaced[key], words, units)
+                add_side_by_side(replaced[key], words, units)
             else:
                 replaced[key] = words
         # In one step: after an interrupt, graphs would go on counting into the old tensors.
         self.__dict__.update(_words=replaced, _traced=TraceTimeAttributes(self._materialise))
-
-    def _add(self, words: Tensor, others: Tensor, units: int) -> None:
-        layout = CounterLayout(units, 1, 0)
-        since = torch.minimum(words[layout.since_fired], others[layout.since_fired])
-        if not words[CALLS]:
-            since = others[layout.since_fired]
-        elif not others[CALLS]:
-            since = words[layout.since_fired].clone()
-        words[EVERY + 1 :] += others[EVERY + 1 :]
-        words[layout.since_fired] = since
 
     def __getstate__(self) -> dict[str, Any]:
         words = [(units, words) for (units, _), words in self._words.items()]
@@ -315,22 +306,11 @@ class Counters:
         with torch.inference_mode(False):
             self._replace_words(
                 [
-                    (units, self._of_this_version(units, words))
+                    (units, of_this_version(words, self._layout(units)))
                     for units, words in state["_words"]
                     if not words.is_meta  # loaded to where nothing is kept
                 ]
             )
-
-    def _of_this_version(self, units: int, words: Tensor) -> Tensor:
-        """Words that can be reset. Those of version 0.1 lack blocks and when units last fired."""
-        layout = self._layout(units)
-        if words.numel() != layout.size - units - 2:
-            return words.clone() if words.is_inference() else words
-        zeros, dead_calls = words[BLOCKS : BLOCKS + 2 * units].split(units)
-        histograms = words[BLOCKS + 2 * units :]
-        since_fired = torch.where(dead_calls == words[CALLS], dead_calls, 0)
-        no_blocks = words.new_zeros(2)
-        return torch.cat([words[:BLOCKS], no_blocks, zeros, dead_calls, since_fired, histograms])
 
 
 def _checked(unit_dim: Any) -> UnitDim:

@@ -8,12 +8,11 @@ import html
 import itertools
 import operator
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from torch import nn
 
 from relustat._messages import align, many, some
@@ -25,7 +24,8 @@ from relustat.stats.relu_stats import ReLUStats
 
 from . import plots
 from .call_site import CallSite
-from .row import Row, dead_now
+from .dead_units import died, has_several_samples
+from .row import Row
 
 if TYPE_CHECKING:
     import pandas
@@ -204,8 +204,8 @@ class Report:
                     f"{row.call_site}: {row.dead_units} of {row.units} units gave only zeros "
                     f"in {many(row.calls, 'call')}"
                 )
-            found += [f"{row.call_site}: {died}" for died in _died(self.stats[row.call_site])]
-            if row.death_rate > 0.5 and _has_several_samples(self.stats[row.call_site]):
+            found += [f"{row.call_site}: {died}" for died in died(self.stats[row.call_site])]
+            if row.death_rate > 0.5 and has_several_samples(self.stats[row.call_site]):
                 found.append(
                     f"{row.call_site}: on average, a unit gave only zeros in {row.death_rate:.1%} "
                     "of the calls (death rate)"
@@ -332,26 +332,3 @@ class Report:
                 for name, state in named.items()
             },
         )
-
-
-def _has_several_samples(stats: ReLUStats) -> bool:
-    """Whether a unit has several elements in a call: of a single one, dead means zero."""
-    return any(counts.elements > counts.calls * width for width, counts in stats.by_width.items())
-
-
-def _died(stats: ReLUStats) -> Iterator[str]:
-    """Which units have fired, and are dead now."""
-    for width in stats.widths:
-        part = stats.of_width(width)
-        since = part.calls_since_fired[np.setdiff1d(dead_now(part), part.dead_units)]
-        if not len(since):
-            continue
-        least, most = int(since.min()), int(since.max())
-        of_width = " of that width" if len(stats.widths) > 1 else ""
-        last = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-        first = f"{part.calls - most:,}"
-        begin = first if least == most else f"{first} to {part.calls - least:,}"
-        # What lies side by side has no common first call.
-        when = f", since call {begin}" if part.parts == 1 else f" of each of {part.parts} parts"
-        died = f"{len(since)} of {width} units gave only zeros in the last {last} calls"
-        yield f"{died}{of_width}{when}"

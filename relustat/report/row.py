@@ -5,15 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 
-import numpy as np
-
-from relustat.stats.histogram import Int64Array
 from relustat.stats.relu_stats import ReLUStats
 
+from .dead_units import dead_now
 from .sparkline import sparkline
-
-# In calls.
-_OF_LATE = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,11 +84,6 @@ class Row:
             *(_short(value) for value in (self.low, self.median, self.p99, self.high)),
             self.histogram,
         ]
-
-
-def dead_now(stats: ReLUStats) -> Int64Array:
-    """Indices of the units that gave only zeros of late, int64 [dead]."""
-    return np.union1d(stats.dead_units, stats.dead_for(_OF_LATE))
 
 
 def _short(value: float) -> str:

@@ -13,9 +13,9 @@ ORDER = ["DEFAULT", "AVX2", "AVX512"]
 
 FILES = [
     f"tests/ops/test_{name}.py"
-    for name in ("counting_relu", "checks", "max_pool", "max_unpool", "activation_hash")
+    for name in ("counting_relu", "masks", "checks", "max_pool", "max_unpool", "activation_hash")
 ]
-WHICH = ["-m", "not large and not exhaustive", "-k", "not alone"]
+WHICH = ["-m", "not large and not exhaustive", "-k", "not alone and not compiled"]
 
 
 def started(level, *command):

@@ -91,7 +91,7 @@ def test_a_forward(model, zeros, assert_whole):
         watch = relustat.watch(model)
         return lambda: model(X)
 
-    for _ in interrupted_at_points(prepare):
+    for _ in interrupted_at_points(prepare, step=2):
         assert torch.equal(model(X), expected)
         assert torch._C._len_torch_function_stack() == 0
         F.relu(X)
@@ -266,7 +266,11 @@ def test_counting_goes_on_where_a_model_was_moved_to(model):
 
 def test_layer_calls(model, assert_whole):
     model.eval()
-    for _ in interrupted_at_points(lambda: lambda: LayerCalls("test", model, ["relu"]).run(X)):
+
+    def prepare():
+        return lambda: LayerCalls("test", model, ["relu"]).run(X)
+
+    for _ in interrupted_at_points(prepare, step=2):
         assert eval_frame._stance.stance == "default"
         assert_whole()
 

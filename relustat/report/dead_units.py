@@ -1,0 +1,41 @@
+"""Which units are dead now, and what a report says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from relustat.stats.histogram import Int64Array
+from relustat.stats.relu_stats import ReLUStats
+
+# In calls.
+_OF_LATE = 100
+
+
+def dead_now(stats: ReLUStats) -> Int64Array:
+    """Indices of the units that gave only zeros of late, int64 [dead]."""
+    return np.union1d(stats.dead_units, stats.dead_for(_OF_LATE))
+
+
+def has_several_samples(stats: ReLUStats) -> bool:
+    """Whether a unit has several elements in a call: of a single one, dead means zero."""
+    return any(counts.elements > counts.calls * width for width, counts in stats.by_width.items())
+
+
+def died(stats: ReLUStats) -> Iterator[str]:
+    """Which units have fired, and are dead now."""
+    for width in stats.widths:
+        part = stats.of_width(width)
+        since = part.calls_since_fired[np.setdiff1d(dead_now(part), part.dead_units)]
+        if not len(since):
+            continue
+        least, most = int(since.min()), int(since.max())
+        of_width = " of that width" if len(stats.widths) > 1 else ""
+        last = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+        first = f"{part.calls - most:,}"
+        begin = first if least == most else f"{first} to {part.calls - least:,}"
+        # What lies side by side has no common first call.
+        when = f", since call {begin}" if part.parts == 1 else f" of each of {part.parts} parts"
+        died = f"{len(since)} of {width} units gave only zeros in the last {last} calls"
+        yield f"{died}{of_width}{when}"
