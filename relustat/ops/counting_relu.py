@@ -15,7 +15,7 @@ from relustat.stats.relu_stats import ReLUStats
 from . import library, reference
 from .counters import Counters, UnitDim
 from .inputs import describe, is_countable, is_dense, is_symbolic
-from .reference.checks import why_mask_does_not_fit
+from .reference.checks import check_mask, unit_dims_of
 from .zero_blocks import count_zero_blocks
 
 aten: Any = torch.ops.aten
@@ -90,6 +90,8 @@ def counting_relu(
     else:
         ops = library if x.dtype in library.KERNEL_DTYPES else reference
     dim, units = counters.units_of(x, unit_dim)
+    if mask is not None:
+        check_mask(x, unit_dims_of(x, dim), mask)
     if isinstance(dim, tuple):
         return _counted_by_several(x, counters, inplace, dim, mask)
     if ops is library.without_dispatcher:
@@ -97,18 +99,13 @@ def counting_relu(
     else:
         words, edges = counters.tensors_for(units, x.device)
     blocks = None
-    # Of a mask that does not fit, the op tells.
-    if counters.zero_blocks is not None and (mask is None or not _misfit(x, dim, mask)):
+    if counters.zero_blocks is not None:
         blocks = count_zero_blocks(x, mask, dim, counters.zero_blocks)
     if inplace:
         ops.counting_relu_(x, words, edges, dim, counters.binning, mask, blocks)
         return x
     output: Tensor = ops.counting_relu(x, words, edges, dim, counters.binning, mask, blocks)
     return output
-
-
-def _misfit(x: Tensor, unit_dim: int, mask: Tensor) -> str:
-    return why_mask_does_not_fit(x, (unit_dim,) if unit_dim < x.dim() else (), mask)
 
 
 def _counted_by_several(
@@ -120,9 +117,6 @@ def _counted_by_several(
         flat = x.flatten(first, last)
         output = counting_relu(flat, counters, inplace=inplace, unit_dim=first, mask=mask)
         return x if inplace else output.view(x.shape)
-    problem = "" if mask is None else why_mask_does_not_fit(x, unit_dims, mask)
-    if problem:
-        raise ValueError(f"counting_relu: {problem}")
     # A view that has them as one dimension need not exist.
     others = [dim for dim in range(x.dim()) if dim not in unit_dims]
     with torch.no_grad():

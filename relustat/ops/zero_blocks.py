@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from .reference.checks import sizes_of_positions
+from .reference.checks import sizes_of_positions, unit_dims_of
 
 
 def count_zero_blocks(x: Tensor, mask: Tensor | None, unit_dim: int, block: int) -> Tensor:
@@ -27,7 +27,7 @@ def count_zero_blocks(x: Tensor, mask: Tensor | None, unit_dim: int, block: int)
         [3, 2]
     """
     x = x.detach()
-    unit_dims = [unit_dim % x.dim()] if unit_dim < x.dim() else []
+    unit_dims = unit_dims_of(x, unit_dim)
     values = x if unit_dims else x.unsqueeze(unit_dim)
     dim = unit_dim % values.dim()
     if values.numel() == 0:

@@ -149,7 +149,8 @@ class Report:
             for module, names in modules.items()
         }
         stats = {module: self._sum(names) for module, names in modules.items()}
-        return Report(stats, self._notes, sites)
+        groups = {name: each.by_module().stats for name, each in self.groups.items()}
+        return Report(stats, self._notes, sites, groups)
 
     def _sum(self, names: list[str]) -> ReLUStats:
         return functools.reduce(operator.add, (self.stats[name] for name in names))

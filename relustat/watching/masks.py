@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from relustat._dynamo import inline_in_graph
-from relustat.ops.counters import FoundDim
 from relustat.ops.inputs import describe, is_dense
 from relustat.ops.reference.checks import why_mask_does_not_fit
 
@@ -47,11 +46,3 @@ def mask_for(given: MaskOf, site: str, x: Tensor, unit_dims: tuple[int, ...]) ->
     if problem:
         raise ValueError(f"watch: {problem}, for {site!r}")
     return mask
-
-
-@inline_in_graph
-def dims_of_units(x: Tensor, unit_dim: FoundDim) -> tuple[int, ...]:
-    """The dimensions that :meth:`relustat.Counters.units_of` has found; none if all is one unit."""
-    if isinstance(unit_dim, tuple):
-        return unit_dim
-    return () if unit_dim == x.dim() else (unit_dim,)

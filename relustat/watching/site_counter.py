@@ -19,12 +19,13 @@ from relustat._torch_internals import (
 from relustat.ops.counters import Counters
 from relustat.ops.counting_relu import counting_relu
 from relustat.ops.inputs import describe, is_countable, is_symbolic, keeps_numbers, why_symbolic
+from relustat.ops.reference.checks import unit_dims_of
 
 from .call_names import call_place
 from .call_sites import CallSites
 from .forward_pass import ForwardPass
 from .labels import LabelsOf, Parts, count_in_graph, labels_for
-from .masks import MaskOf, dims_of_units, mask_for
+from .masks import MaskOf, mask_for
 from .relu_calls import ReLUCall
 from .traced_calls import traced_call
 from .uncounted import Uncounted
@@ -144,7 +145,7 @@ class SiteCounter:
         if (self._mask is None and self._groups is None) or not self._asks(x):
             return self._computed(*counted, None, None)
         with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
-            unit_dims = dims_of_units(values, counters.units_of(values, known)[0])
+            unit_dims = unit_dims_of(values, counters.units_of(values, known)[0])
             mask = labels = None
             if self._mask is not None:
                 mask = mask_for(self._mask, site.name, values, unit_dims)

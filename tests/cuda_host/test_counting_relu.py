@@ -170,7 +170,7 @@ def test_masks_of_inputs_off_alignment_and_of_little_shared_memory():
 
 def test_units_that_fire_and_are_dead_in_turn():
     x = torch.randn(40, 6, 3)
-    x[:, 2] = -1
+    x[:, 0], x[:, 2] = 1, -1  # always on, dead
     calls = [Call(x.shape, torch.float32, BINS["none"], values=x, calls=3)]
     calls[0].counters[6 + 12 : 6 + 18] = torch.tensor([5, 0, 7, 1, 0, 2])
     check(calls)

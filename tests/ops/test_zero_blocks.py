@@ -62,16 +62,15 @@ def test_masks(device):
     assert counters.stats.calls == counters.stats.blocks == 0
 
 
-def test_one_unit_several_dimensions_and_integers(device):
-    x = sparse((4, 6)).nan_to_num()
-    for dims, unit_dim, values in [
-        ((), -1, x.reshape(-1, 1)),
-        ((0, 1), -1, x.reshape(1, -1)),
-        (1, 1, x.mul(3).long()),
-    ]:
-        inputs = values if dims == 1 else x
-        _, stats = relu_stats(inputs.to(device), unit_dim=dims, zero_blocks=4)
-        assert (stats.blocks, stats.zero_blocks) == blocks_of(values, unit_dim, 4)
+@pytest.mark.parametrize(
+    ("unit_dim", "sizes"), [((), (24, 1)), ((0, 1), (1, 24)), ((1,), (4, 6)), (1, (4, 6))]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_one_unit_several_dimensions_and_integers(device, dtype, unit_dim, sizes):
+    x = sparse((4, 6)).nan_to_num().mul(3).to(dtype)
+    _, stats = relu_stats(x.to(device), unit_dim=unit_dim, zero_blocks=4)
+    # Positions, and the units of each.
+    assert (stats.blocks, stats.zero_blocks) == blocks_of(x.reshape(sizes), 1, 4)
 
 
 @pytest.mark.parametrize("inplace", [False, True])

@@ -45,6 +45,7 @@ class CountingReluBlock {
   using Bits = typename Format::Bits;
   using Vector = cuda::Vector<Format, kVector>;
   using Zeros = ColumnZeros<Format, kVector>;
+  // What a mask leaves out is counted as -inf: a zero, in slot 0, and no NaN. See close_units().
   static constexpr Bits kLowest = Format::kSign | Format::kInfinity;
 
   struct Control {

@@ -71,9 +71,7 @@ def check_counting_relu(
             f"or with a histogram per unit {apart}, got {counters.numel()}"
         )
     if mask is not None:
-        problem = why_mask_does_not_fit(x, (unit_dim,) if unit_dim < x.dim() else (), mask)
-        if problem:
-            raise ValueError(f"counting_relu: {problem}")
+        check_mask(x, unit_dims_of(x, unit_dim), mask)
     if blocks is not None and (
         blocks.dtype != torch.int64 or blocks.shape != (2,) or blocks.device != x.device
     ):
@@ -84,6 +82,14 @@ def check_counting_relu(
 
 
 @inline_in_graph
+def unit_dims_of(x: Tensor, unit_dim: int | tuple[int, ...]) -> tuple[int, ...]:
+    """The dimensions of ``x`` that have its units; none if all of it is one unit."""
+    if isinstance(unit_dim, tuple):
+        return unit_dim
+    return () if unit_dim == x.dim() else (unit_dim,)
+
+
+@inline_in_graph
 def sizes_of_positions(x: Tensor, unit_dims: Sequence[int]) -> list[int]:
     """The sizes of ``x`` without its unit dimensions."""
     # Where dimensions are symbols, the compiler is wrong about `in`.
@@ -91,6 +97,14 @@ def sizes_of_positions(x: Tensor, unit_dims: Sequence[int]) -> list[int]:
     for dim in unit_dims:
         are_kept[dim % x.dim()] = False
     return [size for size, is_kept in zip(x.shape, are_kept, strict=True) if is_kept]
+
+
+@inline_in_graph
+def check_mask(x: Tensor, unit_dims: Sequence[int], mask: Tensor) -> None:
+    """Raises what csrc/relu/checks.h raises."""
+    problem = why_mask_does_not_fit(x, unit_dims, mask)
+    if problem:
+        raise ValueError(f"counting_relu: {problem}")
 
 
 @inline_in_graph
