@@ -1,4 +1,4 @@
-"""Checks of speed without a clock: threads, allocations, instructions.
+"""Checks of speed without a clock: threads, allocations, instructions, generated code, imports.
 
 Instructions are those of the AVX2 kernels, counted by valgrind, beside instructions/stored.json.
 `python benchmarks/test_smoke.py` writes that file anew.
@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
+from torch._inductor.utils import run_and_get_code
 from torch.profiler import ProfilerActivity, profile
 
 import relustat
@@ -95,6 +97,25 @@ def test_pools_allocate_what_they_return():
     assert watched(lambda: max_unpool2d(y, switches))[1] == [x.nbytes]
     _, indices = F.max_pool2d(x, 2, return_indices=True)
     assert indices.nbytes == 8 * y.numel()
+
+
+@pytest.mark.filterwarnings("ignore:dynamo_pgo force disabled")
+def test_compiled_code_rectifies_in_place_and_copies_nothing():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), relustat.CountingReLU(), nn.Conv2d(8, 8, 3))
+    compiled = torch.compile(model)
+    with torch.compiler.config.patch(force_disable_caches=True), torch.no_grad():
+        _, [code] = run_and_get_code(compiled, torch.randn(2, 3, 16, 16))
+    assert "relustat.counting_relu_.default(" in code
+    for other in ("relustat.counting_relu.default(", "as_strided", "clone"):
+        assert other not in code
+
+
+def test_the_compiler_is_not_imported():
+    program = "import torch, relustat, sys; print(*sys.modules)"
+    run = [sys.executable, "-c", program]
+    imported = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
+    assert "relustat" in imported
+    assert not {"torch._dynamo", "torch._inductor", "torch.onnx", "sympy"} & set(imported)
 
 
 def watched(compute):

@@ -1,6 +1,9 @@
 """ReLUs that count their zeros and fill histograms of their inputs while they rectify."""
 
-from . import analysis, distributed, functional, reference
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from . import distributed, functional, reference
 from ._moved import tell_where
 from ._version import __version__ as __version__
 from .history import History
@@ -21,8 +24,23 @@ from .report import Report
 from .stats import Bins, EdgeBins, Histogram, LinearBins, LogBins, ReLUStats
 from .watching import Watch, unwatch, watch
 
+if TYPE_CHECKING:
+    from . import analysis
+
 tell_where()
 del tell_where
+
+
+def __getattr__(name: str) -> Any:
+    # A third of the package: whoever only counts does not wait for it.
+    if name == "analysis":
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "Bins",

@@ -1,42 +1,50 @@
-"""All that this package says to ``torch.compile``."""
+"""All that this package says to ``torch.compile``.
+
+The compiler takes longer to import than all of PyTorch. So each function imports what it needs.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import json
+import sys
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import CodeType, FunctionType, GetSetDescriptorType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch._dynamo import eval_frame, mark_static_address, trace_rules
-from torch._dynamo.comptime import ComptimeContext, comptime
-from torch._dynamo.eval_frame import skip_code
-from torch._dynamo.utils import _disable_side_effect_safety_checks_for_current_subtracer
-from torch._dynamo.variables.dicts import ConstDictVariable
-from torch._dynamo.variables.lists import BaseListVariable, RangeVariable
+from torch._C._dynamo.eval_frame import (
+    _FrameAction,
+    _FrameExecStrategy,
+    set_code_exec_strategy,
+)
 from torch._higher_order_ops.wrap import tag_activation_checkpoint
 from torch.nn.utils import parametrize
 
 from ._torch_internals import graph_task, pytree
 
+if TYPE_CHECKING:
+    from torch._dynamo.comptime import ComptimeContext as ComptimeContext
+
 __all__ = [
-    "ComptimeContext",
     "TraceTimeAttributes",
     "attribute_of",
     "call_of_node",
     "comptime",
+    "constant_in_graph",
     "is_exporting",
     "is_recomputation",
     "is_transformed",
     "with_side_effects_allowed",
     "trace_time_attribute",
-    "mark_static_address",
+    "mark_as_fixed",
     "inline_all_in_graph",
     "inline_in_graph",
+    "is_compiler_loaded",
     "running_eagerly",
     "show_in_place_functions_to_modes",
     "tag_activation_checkpoint",
@@ -51,6 +59,25 @@ __all__ = [
 ]
 
 ClassOrFunction = TypeVar("ClassOrFunction", bound=Callable[..., Any])
+
+
+def comptime() -> Any:
+    """PyTorch's ``comptime``: in code that is compiled, ``comptime()(f)`` calls ``f`` in the trace.
+
+    ``f`` gets the context of the function that has these words.
+    """
+    from torch._dynamo.comptime import comptime
+
+    return comptime
+
+
+def constant_in_graph(function: ClassOrFunction) -> ClassOrFunction:
+    """Makes a function run in the trace, where its result becomes a constant of the graph.
+
+    It is :func:`torch.compiler.assume_constant_result`, which imports the compiler.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
 
 
 class TraceTimeAttributes:
@@ -78,9 +105,18 @@ class TraceTimeAttributes:
         return value
 
 
+def mark_as_fixed(tensor: Tensor) -> None:
+    """Tells the compiler that a tensor stays where it is, and keeps its size."""
+    from torch._dynamo import mark_static_address
+
+    mark_static_address(tensor)
+    # torch._dynamo.mark_static does this, but not during a trace.
+    tensor._dynamo_static_indices = set(range(tensor.dim()))  # type: ignore[attr-defined]
+
+
 def trace_time_attribute(attributes: TraceTimeAttributes, name: str) -> Any:
     """``getattr`` in code that is compiled: the attribute exists before the graph runs."""
-    comptime(_make)
+    comptime()(_make)
     return getattr(attributes, name)
 
 
@@ -88,7 +124,7 @@ def _make(context: ComptimeContext) -> None:
     getattr(traced_object(context, "attributes"), traced_constant(context, "name"))
 
 
-@torch.compiler.assume_constant_result
+@constant_in_graph
 def attribute_of(*values: str | int) -> str:
     """The name of an attribute that holds what is known in a trace."""
     return f"of_{json.dumps(values).encode().hex()}"
@@ -162,6 +198,9 @@ def call_of_node(
 
 
 def _value_of(variable: Any, of_node: Callable[[torch.fx.Node], Any]) -> Any:
+    from torch._dynamo.variables.dicts import ConstDictVariable
+    from torch._dynamo.variables.lists import BaseListVariable, RangeVariable
+
     variable = variable.realize()
     if isinstance(variable, ConstDictVariable):
         return {
@@ -201,7 +240,8 @@ def inline_all_in_graph(names: dict[str, Any]) -> None:
 
 
 def _skip(code: CodeType) -> None:
-    skip_code(code)
+    # torch._dynamo.eval_frame.skip_code.
+    set_code_exec_strategy(code, _FrameExecStrategy(_FrameAction.SKIP, _FrameAction.DEFAULT))
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             _skip(constant)
@@ -224,11 +264,13 @@ def with_side_effects_allowed(function: Callable[..., Any], *arguments: Any) -> 
     Those of a graph happen once, when it is called.
     """
     if torch.compiler.is_dynamo_compiling():
+        from torch._dynamo.utils import _disable_side_effect_safety_checks_for_current_subtracer
+
         return _disable_side_effect_safety_checks_for_current_subtracer(function, *arguments)
     return function(*arguments)
 
 
-@torch.compiler.assume_constant_result
+@constant_in_graph
 def is_exporting() -> bool:
     """Whether ``torch.export`` traces this code.
 
@@ -237,15 +279,18 @@ def is_exporting() -> bool:
     return torch.compiler.is_exporting()
 
 
-@torch.compiler.assume_constant_result
+@constant_in_graph
 def is_transformed() -> bool:
     """Whether a ``torch.func`` transform is active, also in the code that is traced."""
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
-@functools.cache
+@constant_in_graph
 def show_in_place_functions_to_modes() -> None:
-    """Makes the compiler show modes the in-place functions that eager code shows them."""
+    """Makes the compiler show modes the in-place functions that eager code shows them.
+
+    In code that is compiled, it does so from there on.
+    """
     from torch._dynamo.variables.torch import get_overridable_functions
 
     get_overridable_functions().update(
@@ -256,6 +301,8 @@ def show_in_place_functions_to_modes() -> None:
 @contextlib.contextmanager
 def running_eagerly() -> Iterator[None]:
     """Runs compiled code eagerly."""
+    from torch._dynamo import eval_frame
+
     before = eval_frame._stance
     try:
         with torch.compiler.set_stance("force_eager"):
@@ -263,6 +310,11 @@ def running_eagerly() -> Iterator[None]:
     finally:
         # It takes effect when it is made: an interrupt may come before it is entered.
         eval_frame._set_stance(before)
+
+
+def is_compiler_loaded() -> bool:
+    """Whether something in this process may be compiled."""
+    return "torch._dynamo" in sys.modules
 
 
 def watched_class(kind: Any) -> type[nn.Module]:
@@ -276,7 +328,10 @@ def watched_class(kind: Any) -> type[nn.Module]:
     """
     is_watched = unwatched_class(kind) is not kind
     watched: type[nn.Module] = kind
-    if trace_rules.check(kind.forward) and not is_watched:
+    # Also a forward of the user's, if it has a decorator of PyTorch's.
+    code = getattr(kind.forward, "__code__", None)
+    is_inlined = code is not None and Path(torch.__file__).parent in Path(code.co_filename).parents
+    if is_inlined and not is_watched:
         watched = _watched(kind)
     return watched
 

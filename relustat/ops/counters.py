@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from relustat._checks import is_integer
-from relustat._dynamo import TraceTimeAttributes, mark_static_address, trace_time_attribute
+from relustat._dynamo import TraceTimeAttributes, mark_as_fixed, trace_time_attribute
 from relustat._torch_internals import unseen_by_dispatch_modes
 from relustat.stats.bins import BINNING_NONE, Bins, LogBins
 from relustat.stats.counter_layout import CALLS, EVERY, CounterLayout
@@ -187,12 +187,12 @@ class Counters:
             return torch.from_numpy(edges.astype(np.float32)).to(device)
 
     def _materialise(self, name: str) -> Tensor:
-        """Words or edges. CUDA graphs are told that their address does not change."""
+        """Words or edges. The compiler is told that their address and size do not change."""
         kind, *device_name = name.split("_")
         units = device_name.pop() if kind == "words" else None
         device = torch.device(":".join(device_name))
         tensor = self.edges_on(device) if units is None else self.words_for(int(units), device)
-        mark_static_address(tensor)
+        mark_as_fixed(tensor)
         return tensor
 
     @property

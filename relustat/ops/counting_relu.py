@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import torch
@@ -71,8 +72,9 @@ def counting_relu(
         raise TypeError(
             f"counting_relu: mask must be a dense tensor of torch.bool, got {describe(mask)}"
         )
+    is_compiling = torch.compiler.is_dynamo_compiling()
     ops: Any
-    if not torch.compiler.is_dynamo_compiling() and library.without_dispatcher.is_plain(x):
+    if not is_compiling and library.without_dispatcher.is_plain(x):
         ops = library.without_dispatcher
     elif not isinstance(x, Tensor) or is_symbolic(x):
         return F.relu(x, inplace=inplace)
@@ -94,17 +96,23 @@ def counting_relu(
         check_mask(x, unit_dims_of(x, dim), mask)
     if isinstance(dim, tuple):
         return _counted_by_several(x, counters, inplace, dim, mask)
+    binning, block = counters.binning, counters.zero_blocks
     if ops is library.without_dispatcher:
         words, edges = counters.words_for(units, x.device), counters.edges_on(x.device)
     else:
         words, edges = counters.tensors_for(units, x.device)
-    blocks = None
-    if counters.zero_blocks is not None:
-        blocks = count_zero_blocks(x, mask, dim, counters.zero_blocks)
+    if is_compiling:
+        # Constants of the graph: beside variables Inductor does not choose the layouts.
+        dim, binning = operator.index(dim), operator.index(binning)
+        block = None if block is None else operator.index(block)
+    blocks = None if block is None else count_zero_blocks(x, mask, dim, block)
+    if is_compiling and not inplace:
+        # Inductor leaves the copy out where x is not read again.
+        x, inplace = x.clone(), True
     if inplace:
-        ops.counting_relu_(x, words, edges, dim, counters.binning, mask, blocks)
+        ops.counting_relu_(x, words, edges, dim, binning, mask, blocks)
         return x
-    output: Tensor = ops.counting_relu(x, words, edges, dim, counters.binning, mask, blocks)
+    output: Tensor = ops.counting_relu(x, words, edges, dim, binning, mask, blocks)
     return output
 
 

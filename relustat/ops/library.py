@@ -43,6 +43,11 @@ def _(x: Tensor, *arguments: Any, **options: Any) -> None:
     checks.check_counting_relu(x, *arguments, **options)
 
 
+@torch.library.register_fake("relustat::counting_relu_backward_")
+def _(gradient: Tensor, output: Tensor) -> None:
+    pass
+
+
 @torch.library.register_fake("relustat::activation_hash")
 def _(x: Tensor, salt: int) -> Tensor:  # noqa: ARG001
     checks.check_activation_hash(x)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import operator
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from relustat._dynamo import (
-    ComptimeContext,
     TraceTimeAttributes,
     attribute_of,
     comptime,
@@ -21,6 +20,9 @@ from relustat._messages import named, some
 from relustat.ops.counters import Counters
 from relustat.report.call_site import CallSite
 from relustat.stats.relu_stats import ReLUStats
+
+if TYPE_CHECKING:
+    from relustat._dynamo import ComptimeContext
 
 from .call_names import CallPlace
 from .site import Site
@@ -108,7 +110,7 @@ class CallSites:
         attribute = attribute_of(
             call.place, operator.index(repeat), call.layer, call.assumed, call.shard
         )
-        comptime(_meet_in_trace)
+        comptime()(_meet_in_trace)
         site: Site = getattr(self._traced, attribute)
         forward.last_site = site.name
         return site

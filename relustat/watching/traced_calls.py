@@ -10,21 +10,24 @@ import threading
 import weakref
 from collections.abc import Callable
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from relustat._dynamo import (
-    ComptimeContext,
     call_of_node,
     comptime,
+    constant_in_graph,
     inline_in_graph,
     traced_constant,
     traced_frames,
     traced_object,
     traced_value,
 )
+
+if TYPE_CHECKING:
+    from relustat._dynamo import ComptimeContext
 
 from .call_names import call_place, within_functions
 from .call_positions import Position, WrittenCall, class_code, is_of_user, position_in
@@ -68,7 +71,7 @@ def follow_in_trace(function: Any, args: Any, kwargs: Any, output: Any, path: st
     A tensor keeps them, as an attribute, if it leaves the graph. The compiler allows none on
     tensors from a tuple.
     """
-    comptime(_follow)
+    comptime()(_follow)
     if isinstance(output, Tensor):
         left = _found(LEFT)
         if left:
@@ -102,7 +105,7 @@ def _catch_up(node: torch.fx.Node, of_node: Callable[[torch.fx.Node], Any]) -> N
 @inline_in_graph
 def traced_call(x: Any, watched: WatchedModule, caller: WatchedModule | None) -> TracedCall:  # noqa: ARG001
     """What is known of the ReLU of ``x`` that is traced now."""
-    comptime(_find)
+    comptime()(_find)
     dims = _found(1)
     known = None if dims == "unknown" else tuple([int(dim) for dim in dims.split()])
     return TracedCall(_found(0), known, _found(2), _found(3), _found(4))
@@ -143,6 +146,6 @@ def _written_call(context: ComptimeContext, module: nn.Module | None) -> Written
     return None
 
 
-@torch.compiler.assume_constant_result
+@constant_in_graph
 def _found(index: int) -> str:
     return _tracing.call[index]

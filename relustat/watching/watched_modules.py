@@ -15,6 +15,7 @@ from torch import nn
 
 from relustat._dynamo import (
     inline_in_graph,
+    is_compiler_loaded,
     show_in_place_functions_to_modes,
     unwatch_class,
     watched_class,
@@ -91,7 +92,8 @@ class WatchedModules:
         self._is_installed = False
 
     def install(self) -> None:
-        show_in_place_functions_to_modes()
+        if is_compiler_loaded():
+            show_in_place_functions_to_modes()
         with _one_at_a_time:
             self._key = _free_key(self._modules)
             self._added = AddedModules(self)
@@ -228,6 +230,7 @@ class ModuleHook(Hook):
             return
         visitor = watched.visitor
         if torch.compiler.is_dynamo_compiling():
+            show_in_place_functions_to_modes()
             if self._is_after:
                 with_side_effects_allowed(visitor.leave, watched)
             else:

@@ -1,11 +1,16 @@
 """Models to compile, and how to see how often they were."""
 
+import pytest
 import torch
 import torch._dynamo.testing
 import torch.nn.functional as F
 from torch import nn
 
 import relustat
+
+needs_inductor = pytest.mark.skipif(
+    " " in torch.__file__, reason="Inductor cannot compile with PyTorch in a path with spaces"
+)
 
 
 class Own(nn.Module):

@@ -7,17 +7,13 @@ import pytest
 import torch
 import torch._dynamo.testing
 import torch.nn.functional as F
-from compiled_models import Frames, Loop, Own
+from compiled_models import Frames, Loop, Own, needs_inductor
 from models import BasicBlock, Inception
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import relustat
 from relustat._extension import minor_version
-
-needs_inductor = pytest.mark.skipif(
-    " " in torch.__file__, reason="Inductor cannot compile with PyTorch in a path with spaces"
-)
 
 
 class Spellings(nn.Module):

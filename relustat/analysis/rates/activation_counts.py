@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -152,7 +153,7 @@ class _DropoutHook:
     def __call__(self, module: nn.Module, _args: Any, output: Any) -> None:
         if not (_is_time(module, self._during) and is_countable(output)) or is_symbolic(output):
             return
-        count = _count if torch.compiler.is_dynamo_compiling() else _count_in_eager_code
+        count = _count if torch.compiler.is_dynamo_compiling() else _count_in_eager_code()
         count(output, self._counters)
 
 
@@ -170,8 +171,11 @@ def _count_unseen(output: Tensor, counters: Counters) -> None:
         _count(output, counters)
 
 
-# The compiler would make a graph of it, between two other graphs.
-_count_in_eager_code: Callable[[Tensor, Counters], None] = torch.compiler.disable(_count_unseen)
+@functools.cache
+def _count_in_eager_code() -> Callable[[Tensor, Counters], None]:
+    """:func:`_count_unseen`, of which the compiler would make a graph, between two other graphs."""
+    uncompiled: Callable[[Tensor, Counters], None] = torch.compiler.disable(_count_unseen)
+    return uncompiled
 
 
 class _GradientHook:
