@@ -1,6 +1,7 @@
 """Gradients of any order, and what the compiler is told."""
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -34,6 +35,26 @@ def test_opcheck(device, dtype, bins, requires_grad):
     for layout in (x.to(memory_format=torch.channels_last), x[..., ::2], x.transpose(0, 3)):
         opcheck(library.counting_relu, (layout, *arguments(layout, bins)))
         opcheck(library.counting_relu_, (layout.clone(), *arguments(layout, bins)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_the_gradient_in_compiled_code(device, dtype):
+    op = torch.ops.relustat.counting_relu_backward_.default
+    output = torch.randn(2, 3, 4, 5, device=device).to(dtype).relu()
+    output[0, 0, 0, :2] = torch.tensor([torch.nan, -0.0])
+    gradient = torch.randn(2, 3, 4, 5, device=device).to(dtype)
+    expected = torch.ops.aten.threshold_backward(gradient, output, 0)
+    layouts = (torch.contiguous_format, torch.channels_last)
+    for ours, theirs in itertools.product(layouts, layouts):
+        written = gradient.clone(memory_format=ours)
+        arguments = written, output.contiguous(memory_format=theirs)
+        opcheck(op, (written.clone(), arguments[1]))
+        op(*arguments)
+        assert same_bits(written, expected)
+    wide = torch.zeros(2, 3, 4, 10, device=device, dtype=dtype)
+    wide[..., ::2] = gradient
+    op(wide[..., ::2], output)
+    assert same_bits(wide[..., ::2], expected)
 
 
 @pytest.mark.parametrize("inplace", [False, True])
