@@ -34,7 +34,7 @@ help:
 	@echo "make bench   measure against PyTorch and others: all, or BENCH=relu, pool, network,"
 	@echo "             analysis, scaling, memory or roofline; TABLE=file.md writes the table, WEIGHTS="
 	@echo "             is a file of VGG-16's"
-	@echo "make bench-smoke  threads, allocations and instruction counts; no clock"
+	@echo "make bench-smoke  threads, allocations, instructions, compiled code, imports; no clock"
 	@echo "make bench-plots  draw what make bench measured, into docs/"
 	@echo "make gallery     run the examples, and put their pictures into docs/gallery; WEIGHTS as above"
 	@echo "make cuda-check  compile the CUDA sources with nvcc, and count instructions; no GPU needed"

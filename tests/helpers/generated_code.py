@@ -22,7 +22,7 @@ class Code:
             line.strip()
             for line in body.splitlines()
             if re.search(r"cpp_fused\w*\(|extern_kernels\.|torch\.ops\.", line)
-            and "assert_size_stride" not in line
+            and not line.strip().startswith("assert_")
         ]
 
     def of(self, op):
