@@ -16,7 +16,7 @@ from types import CodeType, FunctionType, GetSetDescriptorType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, overrides
 from torch._C._dynamo.eval_frame import (
     _FrameAction,
     _FrameExecStrategy,
@@ -44,7 +44,6 @@ __all__ = [
     "mark_as_fixed",
     "inline_all_in_graph",
     "inline_in_graph",
-    "is_compiler_loaded",
     "running_eagerly",
     "show_in_place_functions_to_modes",
     "tag_activation_checkpoint",
@@ -285,17 +284,17 @@ def is_transformed() -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
-@constant_in_graph
+@functools.cache
 def show_in_place_functions_to_modes() -> None:
-    """Makes the compiler show modes the in-place functions that eager code shows them.
+    """Makes the compiler show modes the in-place functions that eager code shows them."""
+    functions = (torch.relu_, torch.threshold_, torch.clamp_, torch.clamp_min_, torch.clip_)
+    # The compiler makes its own set of this list when it first needs it.
+    shown = overrides.get_overridable_functions()[torch]
+    shown.extend(function for function in functions if function not in shown)
+    if is_compiler_loaded():
+        from torch._dynamo.variables.torch import get_overridable_functions
 
-    In code that is compiled, it does so from there on.
-    """
-    from torch._dynamo.variables.torch import get_overridable_functions
-
-    get_overridable_functions().update(
-        (torch.relu_, torch.threshold_, torch.clamp_, torch.clamp_min_, torch.clip_)
-    )
+        get_overridable_functions().update(functions)
 
 
 @contextlib.contextmanager

@@ -47,3 +47,28 @@ except AttributeError as error:
     assert "'relustat' has no attribute 'nothing'" in str(error)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_watch_may_begin_before_the_compiler_is_imported():
+    """The compiler makes a list of functions that modes see, once."""
+    program = """
+import sys, torch, relustat
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(4, 4)
+
+    def forward(self, x):
+        return torch.clamp_(torch.threshold_(torch.relu_(self.linear(x)) - 1, 0, 0) - 1, min=0)
+
+model, x = Model(), torch.randn(3, 4)
+with relustat.watch(model) as eager, torch.no_grad():
+    model(x)
+with relustat.watch(model) as compiled, torch.no_grad():
+    assert "torch._dynamo" not in sys.modules
+    torch.compile(model, backend="eager", fullgraph=True)(x)
+assert list(eager.stats) == ["relu", "threshold", "clamp"]
+assert compiled.stats == eager.stats
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -15,7 +15,6 @@ from torch import nn
 
 from relustat._dynamo import (
     inline_in_graph,
-    is_compiler_loaded,
     show_in_place_functions_to_modes,
     unwatch_class,
     watched_class,
@@ -92,8 +91,7 @@ class WatchedModules:
         self._is_installed = False
 
     def install(self) -> None:
-        if is_compiler_loaded():
-            show_in_place_functions_to_modes()
+        show_in_place_functions_to_modes()
         with _one_at_a_time:
             self._key = _free_key(self._modules)
             self._added = AddedModules(self)
@@ -230,7 +228,6 @@ class ModuleHook(Hook):
             return
         visitor = watched.visitor
         if torch.compiler.is_dynamo_compiling():
-            show_in_place_functions_to_modes()
             if self._is_after:
                 with_side_effects_allowed(visitor.leave, watched)
             else:
