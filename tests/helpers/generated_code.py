@@ -13,6 +13,7 @@ class Code:
 
     Attributes:
         calls: its lines that call kernels, in order.
+        whole: by the name of a buffer, that of the result of which it is a part.
     """
 
     def __init__(self, text):
@@ -22,8 +23,9 @@ class Code:
             line.strip()
             for line in body.splitlines()
             if re.search(r"cpp_fused\w*\(|extern_kernels\.|torch\.ops\.", line)
-            and not line.strip().startswith("assert_")
+            and not line.strip().startswith(("assert_", "#"))
         ]
+        self.whole = dict(re.findall(r"(\w+) = (\w+)\[\d+\]", body))
 
     def of(self, op):
         """The buffers that an op is given first."""
@@ -34,7 +36,8 @@ class Code:
         """The calls just before and after each call of an op that name its first buffer."""
         for buffer in self.of(op):
             assert buffer != "reinterpret_tensor"
-            at = [i for i, call in enumerate(self.calls) if re.search(rf"\b{buffer}\b", call)]
+            names = rf"\b({buffer}|{self.whole.get(buffer, buffer)})\b"
+            at = [i for i, call in enumerate(self.calls) if re.search(names, call)]
             here = next(i for i in at if f"{op}.default({buffer}," in self.calls[i])
             before, after = [i for i in at if i < here], [i for i in at if i > here]
             yield self.calls[before[-1]] if before else "", self.calls[after[0]] if after else ""
