@@ -132,7 +132,7 @@ class ForwardPass:
         elif any(other is watched for other, _ in entered):
             while entered.pop()[0] is not watched:
                 pass
-        return bool(entered)
+        return len(entered) > 0
 
     def drop_interrupted(self) -> bool:
         """Leaves the modules whose calls an interrupt ended. PyTorch calls no hooks for them.
