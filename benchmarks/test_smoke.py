@@ -99,7 +99,6 @@ def test_pools_allocate_what_they_return():
     assert indices.nbytes == 8 * y.numel()
 
 
-@pytest.mark.filterwarnings("ignore:dynamo_pgo force disabled")
 def test_compiled_code_rectifies_in_place_and_copies_nothing():
     model = nn.Sequential(nn.Conv2d(3, 8, 3), relustat.CountingReLU(), nn.Conv2d(8, 8, 3))
     compiled = torch.compile(model)
@@ -115,7 +114,8 @@ def test_the_compiler_is_not_imported():
     run = [sys.executable, "-c", program]
     imported = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
     assert "relustat" in imported
-    assert not {"torch._dynamo", "torch._inductor", "torch.onnx", "sympy"} & set(imported)
+    heavy = {"torch._dynamo", "torch._inductor", "torch.onnx", "sympy", "matplotlib", "pandas"}
+    assert not heavy & set(imported)
 
 
 def watched(compute):

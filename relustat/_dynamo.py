@@ -1,6 +1,7 @@
 """All that this package says to ``torch.compile``.
 
-The compiler takes longer to import than all of PyTorch. So each function imports what it needs.
+The compiler takes nearly as long to import as all of PyTorch. So each function imports what it
+needs.
 """
 
 from __future__ import annotations

@@ -21,13 +21,13 @@ from relustat.ops.counters import Counters
 from relustat.report.call_site import CallSite
 from relustat.stats.relu_stats import ReLUStats
 
-if TYPE_CHECKING:
-    from relustat._dynamo import ComptimeContext
-
 from .call_names import CallPlace
 from .site import Site
 from .units.of_tensors import Units
 from .units.shards import decoded_shard
+
+if TYPE_CHECKING:
+    from relustat._dynamo import ComptimeContext
 
 
 class TracedCall(NamedTuple):

@@ -26,9 +26,6 @@ from relustat._dynamo import (
     traced_value,
 )
 
-if TYPE_CHECKING:
-    from relustat._dynamo import ComptimeContext
-
 from .call_names import call_place, within_functions
 from .call_positions import Position, WrittenCall, class_code, is_of_user, position_in
 from .call_sites import TracedCall
@@ -36,6 +33,9 @@ from .units.followed import FollowedUnits
 from .units.of_tensors import ATTRIBUTE, assumed_dim, encoded
 from .units.shards import encoded_shard
 from .watched_modules import WatchedModule
+
+if TYPE_CHECKING:
+    from relustat._dynamo import ComptimeContext
 
 LEFT = 5
 

@@ -51,10 +51,6 @@ class Code:
 
 def codes(run):
     """Runs something for the first time, and gives what it returns and the code of each graph."""
-    caches = {"fx_graph_cache": False}
-    with (
-        torch._inductor.config.patch(caches),
-        torch._functorch.config.patch(enable_autograd_cache=False),
-    ):
+    with torch.compiler.config.patch(force_disable_caches=True):
         result, texts = run_and_get_code(run)
     return result, [Code(text) for text in texts]

@@ -102,6 +102,7 @@ def assert_compiled_as_eager(program, x, *, training, dynamic=False):
                 assert torch.equal(inputs[0].grad, inputs[1].grad)
     if training:
         for one, other in zip(model.parameters(), eager.parameters(), strict=True):
+            assert (one.grad is None) == (other.grad is None)
             if other.grad is not None:
                 assert torch.equal(one.grad, other.grad)
     assert counts_of(model) == counts_of(eager) != []
@@ -123,13 +124,14 @@ KNOWN = {
 }
 
 
-@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(("training", "dynamic"), [(False, False), (True, False), (True, True)])
 @pytest.mark.parametrize("name", KNOWN)
-def test_what_lives_on_is_not_written_over(name, training):
+def test_what_lives_on_is_not_written_over(name, training, dynamic):
     steps = KNOWN[name]
     # All that comes before the ReLU is a result, too.
     program = Program(steps, range(len(steps) + 1))
-    assert_compiled_as_eager(program, integers(2, 4, 6, 6), training=training)
+    x = integers(2, 4, 6, 6)
+    assert_compiled_as_eager(program, x, training=training, dynamic=dynamic)
 
 
 @pytest.mark.parametrize("results", [(2,), (1, 2), (3,)])
