@@ -10,7 +10,9 @@
 
 #include <optional>
 #include <string>
+#include <tuple>
 
+#include "autograd/pooling_ops.h"
 #include "cpu/shared_counters.h"
 #include "cuda/common/build.h"
 #include "relu/binning.h"
@@ -90,6 +92,20 @@ void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::T
   op.call(x, counters, edges, unit_dim, binning, mask, blocks);
 }
 
+// The same of torch.ops.relustat.max_pool and max_unpool. The numbers of a pooling are read once.
+std::tuple<at::Tensor, at::Tensor> max_pool(const at::Tensor& x,
+                                            const relustat::PoolingArguments& pooling) {
+  const py::gil_scoped_release no_gil;
+  return relustat::max_pool(x, pooling);
+}
+
+at::Tensor max_unpool(const at::Tensor& y, const at::Tensor& offsets, at::IntArrayRef input_size,
+                      const relustat::PoolingArguments& pooling, int64_t overlap, bool validate) {
+  const py::gil_scoped_release no_gil;
+  return relustat::max_unpool(y, offsets, c10::fromIntArrayRefSlow(input_size), pooling, overlap,
+                              validate);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_C, m) {
@@ -104,6 +120,10 @@ PYBIND11_MODULE(_C, m) {
   m.def("counting_relu_", &counting_relu_, py::arg("x"), py::arg("counters"), py::arg("edges"),
         py::arg("unit_dim"), py::arg("binning"), py::arg("mask") = py::none(),
         py::arg("blocks") = py::none(), "torch.ops.relustat.counting_relu_ for plain inputs.");
+  py::class_<relustat::PoolingArguments>(m, "Pooling", "The numbers of a pooling.")
+      .def(py::init<at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, bool>());
+  m.def("max_pool", &max_pool, "torch.ops.relustat.max_pool for plain inputs.");
+  m.def("max_unpool", &max_unpool, "torch.ops.relustat.max_unpool for plain inputs.");
   m.def("snapshot", &relustat::cpu::snapshot, py::call_guard<py::gil_scoped_release>(),
         "A copy of counters on the CPU.");
   m.def("reset", &relustat::cpu::reset, py::call_guard<py::gil_scoped_release>(),

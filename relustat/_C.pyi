@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from torch import Tensor
 
 MAX_BINS: int
@@ -23,5 +25,25 @@ def counting_relu_(
     mask: Tensor | None = None,
     blocks: Tensor | None = None,
 ) -> None: ...
+
+class Pooling:
+    def __init__(
+        self,
+        kernel_size: Sequence[int],
+        stride: Sequence[int],
+        padding: Sequence[int],
+        dilation: Sequence[int],
+        ceil_mode: bool,
+    ) -> None: ...
+
+def max_pool(x: Tensor, pooling: Pooling) -> tuple[Tensor, Tensor]: ...
+def max_unpool(
+    y: Tensor,
+    offsets: Tensor,
+    input_size: Sequence[int],
+    pooling: Pooling,
+    overlap: int,
+    validate: bool,
+) -> Tensor: ...
 def snapshot(counters: Tensor) -> Tensor: ...
 def reset(counters: Tensor) -> None: ...

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <c10/util/SmallVector.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -17,33 +18,35 @@ using SymSizes = c10::SymIntArrayRef;
 
 // A pooling as in the arguments of the ops, kept for backward.
 struct PoolingArguments {
-  std::vector<int64_t> kernel_size;
-  std::vector<int64_t> stride;
-  std::vector<int64_t> padding;
-  std::vector<int64_t> dilation;
+  using Numbers = c10::SmallVector<int64_t, 3>;
+
+  Numbers kernel_size;
+  Numbers stride;
+  Numbers padding;
+  Numbers dilation;
   bool ceil_mode;
 
   PoolingArguments(at::IntArrayRef kernel_size, at::IntArrayRef stride, at::IntArrayRef padding,
                    at::IntArrayRef dilation, bool ceil_mode)
-      : kernel_size(kernel_size.vec()),
-        stride(stride.vec()),
-        padding(padding.vec()),
-        dilation(dilation.vec()),
+      : kernel_size(kernel_size.begin(), kernel_size.end()),
+        stride(stride.begin(), stride.end()),
+        padding(padding.begin(), padding.end()),
+        dilation(dilation.begin(), dilation.end()),
         ceil_mode(ceil_mode) {}
 
   void save(torch::autograd::AutogradContext* context) const {
-    context->saved_data["kernel_size"] = kernel_size;
-    context->saved_data["stride"] = stride;
-    context->saved_data["padding"] = padding;
-    context->saved_data["dilation"] = dilation;
-    context->saved_data["ceil_mode"] = ceil_mode;
+    std::vector<int64_t> numbers{ceil_mode ? 1 : 0};
+    for (const Numbers* each : {&kernel_size, &stride, &padding, &dilation}) {
+      numbers.insert(numbers.end(), each->begin(), each->end());
+    }
+    context->saved_data["pooling"] = std::move(numbers);
   }
 
   static PoolingArguments saved(torch::autograd::AutogradContext* context) {
-    const auto& data = context->saved_data;
-    return {data.at("kernel_size").toIntVector(), data.at("stride").toIntVector(),
-            data.at("padding").toIntVector(), data.at("dilation").toIntVector(),
-            data.at("ceil_mode").toBool()};
+    const auto numbers = context->saved_data.at("pooling").toIntVector();
+    const size_t axes = numbers.size() / 4;
+    const auto part = [&](size_t i) { return at::IntArrayRef(&numbers[1 + i * axes], axes); };
+    return {part(0), part(1), part(2), part(3), numbers[0] != 0};
   }
 };
 

@@ -2,17 +2,21 @@
 #include <torch/library.h>
 
 #include <tuple>
-#include <vector>
 
 #include "common/dtype_of.h"
 #include "cpu/denormals.h"
 #include "cpu/dispatch.h"
 #include "cpu/grain.h"
 #include "cpu/huge_pages.h"
+#include "cpu/kernels/pool/pool_plan.h"
+#include "cpu/scratch.h"
 #include "pool/tensors.h"
 
 namespace relustat::cpu {
 namespace {
+
+// What it takes to store the result of a window, in elements that it looks at.
+constexpr int64_t kElementsPerWindow = 8;
 
 std::tuple<at::Tensor, at::Tensor> max_pool(const at::Tensor& x, at::IntArrayRef kernel_size,
                                             at::IntArrayRef stride, at::IntArrayRef padding,
@@ -33,14 +37,18 @@ std::tuple<at::Tensor, at::Tensor> max_pool(const at::Tensor& x, at::IntArrayRef
   whole.wide_offsets = has_wide_offsets(offsets);
   whole.pooling = pooled.numbers;
   whole.channels = pooled.channels > 1 ? pooled.channels : 0;
-  const int64_t outputs_in_part = whole.channels > 0 ? whole.channels : pooling.w.output;
-  const int64_t work = outputs_in_part * pooling.taps();
-  at::parallel_for(0, y.numel() / outputs_in_part, grain_of(work), [&](int64_t begin, int64_t end) {
-    std::vector<TapRow> tap_rows(pooling.d.kernel * pooling.h.kernel);
+  const PoolPlan plan(pooling, whole.channels, x.element_size());
+  const int64_t windows_in_part = plan.is_by_planes    ? pooling.outputs()
+                                  : whole.channels > 0 ? whole.channels
+                                                       : pooling.w.output;
+  const int64_t parts = y.numel() / windows_in_part;
+  const int64_t work = windows_in_part * (pooling.taps() + kElementsPerWindow);
+  at::parallel_for(0, parts, grain_of(work), [&](int64_t begin, int64_t end) {
+    const Scratch scratch(plan.bytes);
     MaxPoolShare share = whole;
     share.begin = begin;
     share.end = end;
-    share.tap_rows = tap_rows.data();
+    share.scratch = scratch.memory();
     const KeepDenormals keep_denormals;
     kernels().max_pool(share);
   });

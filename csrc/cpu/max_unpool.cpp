@@ -1,7 +1,7 @@
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
-#include <memory>
+#include <atomic>
 #include <optional>
 #include <vector>
 
@@ -11,18 +11,15 @@
 #include "cpu/grain.h"
 #include "cpu/huge_pages.h"
 #include "cpu/kernels/pool/unpool_plan.h"
+#include "cpu/scratch.h"
 #include "cpu/validate_switches.h"
 #include "pool/tensors.h"
 
 namespace relustat::cpu {
 namespace {
 
-constexpr uintptr_t kAlignment = 64;
-
-void* aligned(char* memory) {
-  const auto address = reinterpret_cast<uintptr_t>(memory);
-  return memory + (kAlignment - address % kAlignment) % kAlignment;
-}
+// What it takes to put one value, in elements that are cleared.
+constexpr int64_t kElementsPerWindow = 8;
 
 at::Tensor max_unpool(const at::Tensor& y, const at::Tensor& offsets, at::IntArrayRef input_size,
                       at::IntArrayRef kernel_size, at::IntArrayRef stride, at::IntArrayRef padding,
@@ -30,15 +27,12 @@ at::Tensor max_unpool(const at::Tensor& y, const at::Tensor& offsets, at::IntArr
   const MaxUnpoolTensors tensors = prepare_max_unpool(
       y, offsets, input_size, {kernel_size, stride, padding, dilation, ceil_mode}, overlap);
   const PooledPlanes& pooled = tensors.pooled;
-  if (y.numel() == 0) return tensors.empty_x();
-  if (validate) {
-    check_switches(tensors.op, tensors.offsets, pooled.numbers, pooled.channels,
-                   tap_positions(pooled.numbers));
-  }
   at::Tensor x = tensors.empty_x();
+  if (y.numel() == 0) return x;
   prefer_huge_pages(x);
 
   const Pooling pooling(pooled.numbers);
+  const std::vector<TapPosition> positions = tap_positions(pooled.numbers);
   MaxUnpoolShare whole{};
   whole.y = tensors.y.const_data_ptr();
   whole.offsets = tensors.offsets.const_data_ptr();
@@ -47,20 +41,25 @@ at::Tensor max_unpool(const at::Tensor& y, const at::Tensor& offsets, at::IntArr
   whole.wide_offsets = has_wide_offsets(offsets);
   whole.overlap = static_cast<Overlap>(overlap);
   whole.pooling = pooled.numbers;
-  const bool is_channels_last = pooled.channels > 1;
-  whole.channels = is_channels_last ? pooled.channels : 0;
-  const int64_t part = is_channels_last ? pooled.channels : pooling.w.input;
-  const int64_t scratch_bytes =
-      is_channels_last ? PixelPlan(pooling).bytes : UnpoolPlan(pooling, y.element_size()).bytes;
-  at::parallel_for(0, x.numel() / part, grain_of(part), [&](int64_t begin, int64_t end) {
-    const auto scratch = std::make_unique_for_overwrite<char[]>(scratch_bytes + kAlignment);
+  whole.channels = pooled.channels;
+  whole.positions = positions.data();
+  const UnpoolPlan plan(pooling, whole.channels, whole.dtype, whole.overlap);
+  const int64_t planes = x.numel() / (pooling.inputs() * whole.channels);
+  const int64_t parts = plan.is_by_planes ? planes : planes * plan.slices;
+  const int64_t work = (x.numel() + kElementsPerWindow * y.numel()) / parts + 1;
+  std::atomic<bool> all_right{true};
+  at::parallel_for(0, parts, grain_of(work), [&](int64_t begin, int64_t end) {
+    const Scratch scratch(plan.bytes);
     MaxUnpoolShare share = whole;
     share.begin = begin;
     share.end = end;
-    share.scratch = aligned(scratch.get());
+    share.scratch = scratch.memory();
     const KeepDenormals keep_denormals;
-    kernels().max_unpool(share);
+    if (!kernels().max_unpool(share)) all_right = false;
   });
+  if (validate && !all_right) {
+    check_switches(tensors.op, tensors.offsets, pooled.numbers, pooled.channels, positions);
+  }
   return x;
 }
 

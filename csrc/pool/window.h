@@ -88,17 +88,19 @@ struct BasicWindow {
   RELUSTAT_HOST_DEVICE bool overlaps() const { return reach() >= stride && output > 1; }
   RELUSTAT_HOST_DEVICE Index start(Index o) const { return o * stride - padding; }
   RELUSTAT_HOST_DEVICE Index cell(Index o, Index tap) const { return start(o) + tap * dilation; }
+  RELUSTAT_HOST_DEVICE bool is_inside(Index cell) const { return 0 <= cell && cell < input; }
 
-  // The taps of window o that lie within the input.
-  RELUSTAT_HOST_DEVICE Range taps_inside(Index o) const {
+  // The taps of window o whose cells are in `cells`.
+  RELUSTAT_HOST_DEVICE Range taps_within(Index o, Range cells) const {
     const Index at = start(o);
     // A division by 1 takes time, too.
-    const Index before = dilation == 1 ? -at : ceil_divide(-at, dilation);
+    const Index before = dilation == 1 ? cells.begin - at : ceil_divide(cells.begin - at, dilation);
     const Index begin = before > 0 ? before : 0;
-    const Index left = input - 1 - at;
+    const Index left = cells.end - 1 - at;
     const Index end = (dilation == 1 ? left : floor_divide(left, dilation)) + 1;
     return {begin, clamp(end, begin, kernel > begin ? kernel : begin)};
   }
+  RELUSTAT_HOST_DEVICE Range taps_inside(Index o) const { return taps_within(o, {0, input}); }
 
   // The windows with all taps within the input.
   RELUSTAT_HOST_DEVICE Range whole_windows() const {

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from relustat.ops.inputs import is_symbolic
+from relustat.ops.direct_pooling import direct_max_pool
+from relustat.ops.inputs import is_called_directly, is_symbolic
 from relustat.ops.library import KERNEL_DTYPES
 from relustat.ops.max_pool import (
     OVERLAPS,
@@ -84,10 +85,19 @@ def pooled(module: Any, axes: int, x: Tensor) -> Any:
         axes: the number of pooled axes.
         x: its input.
     """
-    y, switches = _POOLS[axes](
-        x, module.kernel_size, module.stride, module.padding, module.dilation, module.ceil_mode
+    numbers = (
+        module.kernel_size,
+        module.stride,
+        module.padding,
+        module.dilation,
+        module.ceil_mode,
     )
-    if _returns_switches(module):
+    returns_switches = _returns_switches(module)
+    if is_called_directly(x) and not (returns_switches or module.return_indices):
+        y: Tensor = direct_max_pool(f"max_pool{axes}d", axes, x, *numbers)[0]
+        return y
+    y, switches = _POOLS[axes](x, *numbers)
+    if returns_switches:
         return y, switches
     return (y, switches.indices()) if module.return_indices else y
 
@@ -98,18 +108,22 @@ def has_kernel(module: Any, axes: int, x: object) -> bool:
     It has none in traces and transforms, for integers, quantised tensors and other layouts, and
     for windows with too many cells.
     """
+    if is_called_directly(x):
+        is_served = True
+    else:
+        is_served = (
+            isinstance(x, Tensor)
+            and x.dtype in KERNEL_DTYPES
+            and x.layout is torch.strided
+            and not x.is_nested
+            and not is_symbolic(x)
+        )
     return (
-        isinstance(x, Tensor)
-        and x.dtype in KERNEL_DTYPES
-        and x.layout is torch.strided
-        and not x.is_nested
-        and not is_symbolic(x)
-        and not _is_cast_by_autocast(module, axes, x)
-        and _taps(module, axes) <= MOST_TAPS
+        is_served and not _is_cast_by_autocast(module, axes, x) and _taps(module, axes) <= MOST_TAPS
     )
 
 
-def _is_cast_by_autocast(module: Any, axes: int, x: Tensor) -> bool:
+def _is_cast_by_autocast(module: Any, axes: int, x: Any) -> bool:
     """Whether autocast pools in float32. It does on the CPU, in 3-D and without indices."""
     return (
         axes == 3
@@ -124,6 +138,8 @@ def _returns_switches(module: Any) -> bool:
 
 
 def _taps(module: Any, axes: int) -> int:
+    if type(module.kernel_size) is int:
+        return int(module.kernel_size**axes)
     return math.prod(per_axis(f"max_pool{axes}d", "kernel_size", module.kernel_size, axes))
 
 

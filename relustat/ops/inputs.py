@@ -13,11 +13,14 @@ from . import library
 _REFERENCE_DTYPES = frozenset({torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
 
 
+def is_called_directly(x: object) -> bool:
+    """Whether nothing has to see the call of an op but its kernels (``library``)."""
+    return not torch.compiler.is_dynamo_compiling() and bool(library.without_dispatcher.is_plain(x))
+
+
 def is_countable(x: object) -> bool:
     """Whether :func:`counting_relu` counts ``x``."""
-    if not torch.compiler.is_dynamo_compiling() and library.without_dispatcher.is_plain(x):
-        return True
-    return (
+    return is_called_directly(x) or (
         isinstance(x, Tensor)
         and (x.dtype in library.KERNEL_DTYPES or x.dtype in _REFERENCE_DTYPES)
         and is_dense(x)

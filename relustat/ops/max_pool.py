@@ -11,10 +11,14 @@ from torch import Tensor
 from relustat._torch_internals import is_jit_traced
 
 from . import library, reference
+from .direct_pooling import direct_max_pool, direct_max_unpool
+from .inputs import is_called_directly
 from .pool_geometry import PoolGeometry
 from .switches import Switches
 
 OVERLAPS = ("last", "sum", "max")
+_MAX_POOL = {axes: f"max_pool{axes}d" for axes in (1, 2, 3)}
+_MAX_UNPOOL = {axes: f"max_unpool{axes}d" for axes in (1, 2, 3)}
 
 
 def max_pool1d(
@@ -163,8 +167,12 @@ def _max_pool(
     dilation: int | Sequence[int],
     ceil_mode: bool,
 ) -> tuple[Tensor, Switches]:
-    op = f"max_pool{axes}d"
-    pooling = PoolGeometry.of(op, axes, kernel_size, stride, padding, dilation, ceil_mode)
+    op = _MAX_POOL[axes]
+    numbers = kernel_size, stride, padding, dilation, ceil_mode
+    if is_called_directly(x):
+        y, offsets, pooling = direct_max_pool(op, axes, x, *numbers)
+        return y, Switches.of_pooling(offsets, pooling, x.shape[-axes:])
+    pooling = PoolGeometry.of(op, axes, *numbers)
     y, offsets = _ops_for(op, x).max_pool(x, *pooling.arguments)
     # In a TorchScript trace sizes are tensors, and ops take no lists of tensors.
     size = [int(n) for n in x.shape[-axes:]] if is_jit_traced() else x.shape[-axes:]
@@ -184,7 +192,7 @@ def check_no_geometry(op: str, axes: int, geometry: Any) -> None:
 def _max_unpool(
     axes: int, y: Tensor, switches: Switches, geometry: tuple[Any, ...], overlap: str
 ) -> Tensor:
-    op = f"max_unpool{axes}d"
+    op = _MAX_UNPOOL[axes]
     check_no_geometry(op, axes, geometry)
     if not isinstance(switches, Switches):
         raise TypeError(
@@ -197,14 +205,11 @@ def _max_unpool(
         )
     if overlap not in OVERLAPS:
         raise ValueError(f"{op}: overlap must be 'last', 'sum' or 'max', got {overlap!r}")
-    ops = _ops_for(op, y)
-    x: Tensor = ops.max_unpool(
-        y,
-        switches.offsets,
-        switches.input_size,
-        *switches.pooling.arguments,
-        OVERLAPS.index(overlap),
-        not switches.are_known(),
+    how = OVERLAPS.index(overlap), not switches.are_known()
+    if is_called_directly(y):
+        return direct_max_unpool(y, switches.offsets, switches.input_size, switches.pooling, *how)
+    x: Tensor = _ops_for(op, y).max_unpool(
+        y, switches.offsets, switches.input_size, *switches.pooling.arguments, *how
     )
     return x
 

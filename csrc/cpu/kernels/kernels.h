@@ -15,7 +15,7 @@ struct Kernels {
   void (*activation_hash)(const ActivationHashShare&);
   void (*max_pool)(const MaxPoolShare&);
   bool (*check_switches)(const SwitchesShare&);
-  void (*max_unpool)(const MaxUnpoolShare&);
+  bool (*max_unpool)(const MaxUnpoolShare&);
   void (*max_unpool_backward)(const MaxUnpoolBackwardShare&);
 };
 
@@ -26,7 +26,7 @@ struct Kernels {
   void activation_hash_share(const ActivationHashShare&);        \
   void max_pool_share(const MaxPoolShare&);                      \
   bool check_switches_share(const SwitchesShare&);               \
-  void max_unpool_share(const MaxUnpoolShare&);                  \
+  bool max_unpool_share(const MaxUnpoolShare&);                  \
   void max_unpool_backward_share(const MaxUnpoolBackwardShare&); \
   inline constexpr Kernels kKernels = {                          \
       .counting_relu = counting_relu_share,                      \

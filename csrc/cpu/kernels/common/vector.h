@@ -28,7 +28,7 @@ struct Lanes {
   template <class To, class From>
   static Of<To> wide(Of<From> vector);
   template <class To, class From>
-  static Of<To> narrow(From vector) {
+  [[gnu::always_inline]] static inline Of<To> narrow(From vector) {
     return __builtin_convertvector(vector, Of<To>);
   }
   template <class T>
@@ -126,43 +126,17 @@ Vector<T, kLanes> load_every(const T* x, int64_t step) {
   }
 }
 
-// a[0], b[0], a[1], b[1] ...
+// The two halves of a[0], b[0], a[1], b[1] ...
 template <class T, int kLanes>
-void store_interleaved(Vector<T, kLanes> a, Vector<T, kLanes> b, T* to) {
+void interleave(Vector<T, kLanes> a, Vector<T, kLanes> b, Vector<T, kLanes>& first,
+                Vector<T, kLanes>& second) {
   [&]<int... kLane>(std::integer_sequence<int, kLane...>) {
-    store(
-        shuffle<T, kLanes>(a, b, std::integer_sequence<int, (kLane / 2 + kLane % 2 * kLanes)...>()),
-        to);
-    store(shuffle<T, kLanes>(a, b,
-                             std::integer_sequence<int, ((kLanes + kLane) / 2 +
-                                                         (kLanes + kLane) % 2 * kLanes)...>()),
-          to + kLanes);
+    first =
+        shuffle<T, kLanes>(a, b, std::integer_sequence<int, (kLane / 2 + kLane % 2 * kLanes)...>());
+    second = shuffle<T, kLanes>(
+        a, b,
+        std::integer_sequence<int, ((kLanes + kLane) / 2 + (kLanes + kLane) % 2 * kLanes)...>());
   }(std::make_integer_sequence<int, kLanes>());
-}
-
-// Vector kPart of a[0], b[0], c[0], a[1] ...
-template <class T, int kLanes, int kPart, int... kLane>
-void store_third(Vector<T, kLanes> a, Vector<T, kLanes> b, Vector<T, kLanes> c, T* to,
-                 std::integer_sequence<int, kLane...>) {
-  constexpr int kFirst = kPart * kLanes;
-  const auto of_two = shuffle<T, kLanes>(
-      a, b,
-      std::integer_sequence<int, ((kFirst + kLane) / 3 + (kFirst + kLane) % 3 % 2 * kLanes)...>());
-  store(shuffle<T, kLanes>(
-            of_two, c,
-            std::integer_sequence<
-                int, ((kFirst + kLane) % 3 < 2 ? kLane : kLanes + (kFirst + kLane) / 3)...>()),
-        to);
-}
-
-// a[0], b[0], c[0], a[1] ...
-template <class T, int kLanes>
-void store_interleaved(Vector<T, kLanes> a, Vector<T, kLanes> b, Vector<T, kLanes> c, T* to) {
-  [&]<int... kPart>(std::integer_sequence<int, kPart...>) {
-    (store_third<T, kLanes, kPart>(a, b, c, to + kPart * kLanes,
-                                   std::make_integer_sequence<int, kLanes>()),
-     ...);
-  }(std::make_integer_sequence<int, 3>());
 }
 
 // Calls visit.operator()<kLanes>(i) until [0, n) is covered by [i, i + kLanes). The last of several

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cpu/kernels/common/row_walk.h"
+#include "cpu/kernels/pool/are_taps.h"
 #include "cpu/kernels/pool/check_switches.h"
 #include "pool/window.h"
 
@@ -9,18 +10,6 @@
 namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
-
-// Whether all n switches are taps.
-template <class Offset>
-bool are_taps(const Offset* switches, int64_t n, int64_t taps) {
-  Offset least = 0;
-  Offset largest = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    least = switches[i] < least ? switches[i] : least;
-    largest = switches[i] > largest ? switches[i] : largest;
-  }
-  return least >= 0 && largest < taps;
-}
 
 template <class Offset>
 bool check_switches_of(const SwitchesShare& share) {

@@ -3,11 +3,13 @@
 #include <cstdint>
 
 #include "common/dtype.h"
+#include "cpu/kernels/pool/tap_positions.h"
 #include "pool/window.h"
 
 namespace relustat::cpu {
 
-// One thread's share of one call.
+// One thread's share of one call: see UnpoolPlan. By planes: planes [begin, end). By slices: slices
+// [begin, end) of all planes.
 struct MaxUnpoolShare {
   const void* y;
   const void* offsets;
@@ -16,12 +18,11 @@ struct MaxUnpoolShare {
   bool wide_offsets;  // int16_t instead of uint8_t
   Overlap overlap;
   PoolingNumbers pooling;
-  // For contiguous planes: input rows [begin, end), and channels is 0.
-  // For channels_last pixels with `channels` channels: input pixels [begin, end).
-  int64_t channels;
+  int64_t channels;  // number of channels of a pixel; 1 if planes are contiguous
   int64_t begin;
   int64_t end;
-  void* scratch;  // bytes of UnpoolPlan or PixelPlan, 64-byte aligned
+  const TapPosition* positions;
+  void* scratch;  // bytes of UnpoolPlan, 64-byte aligned
 };
 
 }  // namespace relustat::cpu

@@ -2,9 +2,10 @@
 
 #include "common/with_format.h"
 #include "cpu/kernels/pool/max_unpool.h"
-#include "cpu/kernels/pool/unpool_pixels.h"
-#include "cpu/kernels/pool/unpool_planes.h"
-#include "pool/unpooled_cells.h"
+#include "cpu/kernels/pool/put_values.h"
+#include "cpu/kernels/pool/unpool_pairs.h"
+#include "cpu/kernels/pool/unpool_slices.h"
+#include "cpu/kernels/pool/unpool_small_planes.h"
 
 // The CPU loops of max_unpool. Included once per instruction set; torch-free and STL-free.
 
@@ -12,47 +13,63 @@ namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
 
-// With overlap "last", values are moved as bits: 16-bit formats share a loop.
+// Values that are moved as bits: 16-bit formats share a loop.
 template <class Format>
-struct Moved {
+struct AsMoved {
   using Type = Format;
 };
 template <>
-struct Moved<Float16> {
+struct AsMoved<Float16> {
   using Type = BFloat16;
 };
 
-template <class Format, class Offset, template <class, class> class Cells>
-void unpool_into(const MaxUnpoolShare& share) {
-  if (share.channels > 0) {
-    UnpoolPixels<Format, Offset, Cells>(share).run();
-  } else {
-    UnpoolPlanes<Format, Offset, Cells>(share).run();
-  }
+template <class Format, class Offset, template <class> class Put>
+bool unpool_with(const MaxUnpoolShare& share, const UnpoolPlan& plan) {
+  return plan.is_by_planes ? UnpoolSmallPlanes<Format, Offset, Put>(share, plan).run()
+                           : UnpoolSlices<Format, Offset, Put>(share, plan).run();
+}
+
+// No cell is seen by two windows.
+template <class Format, class Offset, template <class> class Put>
+bool unpool_alone(const MaxUnpoolShare& share, const UnpoolPlan& plan) {
+  return plan.is_in_pairs ? UnpoolPairs<Format, Offset, Put>(share).run()
+                          : unpool_with<Format, Offset, Put>(share, plan);
 }
 
 template <class Format, class Offset>
-void unpool_share_by(const MaxUnpoolShare& share) {
+bool unpool_share_by(const MaxUnpoolShare& share) {
+  using Moved = typename AsMoved<Format>::Type;
+  const Pooling pooling(share.pooling);
+  const UnpoolPlan plan(pooling, share.channels, share.dtype, share.overlap);
+  memset(static_cast<char*>(share.scratch) + plan.kept, 0, plan.bytes - plan.kept);
+  if (!pooling.overlaps()) {
+    return share.overlap == Overlap::kSum ? unpool_alone<Format, Offset, PutSingleSum>(share, plan)
+                                          : unpool_alone<Moved, Offset, PutLast>(share, plan);
+  }
   switch (share.overlap) {
     case Overlap::kLast:
-      return unpool_into<typename Moved<Format>::Type, Offset, LastCells>(share);
+      return unpool_with<Moved, Offset, PutLast>(share, plan);
     case Overlap::kSum:
-      return unpool_into<Format, Offset, SumCells>(share);
+      if constexpr (kIsNative<Format>) return unpool_with<Format, Offset, PutSum>(share, plan);
+      if constexpr (!kIsNative<Format>) {
+        return unpool_with<Format, Offset, PutRoundedSum>(share, plan);
+      }
     case Overlap::kMax:
-      return unpool_into<Format, Offset, MaxCells>(share);
+      return unpool_with<Format, Offset, PutLargest>(share, plan);
   }
+  return false;
 }
 
 }  // namespace
 
-void max_unpool_share(const MaxUnpoolShare& share) {
+// Whether every switch is a cell of the input.
+bool max_unpool_share(const MaxUnpoolShare& share) {
+  bool all_right = true;
   with_format(share.dtype, [&]<class Format>() {
-    if (share.wide_offsets) {
-      unpool_share_by<Format, int16_t>(share);
-    } else {
-      unpool_share_by<Format, uint8_t>(share);
-    }
+    all_right = share.wide_offsets ? unpool_share_by<Format, int16_t>(share)
+                                   : unpool_share_by<Format, uint8_t>(share);
   });
+  return all_right;
 }
 
 }  // namespace RELUSTAT_ISA

@@ -2,139 +2,99 @@
 
 #include <cstdint>
 
-#include "cpu/kernels/pool/max_unpool.h"
+#include "common/dtype.h"
 #include "pool/window.h"
 
 namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 
-// The number of phases that are unpooled at once, if the stride is not larger.
-constexpr int kMostPhases = 3;
-
-// The taps through which the windows of `step - shift` see the cells of some phases; -1: none.
-struct ShiftedTaps {
-  int64_t shift;
-  int64_t taps[kMostPhases];
-};
-
-// A window that sees cells of some phases, and the switches of these cells.
-struct Cover {
-  static constexpr int64_t kNoSwitch = -2;
-  int64_t window;  // the position of its value
-  int64_t switches[kMostPhases];
-};
-
-// The cells of one axis as step * stride + phase. Cells of one phase, one step apart, see their
-// windows through the same taps, and these windows are neighbours.
-struct Phases {
-  int64_t stride;
-  int64_t steps;
-  int64_t behind;  // the largest shift
-  int64_t ahead;   // minus the smallest
-
-  explicit Phases(const Window& window) {
-    // A single step does not need its stride.
-    stride = window.stride < window.input ? window.stride : window.input;
-    steps = ceil_divide(window.input, stride);
-    // Larger shifts, which come from large dilations, lead to no window.
-    const int64_t most_behind = floor_divide(window.reach() - window.padding, window.stride);
-    behind = clamp(most_behind, 0, steps - 1);
-    const int64_t most_ahead = ceil_divide(window.padding + stride - 1, window.stride);
-    ahead = clamp(most_ahead, 0, window.output - 1);
-  }
-
-  // The taps of each group of phases, those of earlier windows first.
-  // taps: [kernel]; begins: [groups + 1].
-  void find_taps(const Window& window, int64_t groups, ShiftedTaps* taps, int64_t* begins) const {
-    const int64_t group_size = stride / groups;
-    int64_t found = 0;
-    for (int64_t group = 0; group < groups; ++group) {
-      begins[group] = found;
-      for (int64_t shift = behind; shift >= -ahead; --shift) {
-        ShiftedTaps seen{shift, {-1, -1, -1}};
-        bool any = false;
-        for (int64_t i = 0; i < group_size; ++i) {
-          const int64_t distance = shift * window.stride + window.padding + group * group_size + i;
-          const int64_t tap = floor_divide(distance, window.dilation);
-          if (tap * window.dilation != distance || tap < 0 || tap >= window.kernel) continue;
-          seen.taps[i] = tap;
-          any = true;
-        }
-        if (any) taps[found++] = seen;
-      }
-    }
-    begins[groups] = found;
-  }
-};
-
-// How contiguous planes are unpooled, and the layout of a thread's scratch memory.
-//
-// A vector holds one phase of many columns. Windows are copied into a band between margins of empty
-// windows, so that every vector is full and every row sees the same number of windows.
+// How a call is unpooled, and the layout of a thread's scratch memory.
 struct UnpoolPlan {
-  static constexpr int64_t kMostLanes = 64;
-  static constexpr int64_t kBandBytes = 24576;
+  static constexpr int64_t kAlignment = 64;
 
-  Phases h;
-  Phases w;
-  int64_t margin;      // before the first window of a row of the band
-  int64_t width;       // of a row of the band
-  int64_t depths;      // bands side by side
-  int64_t band_steps;  // of h that a band serves
-  int64_t band_rows;
-  int64_t groups;  // of w's phases, unpooled one after the other
+  bool is_by_planes;   // small planes, with a table of the cells of all switches; else by slices
+  bool is_in_pairs;    // windows side by side, two cells wide and not few
+  int64_t slices;      // of a plane: its depths, or its rows if it has one depth
+  int64_t slice_rows;  // rows of cells in a slice
+  int64_t row_elements;
+  int64_t group_planes;   // small planes that are unpooled together
+  int64_t prepared_rows;  // rows of windows whose values are prepared together
+  int64_t kept_rows;      // rows for which something is kept beside their cells; 0: nothing is
   // Bytes from the start of the scratch.
-  int64_t covers, h_taps, h_begins, w_taps, w_begins, clipped, band_y, band_switches, bytes;
+  int64_t table = 0;
+  int64_t values = 0;
+  int64_t kept = 0;
+  int64_t bytes = 0;
 
-  UnpoolPlan(const Pooling& pooling, int64_t element_bytes) : h(pooling.h), w(pooling.w) {
-    margin = round_up(w.behind);
-    const int64_t last_step = w.steps + w.ahead + kMostLanes;
-    width = round_up(margin + (pooling.w.output > last_step ? pooling.w.output : last_step));
-    depths = pooling.d.most_near();
-    const int64_t row_bytes = width * depths * 2 * element_bytes;
-    const int64_t fitting = kBandBytes / row_bytes - h.behind - h.ahead;
-    band_steps = clamp(fitting, 1, h.steps);
-    band_rows = band_steps + h.behind + h.ahead;
+  // channels: 1 if planes are contiguous.
+  UnpoolPlan(const Pooling& pooling, int64_t channels, Dtype dtype, Overlap overlap) {
+    const bool is_narrow = dtype == Dtype::kBFloat16 || dtype == Dtype::kFloat16;
+    const int64_t rows = pooling.d.input * pooling.h.input;
+    const int64_t table_entries = pooling.outputs() * pooling.taps();
+    is_in_pairs = channels == 1 && pooling.w.output >= kFewestPairs && are_pairs(pooling);
+    is_by_planes = channels == 1 && !is_in_pairs && pooling.inputs() <= kMostTableCells &&
+                   table_entries <= kMostTableEntries;
+    slices = pooling.d.input > 1 ? pooling.d.input : pooling.h.input;
+    slice_rows = rows / slices;
+    row_elements = pooling.w.input * channels;
+    const int64_t row_values = pooling.w.output * channels;
+    prepared_rows = kPreparedValues / row_values + 1;
+    group_planes = kGroupElements / pooling.inputs() + 1;
+    // 16-bit sums are kept in float32; for the largest value, a byte for each cell that has one.
+    const int64_t kept_bytes = !pooling.overlaps()         ? 0
+                               : overlap == Overlap::kMax  ? 1
+                               : overlap == Overlap::kLast ? 0
+                               : is_narrow                 ? static_cast<int64_t>(sizeof(float))
+                                                           : 0;
+    kept_rows = kept_bytes == 0 ? 0 : is_by_planes ? group_planes * rows : rows_in_band(pooling);
+    table = is_by_planes ? take(table_entries, sizeof(int16_t))
+                         : take(2 * table_size(pooling), sizeof(int64_t));
+    if (overlap == Overlap::kSum && (is_narrow || !pooling.overlaps())) {
+      values = take(is_by_planes ? group_planes * pooling.outputs() : prepared_rows * row_values,
+                    sizeof(double));
+    }
+    kept = take(kept_rows * row_elements, kept_bytes);
+  }
 
-    groups = w.stride <= kMostPhases ? 1 : w.stride;
-    bytes = 0;
-    const auto take = [this](int64_t count, int64_t size) {
-      const int64_t begin = bytes;
-      bytes += (count * size + 63) / 64 * 64;
-      return begin;
-    };
-    covers = take(pooling.taps(), sizeof(Cover));
-    h_taps = take(pooling.h.kernel, sizeof(ShiftedTaps));
-    h_begins = take(h.stride + 1, sizeof(int64_t));
-    w_taps = take(pooling.w.kernel, sizeof(ShiftedTaps));
-    w_begins = take(groups + 1, sizeof(int64_t));
-    clipped = take(w.stride * lanes_at_once(), element_bytes);
-    band_y = take(depths * band_rows * width, element_bytes);
-    band_switches = take(depths * band_rows * width, element_bytes);
+  // One entry for each switch; for each byte if switches are bytes.
+  static int64_t table_size(const Pooling& pooling) {
+    return pooling.taps() <= 256 ? 256 : pooling.taps();
   }
 
  private:
-  // The fewest lanes that hold all steps, or a whole vector of each kind.
-  int64_t lanes_at_once() const {
-    int64_t lanes = 1;
-    while (lanes < w.steps && lanes < kMostLanes) lanes *= 2;
-    return lanes;
+  static constexpr int64_t kMostTableCells = 32767;
+  static constexpr int64_t kMostTableEntries = 8192;
+  static constexpr int64_t kFewestPairs = 8;
+  static constexpr int64_t kGroupElements = 2048;
+  // What a vector has just written is slow to read in parts.
+  static constexpr int64_t kPreparedValues = 512;
+  static constexpr int64_t kBandElements = 16384;
+
+  static bool are_pairs(const Pooling& pooling) {
+    const Window& h = pooling.h;
+    const Window& w = pooling.w;
+    return pooling.d.input == 1 && w.kernel == 2 && w.dilation == 1 && h.dilation == 1 &&
+           are_side_by_side(h) && are_side_by_side(w);
+  }
+  static bool are_side_by_side(const Window& window) {
+    return window.kernel == window.stride && window.whole_windows().size() == window.output &&
+           window.padding == 0;
   }
 
-  // So that vectors of unshifted windows are aligned.
-  static int64_t round_up(int64_t elements) { return (elements + 15) / 16 * 16; }
-};
+  // What a row of windows sees, and more as long as it is little.
+  int64_t rows_in_band(const Pooling& pooling) const {
+    const int64_t rows = pooling.d.input * pooling.h.input;
+    const int64_t least =
+        pooling.d.input > 1 ? (pooling.d.reach() + 1) * pooling.h.input : pooling.h.reach() + 1;
+    const int64_t few = kBandElements / row_elements;
+    return clamp(least > few ? least : few, 1, rows);
+  }
 
-// The same for channels_last pixels, which need little memory.
-struct PixelPlan {
-  int64_t near;
-  int64_t covers;
-  int64_t bytes;
-
-  explicit PixelPlan(const Pooling& pooling)
-      : near(0),
-        covers(pooling.w.input * static_cast<int64_t>(sizeof(Range))),
-        bytes(covers + pooling.taps() * static_cast<int64_t>(sizeof(Cover))) {}
+  int64_t take(int64_t count, int64_t size) {
+    const int64_t begin = bytes;
+    bytes += (count * size + kAlignment - 1) / kAlignment * kAlignment;
+    return begin;
+  }
 };
 
 }  // namespace RELUSTAT_ISA

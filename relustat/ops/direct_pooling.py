@@ -1,0 +1,70 @@
+"""The pooling ops for plain inputs: small calls take no longer than PyTorch's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from . import library
+from .pool_geometry import PoolGeometry
+
+# The geometry of a pooling and its numbers in C++, by the arguments of earlier calls.
+_known: dict[tuple[Any, ...], tuple[PoolGeometry, Any]] = {}
+_MOST_KNOWN = 1024
+
+
+def direct_max_pool(
+    op: str,
+    axes: int,
+    x: Tensor,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None,
+    padding: int | Sequence[int],
+    dilation: int | Sequence[int],
+    ceil_mode: bool,
+) -> tuple[Tensor, Tensor, PoolGeometry]:
+    """The output, the offsets and the geometry.
+
+    ``x`` is an input that :func:`relustat.ops.inputs.is_called_directly` accepts.
+    """
+    arguments = axes, kernel_size, stride, padding, dilation, ceil_mode
+    # A key is what cannot change, and is equal to nothing of another type.
+    is_key = (
+        type(ceil_mode) is bool
+        and _is_exact(kernel_size)
+        and (stride is None or _is_exact(stride))
+        and _is_exact(padding)
+        and _is_exact(dilation)
+    )
+    known = _known.get(arguments) if is_key else None
+    if known is None:
+        geometry = PoolGeometry.of(op, *arguments)
+        known = geometry, library.without_dispatcher.Pooling(*geometry.arguments)
+        if is_key and len(_known) < _MOST_KNOWN:
+            _known[arguments] = known
+    geometry, pooling = known
+    y, offsets = library.without_dispatcher.max_pool(x, pooling)
+    return y, offsets, geometry
+
+
+def direct_max_unpool(
+    y: Tensor,
+    offsets: Tensor,
+    input_size: Sequence[int],
+    geometry: PoolGeometry,
+    overlap: int,
+    validate: bool,
+) -> Tensor:
+    """The unpooled values; ``y`` as for :func:`direct_max_pool`."""
+    pooling = library.without_dispatcher.Pooling(*geometry.arguments)
+    x: Tensor = library.without_dispatcher.max_unpool(
+        y, offsets, input_size, pooling, overlap, validate
+    )
+    return x
+
+
+def _is_exact(value: Any) -> bool:
+    kind = type(value)
+    return kind is int or (kind is tuple and set(map(type, value)) == {int})
