@@ -65,6 +65,28 @@ Vector<T, kLanes> splat(T value) {
   return Lanes<kLanes>::splat(value);
 }
 
+// Whether any lane of a comparison's result is true.
+template <class Mask>
+bool any(Mask mask) {
+#if defined(__x86_64__) && RELUSTAT_VECTOR_BYTES == 64
+  if constexpr (sizeof(Mask) == 64) {
+    const auto bits = bit_cast<__m512i>(mask);
+    return _mm512_test_epi64_mask(bits, bits) != 0;
+  }
+#endif
+#if defined(__x86_64__) && RELUSTAT_VECTOR_BYTES >= 32
+  if constexpr (sizeof(Mask) == 32) {
+    const auto bits = bit_cast<__m256i>(mask);
+    return _mm256_testz_si256(bits, bits) == 0;
+  }
+#endif
+  uint64_t all = 0;
+  uint64_t words[sizeof(Mask) / sizeof(uint64_t)];
+  memcpy(words, &mask, sizeof(mask));
+  for (const uint64_t word : words) all |= word;
+  return all != 0;
+}
+
 // Converts integers to wider ones. GCC 12 converts lane by lane if the width more than doubles, and
 // in halves if it doubles. So the conversion that matters most is written out.
 template <class To, int kLanes, class From>

@@ -243,7 +243,13 @@ void count_with(const CountingReluShare& share, Rectifier rectifier, uint32_t* t
       break;
     case Binning::kLinear: {
       const auto binner = LinearBinner<Value>::make(share.edges, share.bins);
-      binner.guesses_within_one ? loop.run(binner) : loop.run(search);
+      if (!binner.guesses_within_one) {
+        loop.run(search);
+      } else if constexpr (sizeof(Value) == sizeof(float)) {
+        loop.run(FixedPointBinner::make(binner));
+      } else {
+        loop.run(binner);
+      }
       break;
     }
     case Binning::kLog:
