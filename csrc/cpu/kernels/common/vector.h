@@ -161,6 +161,14 @@ void interleave(Vector<T, kLanes> a, Vector<T, kLanes> b, Vector<T, kLanes>& fir
   }(std::make_integer_sequence<int, kLanes>());
 }
 
+// Calls visit.operator()<i>() for each i below n. (An unrolled loop would keep arrays in memory.)
+template <int n, class Visit>
+[[gnu::always_inline]] inline void for_each_index(const Visit& visit) {
+  [&]<int... i>(std::integer_sequence<int, i...>) __attribute__((always_inline)) {
+    (visit.template operator()<i>(), ...);
+  }(std::make_integer_sequence<int, n>());
+}
+
 // Calls visit.operator()<kLanes>(i) until [0, n) is covered by [i, i + kLanes). The last of several
 // vectors overlaps the one before it; rows shorter than a vector are covered by narrower ones.
 template <int kLanes, class Visit>

@@ -7,6 +7,7 @@
 #include "common/with_format.h"
 #include "cpu/kernels/relu/counting_relu.h"
 #include "cpu/kernels/relu/find_slots.h"
+#include "cpu/kernels/relu/pattern_tally.h"
 #include "cpu/kernels/relu/rectify.h"
 #include "cpu/kernels/relu/span.h"
 #include "cpu/kernels/relu/tally.h"
@@ -40,6 +41,8 @@ class Loop {
   void run(const Binner& binner) {
     if (share_.unit_histograms) {
       count_by_units(binner);
+    } else if (is_by_pattern()) {
+      count_by_pattern(binner);
     } else {
       count(binner, share_.begin, share_.end, share_.histogram);
     }
@@ -66,6 +69,25 @@ class Loop {
   }
 
  private:
+  bool is_by_pattern() const {
+    return sizeof(Bits) == 2 && !is_masked_ && share_.end - share_.begin >= kFewestByPattern;
+  }
+
+  template <class Binner>
+  void count_by_pattern(const Binner& binner) {
+    if constexpr (sizeof(Bits) == 2) {
+      PatternTally<Format> tally(tally_scratch_);
+      int64_t i = share_.begin;
+      for (; i + kSpan <= share_.end; i += kSpan) {
+        fetch_ahead(i);
+        tally.add(x_ + i);
+        rectifier_.rectify(x_ + i, y_ + i, kSpan);
+      }
+      tally.flush(binner, share_.histogram);
+      count(binner, i, share_.end, share_.histogram);
+    }
+  }
+
   // A histogram for each unit.
   template <class Binner>
   void count_by_units(const Binner& binner) {
@@ -85,15 +107,19 @@ class Loop {
       }
       return;
     }
-    for_each_span(binner, share_.begin, share_.end, [&](const int32_t* span, int64_t n) {
-      for (int64_t begin = 0; begin < n;) {
-        const int64_t end = left_in_run < n - begin ? begin + left_in_run : n;
-        add_one_by_one(span + begin, end - begin, share_.histogram + unit * slots);
-        left_in_run -= end - begin;
-        begin = end;
-        if (left_in_run == 0) leave_run();
-      }
-    });
+    for_each_span(binner, share_.begin, share_.end, nothing_between,
+                  [&](const SpanSlots& found, int64_t n) {
+                    int32_t span[kSpan];
+                    write_slots(found, span);
+                    for (int64_t begin = 0; begin < n;) {
+                      const int64_t end = left_in_run < n - begin ? begin + left_in_run : n;
+                      int64_t* const counts = share_.histogram + unit * slots;
+                      for (int64_t i = begin; i < end; ++i) ++counts[span[i]];
+                      left_in_run -= end - begin;
+                      begin = end;
+                      if (left_in_run == 0) leave_run();
+                    }
+                  });
   }
 
   template <class Binner>
@@ -107,8 +133,9 @@ class Loop {
         count_by(ByLanes{slots}, binner, begin, end, histogram);
         break;
       case Tallying::kOneByOne:
-        for_each_span(binner, begin, end,
-                      [&](const int32_t* span, int64_t n) { add_one_by_one(span, n, histogram); });
+        for_each_span(binner, begin, end, nothing_between, [&](const SpanSlots& span, int64_t n) {
+          add_one_by_one(span, n, histogram);
+        });
         break;
     }
   }
@@ -117,54 +144,71 @@ class Loop {
   void count_by(const Scheme& scheme, const Binner& binner, int64_t begin, int64_t end,
                 int64_t* histogram) {
     Tally<Scheme> tally(scheme, tally_scratch_, histogram);
-    for_each_span(binner, begin, end, [&](const int32_t* span, int64_t n) {
-      if (n == kSpan) {
-        tally.add(span);
-      } else {
-        add_one_by_one(span, n, histogram);
-      }
-    });
+    for_each_span(
+        binner, begin, end, [&](int part) { tally.increment_part(part); },
+        [&](const SpanSlots& span, int64_t n) {
+          if (n == kSpan) {
+            tally.add(span);
+          } else {
+            add_one_by_one(span, n, histogram);
+          }
+        });
     tally.flush();
   }
 
-  static void add_one_by_one(const int32_t* slots, int64_t n, int64_t* histogram) {
+  [[gnu::always_inline]] static inline void add_one_by_one(const SpanSlots& span, int64_t n,
+                                                           int64_t* histogram) {
+    int32_t slots[kSpan];
+    write_slots(span, slots);
     for (int64_t i = 0; i < n; ++i) ++histogram[slots[i]];
   }
 
-  // Rectifies elements [begin, end) and calls visit(slots, n) for each n of them.
-  template <class Binner, class Visit>
-  [[gnu::always_inline]] inline void for_each_span(const Binner& binner, int64_t begin, int64_t end,
-                                                   const Visit& visit) {
+  static void nothing_between(int) {}
+
+  [[gnu::always_inline]] inline void fetch_ahead(int64_t i) const {
     constexpr int64_t kAhead = kFetchAheadBytes / sizeof(Bits);
-    int32_t slots[kSpan];
+    for (int64_t line = 0; line < kSpan; line += kCacheLineBytes / sizeof(Bits)) {
+      __builtin_prefetch(x_ + i + kAhead + line, /*write=*/0);
+      __builtin_prefetch(y_ + i + kAhead + line, /*write=*/1);
+    }
+  }
+
+  // Rectifies elements [begin, end) and calls visit(slots, n) for each n of them.
+  template <class Binner, class Between, class Visit>
+  [[gnu::always_inline]] inline void for_each_span(const Binner& binner, int64_t begin, int64_t end,
+                                                   const Between& between, const Visit& visit) {
     int64_t i = begin;
     for (; i + kSpan <= end; i += kSpan) {
-      find_and_rectify(binner, x_ + i, y_ + i, kSpan, slots);
-      for (int64_t line = 0; line < kSpan; line += kCacheLineBytes / sizeof(Bits)) {
-        __builtin_prefetch(x_ + i + kAhead + line, /*write=*/0);
-        __builtin_prefetch(y_ + i + kAhead + line, /*write=*/1);
-      }
-      visit(slots, kSpan);
+      fetch_ahead(i);
+      count_and_rectify(binner, x_ + i, y_ + i, kSpan, between, visit);
     }
     if (i == end) return;
-    with_padded(i, end - i,
-                [&](Bits* span, int64_t n) { find_and_rectify(binner, span, span, n, slots); });
-    visit(slots, end - i);
+    with_padded(i, end - i, [&](Bits* span, int64_t n) {
+      count_and_rectify(binner, span, span, n, between, visit);
+    });
   }
 
   // A span, of which n elements are the tensor's. Slots are found before elements are rectified,
   // because y may be x.
-  template <class Binner>
-  [[gnu::always_inline]] inline void find_and_rectify(const Binner& binner, const Bits* x, Bits* y,
-                                                      int64_t n, int32_t* slots) {
-    find_slots<Format>(binner, x, slots);
+  template <class Binner, class Between, class Visit>
+  [[gnu::always_inline]] inline void count_and_rectify(const Binner& binner, const Bits* x, Bits* y,
+                                                       int64_t n, const Between& between,
+                                                       const Visit& visit) {
+    SpanSlots slots;
+    find_slots<Format>(binner, x, slots, between);
     const uint8_t* const kept = kept_of(n);
     if (kept == nullptr) [[likely]] {
+      visit(slots, n);
       rectifier_.rectify(x, y, n);
-    } else {
-      for (int64_t i = 0; i < kSpan; ++i) slots[i] = kept[i] != 0 ? slots[i] : 0;
-      rectifier_.rectify_kept(x, y, n, kept);
+      return;
     }
+    // What is not kept is counted in slot 0.
+    int32_t each[kSpan];
+    write_slots(slots, each);
+    for (int64_t i = 0; i < kSpan; ++i) each[i] = kept[i] != 0 ? each[i] : 0;
+    read_slots(each, slots);
+    visit(slots, n);
+    rectifier_.rectify_kept(x, y, n, kept);
   }
 
   [[gnu::noinline]] void rectify_span_and_count_nans(const Bits* x, Bits* y, int64_t n) {
@@ -261,7 +305,7 @@ void count_with(const CountingReluShare& share, Rectifier rectifier, uint32_t* t
 }  // namespace
 
 void counting_relu_share(const CountingReluShare& share) {
-  const Tiling tiling = make_tiling(share.units, share.inner, share.bins);
+  const Tiling tiling = make_tiling(share.units, share.inner, share.bins, false);
   with_format(share.dtype, [&]<class Format>() {
     uint32_t* const tally_scratch = share.scratch + tiling.column_words;
     if (tiling.columns > 0) {

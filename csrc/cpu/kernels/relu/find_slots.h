@@ -8,7 +8,8 @@
 
 // Part of counting_relu_body.h, and compiled with it for each instruction set. The slots of a span.
 // Floats are binned in vectors, by as few instructions as most spans need; what these cannot decide
-// is left to the binner, for the whole span.
+// is left to the binner, for the whole span. After vector v they call between(v): what has nothing
+// to do with slots fills the time that they wait for each other.
 
 namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
@@ -18,6 +19,12 @@ constexpr int kFloats = kFullLanes<float>;
 using Floats = Vector<float, kFloats>;
 using Ints = Vector<int32_t, kFloats>;
 using Uints = Vector<uint32_t, kFloats>;
+
+// In registers, as far as there are enough.
+constexpr int kVectors = kSpan / kFloats;
+struct SpanSlots {
+  Ints of[kVectors];
+};
 
 template <class Format>
 [[gnu::always_inline]] inline Floats load_floats(const typename Format::Bits* x) {
@@ -29,69 +36,103 @@ template <class Format>
   }
 }
 
+// From memory and back. (A function that got the address of slots would keep them out of
+// registers.)
+[[gnu::always_inline]] inline void read_slots(const int32_t* from, SpanSlots& slots) {
+  for_each_index<kVectors>([&]<int v>() { slots.of[v] = load<kFloats>(from + v * kFloats); });
+}
+[[gnu::always_inline]] inline void write_slots(const SpanSlots& slots, int32_t* to) {
+  for_each_index<kVectors>([&]<int v>() { store(slots.of[v], to + v * kFloats); });
+}
+
 template <class Format, class Binner>
-[[gnu::always_inline]] inline void find_each_slot(const Binner& binner,
-                                                  const typename Format::Bits* x, int32_t* slots) {
+[[gnu::noinline]] void find_each(const Binner& binner, const typename Format::Bits* x,
+                                 int32_t* slots) {
   for (int64_t i = 0; i < kSpan; ++i) slots[i] = binner.slot(Format::value(x[i]));
 }
 
-template <class Format>
+template <class Format, class Between>
 [[gnu::always_inline]] inline void find_slots(const LogBinner<double> binner,
-                                              const typename Format::Bits* x, int32_t* slots) {
-  find_each_slot<Format>(binner, x, slots);
+                                              const typename Format::Bits* x, SpanSlots& slots,
+                                              const Between& between) {
+  int32_t each[kSpan];
+  find_each<Format>(binner, x, each);
+  read_slots(each, slots);
+  for (int v = 0; v < kVectors; ++v) between(v);
 }
 
 // LogBinner::slot for numbers below the outer edges. NaNs have larger bits than any number.
-template <class Format>
+template <class Format, class Between>
 [[gnu::always_inline]] inline void find_slots(const LogBinner<float> binner,
-                                              const typename Format::Bits* x, int32_t* slots) {
+                                              const typename Format::Bits* x, SpanSlots& slots,
+                                              const Between& between) {
   const auto shift = splat<int32_t, kFloats>(binner.shift);
   const auto nearest = splat<int32_t, kFloats>(binner.nearest);
+  const auto beyond = splat<int32_t, kFloats>(binner.beyond);
   const auto above = splat<int32_t, kFloats>(binner.zero_slot - binner.nearest);
   const auto below = splat<int32_t, kFloats>(binner.zero_slot + binner.nearest);
   auto largest = splat<int32_t, kFloats>(0);
-  for (int64_t i = 0; i < kSpan; i += kFloats) {
-    const Floats values = load_floats<Format>(x + i);
+  for_each_index<kVectors>([&]<int v>() __attribute__((always_inline)) {
+    const Floats values = load_floats<Format>(x + v * kFloats);
     const Ints distance = bit_cast<Ints>(values) & INT32_MAX;
     const Ints is_below = values < 0;  // -1 or 0
     largest = largest > distance ? largest : distance;
     const Ints step = (distance + is_below) >> shift;
     const Ints from_nearest = step > nearest ? step : nearest;
-    store((from_nearest ^ is_below) + (is_below ? below : above), slots + i);
-  }
+    const Ints within = from_nearest < beyond ? from_nearest : beyond;
+    slots.of[v] = (within ^ is_below) + (is_below ? below : above);
+    between(v);
+  });
   if (any(largest >= splat<int32_t, kFloats>(binner.top))) [[unlikely]] {
-    find_each_slot<Format>(binner, x, slots);
+    int32_t each[kSpan];
+    find_each<Format>(binner, x, each);
+    read_slots(each, slots);
   }
 }
 
 // All elements take each step of the binary search together, so that none waits for its last step.
-template <class Format, class Value>
+template <class Format, class Between, class Value>
 [[gnu::always_inline]] inline void find_slots(const SearchBinner<Value> binner,
-                                              const typename Format::Bits* x, int32_t* slots) {
+                                              const typename Format::Bits* x, SpanSlots& found,
+                                              const Between& between) {
   Value values[kSpan];
-  for (int64_t i = 0; i < kSpan; ++i) {
-    values[i] = Format::value(x[i]);
-    slots[i] = 0;
-  }
+  int32_t slots[kSpan] = {};
+  for (int64_t i = 0; i < kSpan; ++i) values[i] = Format::value(x[i]);
   for (int32_t size = binner.bins + 1; size > 0; size -= (size + 1) / 2) {
     const int32_t half = (size + 1) / 2;
     for (int64_t i = 0; i < kSpan; ++i) slots[i] = binner.step(values[i], slots[i], half);
   }
   for (int64_t i = 0; i < kSpan; ++i) slots[i] = binner.finish(values[i], slots[i]);
+  read_slots(slots, found);
+  for (int v = 0; v < kVectors; ++v) between(v);
 }
 
 // Guesses come first. If a guess in a span is doubtful, the whole span is compared with its edges.
-template <class Format>
+template <class Format, class Between>
 [[gnu::always_inline]] inline void find_slots(const LinearBinner<double> binner,
-                                              const typename Format::Bits* x, int32_t* slots) {
+                                              const typename Format::Bits* x, SpanSlots& found,
+                                              const Between& between) {
+  int32_t slots[kSpan];
   int32_t doubtful = 0;
   for (int64_t i = 0; i < kSpan; ++i) {
     const double value = Format::value(x[i]);
     slots[i] = binner.guess(value);
     doubtful |= binner.is_doubtful(value) ? 1 : 0;
   }
-  if (doubtful == 0) return;
-  for (int64_t i = 0; i < kSpan; ++i) slots[i] = binner.repaired(Format::value(x[i]), slots[i]);
+  if (doubtful != 0) {
+    for (int64_t i = 0; i < kSpan; ++i) slots[i] = binner.repaired(Format::value(x[i]), slots[i]);
+  }
+  read_slots(slots, found);
+  for (int v = 0; v < kVectors; ++v) between(v);
+}
+
+template <class Format>
+[[gnu::noinline]] void repair(const LinearBinner<float>& binner, const typename Format::Bits* x,
+                              int32_t* slots) {
+  for (int64_t i = 0; i < kSpan; ++i) {
+    const float value = Format::value(x[i]);
+    slots[i] = binner.repaired(value, binner.guess(value));
+  }
 }
 
 // LinearBinner's guesses in fixed point: a slot and its fraction, from the same numbers times a
@@ -99,35 +140,42 @@ template <class Format>
 struct FixedPointBinner {
   LinearBinner<float> linear;
   int32_t fraction_bits;
+  float scale, offset, least, most, exempt;
   uint32_t doubtful;  // fractions below it, as the upper bits of a word
 
   static FixedPointBinner make(const LinearBinner<float>& linear) {
-    FixedPointBinner fixed{linear, 23, 0};
     // All digits of a float, but no sign.
-    for (int32_t slots = linear.bins + 2; slots > 1; slots /= 2) --fixed.fraction_bits;
-    const float steps = linear.doubtful * fixed.scaling();
-    fixed.doubtful = (static_cast<uint32_t>(steps) + 1) << (32 - fixed.fraction_bits);
-    return fixed;
+    int32_t fraction_bits = 23;
+    for (int32_t slots = linear.bins + 2; slots > 1; slots /= 2) --fraction_bits;
+    const auto scaling = static_cast<float>(1 << fraction_bits);
+    const auto doubtful = static_cast<uint32_t>(linear.doubtful * scaling) + 1;
+    return {.linear = linear,
+            .fraction_bits = fraction_bits,
+            .scale = linear.scale * scaling,
+            .offset = linear.offset * scaling,
+            .least = linear.least * scaling,
+            .most = linear.most * scaling,
+            .exempt = linear.exempt,
+            .doubtful = doubtful << (32 - fraction_bits)};
   }
 
-  float scaling() const { return static_cast<float>(1 << fraction_bits); }
+  int32_t slot(float x) const { return linear.slot(x); }
 };
 
-template <class Format>
-[[gnu::always_inline]] inline void find_slots(const FixedPointBinner& binner,
-                                              const typename Format::Bits* x, int32_t* slots) {
-  const LinearBinner<float>& linear = binner.linear;
-  const float scaling = binner.scaling();
-  const auto scale = splat<float, kFloats>(linear.scale * scaling);
-  const auto offset = splat<float, kFloats>(linear.offset * scaling);
-  const auto least = splat<float, kFloats>(linear.least * scaling);
-  const auto most = splat<float, kFloats>(linear.most * scaling);
-  const auto exempt = splat<float, kFloats>(linear.exempt);
+template <class Format, class Between>
+[[gnu::always_inline]] inline void find_slots(const FixedPointBinner binner,
+                                              const typename Format::Bits* x, SpanSlots& slots,
+                                              const Between& between) {
+  const auto scale = splat<float, kFloats>(binner.scale);
+  const auto offset = splat<float, kFloats>(binner.offset);
+  const auto least = splat<float, kFloats>(binner.least);
+  const auto most = splat<float, kFloats>(binner.most);
+  const auto exempt = splat<float, kFloats>(binner.exempt);
   const auto fraction_bits = splat<int32_t, kFloats>(binner.fraction_bits);
   const auto slot_bits = splat<uint32_t, kFloats>(32 - binner.fraction_bits);
   auto least_fraction = splat<uint32_t, kFloats>(UINT32_MAX);
-  for (int64_t i = 0; i < kSpan; i += kFloats) {
-    const Floats values = load_floats<Format>(x + i);
+  for_each_index<kVectors>([&]<int v>() __attribute__((always_inline)) {
+    const Floats values = load_floats<Format>(x + v * kFloats);
     const Floats at = values * scale + offset;
     // NaN stays NaN, of which the conversion makes a number with fraction 0.
     const Floats from_least = least > at ? least : at;
@@ -136,10 +184,13 @@ template <class Format>
     const Uints fraction = bit_cast<Uints>(fixed) << slot_bits;
     const Uints asked = values == exempt ? splat<uint32_t, kFloats>(UINT32_MAX) : fraction;
     least_fraction = asked < least_fraction ? asked : least_fraction;
-    store(fixed >> fraction_bits, slots + i);
-  }
+    slots.of[v] = fixed >> fraction_bits;
+    between(v);
+  });
   if (!any(least_fraction < splat<uint32_t, kFloats>(binner.doubtful))) return;
-  for (int64_t i = 0; i < kSpan; ++i) slots[i] = linear.repaired(Format::value(x[i]), slots[i]);
+  int32_t each[kSpan];
+  repair<Format>(binner.linear, x, each);
+  read_slots(each, slots);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "common/float_format.h"
+#include "cpu/kernels/common/vector.h"
 #include "cpu/kernels/relu/counting_relu.h"
 #include "cpu/kernels/relu/span.h"
 #include "cpu/kernels/relu/tiling.h"
@@ -22,18 +23,47 @@ template <bool kMasked>
   return !kMasked || kept[i] != 0;
 }
 
-// y may be x.
-template <class Format, bool kMasked>
-[[gnu::always_inline]] inline int64_t rectify_span(const typename Format::Bits* x,
-                                                   typename Format::Bits* y, const uint8_t* kept) {
+template <class Format>
+using BitLanes = Vector<typename Format::Bits, kFullLanes<typename Format::Bits>>;
+
+// Lane by lane, minus the number of zeros. y may be x.
+template <class Format>
+[[gnu::always_inline]] inline BitLanes<Format> rectify_vectors(const typename Format::Bits* x,
+                                                               typename Format::Bits* y) {
+  using Bits = typename Format::Bits;
+  constexpr int kLanes = kFullLanes<Bits>;
+  BitLanes<Format> zeros{};
+  for_each_index<kSpan / kLanes>([&]<int v>() {
+    const auto bits = load<kLanes>(x + v * kLanes);
+    const auto nothing = splat<Bits, kLanes>(0);
+    if constexpr (kIsNative<Format>) {
+      const auto values = bit_cast<Vector<typename Format::Value, kLanes>>(bits);
+      store(values < 0 ? nothing : bits, y + v * kLanes);
+      zeros += bit_cast<BitLanes<Format>>(values <= 0);
+    } else {
+      constexpr auto kLeast = static_cast<Bits>(Format::kSign + 1);
+      const auto is_below = bits - splat<Bits, kLanes>(kLeast) <
+                            splat<Bits, kLanes>(static_cast<Bits>(Format::kInfinity));
+      const auto rectified = is_below ? nothing : bits;
+      store(rectified, y + v * kLanes);
+      zeros += bit_cast<BitLanes<Format>>(rectified + rectified == nothing);
+    }
+  });
+  return zeros;
+}
+
+// The same for the elements that are kept; the number of zeros.
+template <class Format>
+[[gnu::always_inline]] inline int64_t rectify_kept_span(const typename Format::Bits* x,
+                                                        typename Format::Bits* y,
+                                                        const uint8_t* kept) {
   using Bits = typename Format::Bits;
   Bits zeros = 0;
 #pragma GCC ivdep
   for (int64_t i = 0; i < kSpan; ++i) {
     const Bits bits = x[i];
     y[i] = rectify<Format>(bits);
-    zeros = static_cast<Bits>(
-        zeros + (rectifies_to_zero<Format>(bits) & is_kept<kMasked>(kept, i) ? 1 : 0));
+    zeros = static_cast<Bits>(zeros + (rectifies_to_zero<Format>(bits) & (kept[i] != 0) ? 1 : 0));
   }
   return static_cast<int64_t>(zeros);
 }
@@ -76,30 +106,37 @@ class RowRectifier {
 
   // A span, of which n elements are the tensor's; the others are not 0.
   [[gnu::always_inline]] inline void rectify(const Bits* x, Bits* y, int64_t n) {
-    rectify_and_count<false>(x, y, n, nullptr);
+    const BitLanes<Format> zeros = rectify_vectors<Format>(x, y);
+    if (n >= left_in_run_) return count_runs<false>(y, n, nullptr);
+    run_zeros_ += zeros;
+    left_in_run_ -= n;
+    if (++run_spans_ == kMostSpans) add_run();
   }
   // Counts what is kept.
   [[gnu::noinline]] void rectify_kept(const Bits* x, Bits* y, int64_t n, const uint8_t* kept) {
-    rectify_and_count<true>(x, y, n, kept);
+    const int64_t zeros = rectify_kept_span<Format>(x, y, kept);
+    if (n >= left_in_run_) return count_runs<true>(y, n, kept);
+    zeros_[unit_] += zeros;
+    left_in_run_ -= n;
   }
 
-  void finish() {}
+  void finish() { add_run(); }
 
  private:
-  template <bool kMasked>
-  [[gnu::always_inline]] inline void rectify_and_count(const Bits* x, Bits* y, int64_t n,
-                                                       const uint8_t* kept) {
-    const int64_t zeros = rectify_span<Format, kMasked>(x, y, kept);
-    if (n < left_in_run_) {
-      zeros_[unit_] += zeros;
-      left_in_run_ -= n;
-    } else {
-      count_runs<kMasked>(y, n, kept);
+  // Before a lane of 16 bits is full.
+  static constexpr int64_t kMostSpans = UINT16_MAX / (kSpan / kFullLanes<uint64_t>);
+
+  [[gnu::noinline]] void add_run() {
+    for (int i = 0; i < kFullLanes<Bits>; ++i) {
+      zeros_[unit_] += static_cast<int64_t>(static_cast<Bits>(-run_zeros_[i]));
     }
+    run_zeros_ = BitLanes<Format>{};
+    run_spans_ = 0;
   }
 
   template <bool kMasked>
   [[gnu::noinline]] void count_runs(const Bits* y, int64_t n, const uint8_t* kept) {
+    if (run_spans_ > 0) add_run();
     for (int64_t begin = 0; begin < n;) {
       const int64_t end = begin + left_in_run_ < n ? begin + left_in_run_ : n;
       zeros_[unit_] += count_zeros<Format, kMasked>(y, begin, end, kept);
@@ -116,6 +153,8 @@ class RowRectifier {
   int64_t* const zeros_;
   int64_t unit_;
   int64_t left_in_run_;
+  BitLanes<Format> run_zeros_{};  // of whole spans of the run, lane by lane, not yet added
+  int64_t run_spans_ = 0;
 };
 
 // For neighbours of different units: zeros are counted by columns, see tiling.h.

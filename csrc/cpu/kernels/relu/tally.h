@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "cpu/kernels/relu/find_slots.h"
 #include "cpu/kernels/relu/span.h"
 #include "cpu/kernels/relu/tiling.h"
 
@@ -13,12 +14,13 @@ inline namespace RELUSTAT_ISA {
 namespace {
 
 // As in a dead layer.
-[[gnu::always_inline]] inline bool are_equal(const int32_t* slots) {
-  if (slots[0] != slots[1] || slots[0] != slots[kSpan / 2] || slots[0] != slots[kSpan - 1]) {
+template <int64_t kWords>
+[[gnu::always_inline]] inline bool are_equal(const uint32_t (&words)[kWords]) {
+  if (words[0] != words[1] || words[0] != words[kWords / 2] || words[0] != words[kWords - 1]) {
     return false;
   }
-  int32_t different = 0;
-  for (int64_t i = 0; i < kSpan; ++i) different |= slots[i] ^ slots[0];
+  uint32_t different = 0;
+  for (int64_t i = 0; i < kWords; ++i) different |= words[i] ^ words[0];
   return different == 0;
 }
 
@@ -33,14 +35,13 @@ class Tally {
   Tally(const Scheme& scheme, uint32_t* scratch, int64_t* histogram)
       : scheme_(scheme), table_(reinterpret_cast<uint16_t*>(scratch)), histogram_(histogram) {}
 
-  [[gnu::always_inline]] inline void add(const int32_t* slots) {
+  [[gnu::always_inline]] inline void add(const SpanSlots& slots) {
     Words& words = words_[now_];
     scheme_.write_down(slots, words);
-    if (are_equal(slots)) {
+    if (are_equal(words)) [[unlikely]] {
       // Each increment would wait for the one before it.
       table_[words[0]] += Scheme::kWords;
     } else {
-      if (is_pending_) increment(words_[1 - now_]);
       is_pending_ = true;
       now_ = 1 - now_;
     }
@@ -48,9 +49,14 @@ class Tally {
     if (written_down_ > UINT16_MAX - Scheme::kWords) flush();
   }
 
+  // Increments a part of the counts that the last span wrote down; all parts before the next one.
+  [[gnu::always_inline]] inline void increment_part(int part) {
+    if (is_pending_) increment(words_[1 - now_] + part * kPart);
+    if (part == kVectors - 1) is_pending_ = false;
+  }
+
   void flush() {
-    if (is_pending_) increment(words_[1 - now_]);
-    is_pending_ = false;
+    for (int part = 0; part < kVectors; ++part) increment_part(part);
     scheme_.add_up(table_, histogram_);
     memset(table_, 0, sizeof(*table_) * scheme_.size());
     written_down_ = 0;
@@ -59,9 +65,11 @@ class Tally {
  private:
   using Words = uint32_t[Scheme::kWords];
 
-  [[gnu::always_inline]] inline void increment(const Words& words) {
+  static constexpr int64_t kPart = Scheme::kWords / (kVectors);
+
+  [[gnu::always_inline]] inline void increment(const uint32_t* words) {
 #pragma GCC unroll 16
-    for (int64_t i = 0; i < Scheme::kWords; i += 2) {
+    for (int64_t i = 0; i < kPart; i += 2) {
       uint64_t two;
       memcpy(&two, words + i, sizeof(two));
       ++table_[two & 0xffffffff];
@@ -88,10 +96,10 @@ struct ByLanes {
 
   int64_t size() const { return kLanes * stride; }
 
-  [[gnu::always_inline]] inline void write_down(const int32_t* slots, uint32_t* words) const {
-    for (int32_t i = 0; i < kSpan; ++i) {
-      words[i] = static_cast<uint32_t>(slots[i] + i % kLanes * stride);
-    }
+  [[gnu::always_inline]] inline void write_down(const SpanSlots& slots, uint32_t* words) const {
+    Ints lanes;
+    for (int i = 0; i < kFloats; ++i) lanes[i] = i % kLanes * stride;
+    for_each_index<kVectors>([&]<int v>() { store(slots.of[v] + lanes, words + v * kFloats); });
   }
 
   void add_up(const uint16_t* table, int64_t* histogram) const {
@@ -111,11 +119,11 @@ struct ByPairs {
 
   int64_t size() const { return slots * slots; }
 
-  [[gnu::always_inline]] inline void write_down(const int32_t* first, uint32_t* words) const {
-    const int32_t* const second = first + kWords;
-    for (int64_t i = 0; i < kWords; ++i) {
-      words[i] = static_cast<uint32_t>(first[i] * slots + second[i]);
-    }
+  [[gnu::always_inline]] inline void write_down(const SpanSlots& found, uint32_t* words) const {
+    constexpr int kHalf = kVectors / 2;
+    const auto stride = splat<int32_t, kFloats>(slots);
+    for_each_index<kHalf>(
+        [&]<int v>() { store(found.of[v] * stride + found.of[v + kHalf], words + v * kFloats); });
   }
 
   // No sum over a table is greater than the largest possible count.

@@ -22,12 +22,17 @@ constexpr int64_t kMostPairedSlots = 256;
 // addresses.
 inline int64_t lane_stride(int64_t slots) { return ((slots + 31) / 32 | 1) * 32; }
 
+// 16-bit elements are counted by their bits, in two tables, if there are enough.
+constexpr int64_t kPatterns = int64_t{1} << 16;
+constexpr int64_t kPatternTables = 2;
+constexpr int64_t kFewestByPattern = 16384;
+
 enum class Tallying { kOneByOne, kLanes, kPairs };
 
 // The fastest scheme for this number of elements, with clearing.
 inline Tallying tallying(int64_t slots, int64_t elements) {
   if (elements < kSpan) return Tallying::kOneByOne;
-  if (slots <= kMostPairedSlots && elements >= slots * slots / 2) return Tallying::kPairs;
+  if (slots <= kMostPairedSlots && elements >= 2 * slots * slots) return Tallying::kPairs;
   return elements >= kLanes * slots ? Tallying::kLanes : Tallying::kOneByOne;
 }
 
@@ -41,7 +46,7 @@ struct Tiling {
   int64_t words;
 };
 
-inline Tiling make_tiling(int64_t units, int64_t inner, int64_t bins) {
+inline Tiling make_tiling(int64_t units, int64_t inner, int64_t bins, bool is_narrow) {
   Tiling tiling{0, 0, 0};
   if (inner < kShortestRow) {
     const int64_t width = units * inner;
@@ -53,7 +58,9 @@ inline Tiling make_tiling(int64_t units, int64_t inner, int64_t bins) {
   const int64_t pair_counts = slots <= kMostPairedSlots ? slots * slots : 0;
   const int64_t counts = lane_counts > pair_counts ? lane_counts : pair_counts;
   // A word holds two counts.
-  tiling.words = tiling.column_words + (counts + 1) / 2;
+  const int64_t words = (counts + 1) / 2;
+  const int64_t pattern_words = is_narrow && bins > 0 ? kPatternTables * kPatterns : 0;
+  tiling.words = tiling.column_words + (words > pattern_words ? words : pattern_words);
   return tiling;
 }
 
