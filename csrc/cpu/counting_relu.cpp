@@ -106,7 +106,9 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
   whole.bins = edges.numel() == 0 ? 0 : edges.numel() - 1;
   whole.binning = binning;
   whole.unit_histograms = layout.rows > 1;
-  const int64_t scratch_words = make_tiling(whole.units, whole.inner, whole.bins, x.element_size() == 2).words;
+  const int64_t scratch_words = make_tiling(whole.units, whole.inner, whole.bins,
+                                            static_cast<Binning>(binning), x.element_size() == 2)
+                                    .words;
 
   const auto count = [&](int64_t begin, int64_t end, int64_t* zeros, int64_t* histogram) {
     // It is kept from call to call, because the kernel leaves it 0.

@@ -6,6 +6,7 @@
 
 #include "common/with_format.h"
 #include "cpu/kernels/relu/counting_relu.h"
+#include "cpu/kernels/relu/edge_tally.h"
 #include "cpu/kernels/relu/find_slots.h"
 #include "cpu/kernels/relu/pattern_tally.h"
 #include "cpu/kernels/relu/rectify.h"
@@ -22,6 +23,11 @@ namespace {
 // The distance at which memory is fetched ahead, because counting leaves it idle.
 constexpr int64_t kFetchAheadBytes = 4096;
 constexpr int64_t kCacheLineBytes = 64;
+
+template <class Binner>
+constexpr bool kSearches = false;
+template <class Value>
+constexpr bool kSearches<SearchBinner<Value>> = true;
 
 template <class Format, class Rectifier>
 class Loop {
@@ -43,7 +49,7 @@ class Loop {
       count_by_units(binner);
     } else if (is_by_pattern()) {
       count_by_pattern(binner);
-    } else {
+    } else if (!count_by_edges(binner)) {
       count(binner, share_.begin, share_.end, share_.histogram);
     }
     rectifier_.finish();
@@ -86,6 +92,27 @@ class Loop {
       tally.flush(binner, share_.histogram);
       count(binner, i, share_.end, share_.histogram);
     }
+  }
+
+  // Returns whether it has counted.
+  template <class Binner>
+  bool count_by_edges(const Binner& binner) {
+    if constexpr (sizeof(Bits) == 4 && kSearches<Binner>) {
+      EdgeTally tally(binner, tally_scratch_);
+      if (is_masked_ || share_.end - share_.begin < kFewestByEdges || !tally.prepare()) {
+        return false;
+      }
+      int64_t i = share_.begin;
+      for (; i + kSpan <= share_.end; i += kSpan) {
+        fetch_ahead(i);
+        tally.add(x_ + i);
+        rectifier_.rectify(x_ + i, y_ + i, kSpan);
+      }
+      tally.flush(share_.histogram);
+      count(binner, i, share_.end, share_.histogram);
+      return true;
+    }
+    return false;
   }
 
   // A histogram for each unit.
@@ -305,7 +332,8 @@ void count_with(const CountingReluShare& share, Rectifier rectifier, uint32_t* t
 }  // namespace
 
 void counting_relu_share(const CountingReluShare& share) {
-  const Tiling tiling = make_tiling(share.units, share.inner, share.bins, false);
+  const Tiling tiling =
+      make_tiling(share.units, share.inner, share.bins, static_cast<Binning>(share.binning), false);
   with_format(share.dtype, [&]<class Format>() {
     uint32_t* const tally_scratch = share.scratch + tiling.column_words;
     if (tiling.columns > 0) {

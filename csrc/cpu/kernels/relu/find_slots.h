@@ -39,10 +39,13 @@ template <class Format>
 // From memory and back. (A function that got the address of slots would keep them out of
 // registers.)
 [[gnu::always_inline]] inline void read_slots(const int32_t* from, SpanSlots& slots) {
-  for_each_index<kVectors>([&]<int v>() { slots.of[v] = load<kFloats>(from + v * kFloats); });
+  for_each_index<kVectors>([&]<int v>() __attribute__((always_inline)) {
+    slots.of[v] = load<kFloats>(from + v * kFloats);
+  });
 }
 [[gnu::always_inline]] inline void write_slots(const SpanSlots& slots, int32_t* to) {
-  for_each_index<kVectors>([&]<int v>() { store(slots.of[v], to + v * kFloats); });
+  for_each_index<kVectors>(
+      [&]<int v>() __attribute__((always_inline)) { store(slots.of[v], to + v * kFloats); });
 }
 
 template <class Format, class Binner>

@@ -67,7 +67,7 @@ class PatternTally {
   [[gnu::always_inline]] inline void note_range(const Bits* x) {
     auto most = most_;
     auto least = least_;
-    for_each_index<kSpan / kLanes>([&]<int v>() {
+    for_each_index<kSpan / kLanes>([&]<int v>() __attribute__((always_inline)) {
       const auto magnitude =
           load<kLanes>(x + v * kLanes) & splat<Bits, kLanes>(static_cast<Bits>(~Format::kSign));
       // 0 becomes the largest number.

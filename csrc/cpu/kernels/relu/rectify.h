@@ -33,7 +33,7 @@ template <class Format>
   using Bits = typename Format::Bits;
   constexpr int kLanes = kFullLanes<Bits>;
   BitLanes<Format> zeros{};
-  for_each_index<kSpan / kLanes>([&]<int v>() {
+  for_each_index<kSpan / kLanes>([&]<int v>() __attribute__((always_inline)) {
     const auto bits = load<kLanes>(x + v * kLanes);
     const auto nothing = splat<Bits, kLanes>(0);
     if constexpr (kIsNative<Format>) {

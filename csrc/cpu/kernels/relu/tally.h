@@ -99,7 +99,9 @@ struct ByLanes {
   [[gnu::always_inline]] inline void write_down(const SpanSlots& slots, uint32_t* words) const {
     Ints lanes;
     for (int i = 0; i < kFloats; ++i) lanes[i] = i % kLanes * stride;
-    for_each_index<kVectors>([&]<int v>() { store(slots.of[v] + lanes, words + v * kFloats); });
+    for_each_index<kVectors>([&]<int v>() __attribute__((always_inline)) {
+      store(slots.of[v] + lanes, words + v * kFloats);
+    });
   }
 
   void add_up(const uint16_t* table, int64_t* histogram) const {

@@ -27,6 +27,13 @@ constexpr int64_t kPatterns = int64_t{1} << 16;
 constexpr int64_t kPatternTables = 2;
 constexpr int64_t kFewestByPattern = 16384;
 
+// Floats are counted in bins of any edges with a table of all upper halves of a float, if there are
+// enough: lanes of histograms, the table, and the edges.
+constexpr int64_t kMostTalliedEdges = 1021;
+constexpr int64_t kEdgeHistogramWords = kLanes * 1072;
+constexpr int64_t kEdgeTallyWords = kEdgeHistogramWords + kPatterns / 2 + 1024;
+constexpr int64_t kFewestByEdges = 65536;
+
 enum class Tallying { kOneByOne, kLanes, kPairs };
 
 // The fastest scheme for this number of elements, with clearing.
@@ -46,7 +53,8 @@ struct Tiling {
   int64_t words;
 };
 
-inline Tiling make_tiling(int64_t units, int64_t inner, int64_t bins, bool is_narrow) {
+inline Tiling make_tiling(int64_t units, int64_t inner, int64_t bins, Binning binning,
+                          bool is_narrow) {
   Tiling tiling{0, 0, 0};
   if (inner < kShortestRow) {
     const int64_t width = units * inner;
@@ -59,8 +67,11 @@ inline Tiling make_tiling(int64_t units, int64_t inner, int64_t bins, bool is_na
   const int64_t counts = lane_counts > pair_counts ? lane_counts : pair_counts;
   // A word holds two counts.
   const int64_t words = (counts + 1) / 2;
-  const int64_t pattern_words = is_narrow && bins > 0 ? kPatternTables * kPatterns : 0;
-  tiling.words = tiling.column_words + (words > pattern_words ? words : pattern_words);
+  const int64_t table_words = bins == 0                     ? 0
+                              : is_narrow                   ? kPatternTables * kPatterns
+                              : binning == Binning::kSearch ? kEdgeTallyWords
+                                                            : 0;
+  tiling.words = tiling.column_words + (words > table_words ? words : table_words);
   return tiling;
 }
 
