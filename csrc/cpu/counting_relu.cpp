@@ -28,6 +28,9 @@ namespace {
 // The largest scratch memory that a thread keeps from call to call.
 constexpr size_t kMostScratchWordsKept = size_t{1} << 18;
 
+// With fewer strips, threads work on neighbours, and wait for each other's cache lines.
+constexpr int64_t kStripsPerThread = 4;
+
 using Optional = std::optional<at::Tensor>;
 
 // Whether this call is counted: one call in `every`, if it has elements that are counted, and no
@@ -100,6 +103,7 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
     hidden = std::count(bytes, bytes + kept.numel(), 0);
     whole.mask = bytes;
   }
+  whole.outer = units.outer;
   whole.units = units.units;
   whole.inner = units.inner;
   whole.edges = edges.const_data_ptr<float>();
@@ -110,13 +114,10 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
                                             static_cast<Binning>(binning), x.element_size() == 2)
                                     .words;
 
-  const auto count = [&](int64_t begin, int64_t end, int64_t* zeros, int64_t* histogram) {
+  const auto count = [&](CountingReluShare share, int64_t* zeros, int64_t* histogram) {
     // It is kept from call to call, because the kernel leaves it 0.
     thread_local std::vector<uint32_t> scratch;
     if (scratch.size() < static_cast<size_t>(scratch_words)) scratch.resize(scratch_words);
-    CountingReluShare share = whole;
-    share.begin = begin;
-    share.end = end;
     share.zeros = zeros;
     share.histogram = histogram;
     share.scratch = scratch.data();
@@ -126,24 +127,45 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
     }
     if (scratch.size() > kMostScratchWordsKept) std::vector<uint32_t>().swap(scratch);
   };
-  auto* const words = counters.mutable_data_ptr<int64_t>();
   const int64_t elements = units.elements();
-  if (layout.rows * layout.slots > elements) {
-    // To make and merge a histogram of this call would take longer than to count.
+  const UnitStrips strips(units.outer, units.units, units.inner);
+  whole.by_strips = !mask.has_value() && layout.rows > 1 && units.inner < kShortestRow &&
+                    layout.slots <= kMostUnitSlots;
+  whole.begin = 0;
+  whole.end = whole.by_strips ? strips.strips : elements;
+  whole.row_begin = 0;
+  whole.row_end = units.outer;
+  auto* const words = counters.mutable_data_ptr<int64_t>();
+  const bool has_enough_strips =
+      whole.by_strips && whole.end >= kStripsPerThread * at::get_num_threads();
+  if (has_enough_strips || layout.rows * layout.slots > elements) {
+    // Strips share no units. Otherwise to make and merge a histogram of this call would take longer
+    // than to count.
     std::vector<int64_t> zeros(layout.units);
     const std::lock_guard lock(mutex_of(words));
-    count(0, elements, zeros.data(), words + layout.histogram());
+    const int64_t grain = whole.by_strips ? grain_of(elements / whole.end) : whole.end;
+    at::parallel_for(0, whole.end, grain, [&](int64_t begin, int64_t end) {
+      CountingReluShare share = whole;
+      share.begin = begin;
+      share.end = end;
+      count(share, zeros.data(), words + layout.histogram());
+    });
     add_call(zeros, layout, units.elements_per_unit(), hidden, blocks, words);
     return;
   }
   Counts call(layout);
-  if (elements <= kGrain || at::get_num_threads() == 1) {
-    count(0, elements, call.zeros.data(), call.histogram.data());
+  const int64_t parts = whole.by_strips ? units.outer : elements;
+  const int64_t grain = grain_of(elements / parts);
+  if (parts <= grain || at::get_num_threads() == 1) {
+    count(whole, call.zeros.data(), call.histogram.data());
   } else {
     std::mutex call_mutex;
-    at::parallel_for(0, elements, kGrain, [&](int64_t begin, int64_t end) {
+    at::parallel_for(0, parts, grain, [&](int64_t begin, int64_t end) {
+      CountingReluShare share = whole;
+      (whole.by_strips ? share.row_begin : share.begin) = begin;
+      (whole.by_strips ? share.row_end : share.end) = end;
       Counts counts(layout);
-      count(begin, end, counts.zeros.data(), counts.histogram.data());
+      count(share, counts.zeros.data(), counts.histogram.data());
       const std::lock_guard lock(call_mutex);
       call.add(counts);
     });

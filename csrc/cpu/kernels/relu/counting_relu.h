@@ -6,7 +6,8 @@
 
 namespace relustat::cpu {
 
-// One thread's share of one call: elements [begin, end) of a dense tensor [outer, units, inner].
+// One thread's share of one call: elements [begin, end) of a dense tensor [outer, units, inner]; if
+// by_strips, these rows of the strips [begin, end) of UnitStrips.
 struct CountingReluShare {
   const void* x;
   void* y;  // may be x
@@ -14,6 +15,10 @@ struct CountingReluShare {
   int64_t begin;
   int64_t end;
   const uint8_t* mask;  // see relu/mask.h; or null
+  bool by_strips;
+  int64_t row_begin;
+  int64_t row_end;
+  int64_t outer;
   int64_t units;
   int64_t inner;
   const float* edges;  // [bins + 1]

@@ -13,6 +13,7 @@
 #include "cpu/kernels/relu/span.h"
 #include "cpu/kernels/relu/tally.h"
 #include "cpu/kernels/relu/tiling.h"
+#include "cpu/kernels/relu/unit_columns.h"
 #include "relu/binning.h"
 #include "relu/mask.h"
 
@@ -98,10 +99,9 @@ class Loop {
   template <class Binner>
   bool count_by_edges(const Binner& binner) {
     if constexpr (sizeof(Bits) == 4 && kSearches<Binner>) {
+      if (is_masked_ || share_.end - share_.begin < kFewestByEdges) return false;
       EdgeTally tally(binner, tally_scratch_);
-      if (is_masked_ || share_.end - share_.begin < kFewestByEdges || !tally.prepare()) {
-        return false;
-      }
+      if (!tally.prepare()) return false;
       int64_t i = share_.begin;
       for (; i + kSpan <= share_.end; i += kSpan) {
         fetch_ahead(i);
@@ -300,14 +300,14 @@ class Loop {
   uint8_t kept_[kSpan];
 };
 
-template <class Format, class Rectifier>
-void count_with(const CountingReluShare& share, Rectifier rectifier, uint32_t* tally_scratch) {
+// Calls loop.run(binner) with the fastest binner, or loop.run_without_bins().
+template <class Format, class CountLoop>
+void run_with_bins(const CountingReluShare& share, CountLoop& loop) {
   using Value = typename Format::Value;
-  Loop<Format, Rectifier> loop(share, rectifier, tally_scratch);
   const SearchBinner<Value> search{share.edges, static_cast<int32_t>(share.bins)};
   switch (static_cast<Binning>(share.binning)) {
     case Binning::kNone:
-      loop.run_without_bins();
+      if constexpr (requires { loop.run_without_bins(); }) loop.run_without_bins();
       break;
     case Binning::kSearch:
       loop.run(search);
@@ -329,6 +329,12 @@ void count_with(const CountingReluShare& share, Rectifier rectifier, uint32_t* t
   }
 }
 
+template <class Format, class Rectifier>
+void count_with(const CountingReluShare& share, Rectifier rectifier, uint32_t* tally_scratch) {
+  Loop<Format, Rectifier> loop(share, rectifier, tally_scratch);
+  run_with_bins<Format>(share, loop);
+}
+
 }  // namespace
 
 void counting_relu_share(const CountingReluShare& share) {
@@ -336,7 +342,10 @@ void counting_relu_share(const CountingReluShare& share) {
       make_tiling(share.units, share.inner, share.bins, static_cast<Binning>(share.binning), false);
   with_format(share.dtype, [&]<class Format>() {
     uint32_t* const tally_scratch = share.scratch + tiling.column_words;
-    if (tiling.columns > 0) {
+    if (share.by_strips) {
+      UnitColumns<Format> loop(share, tally_scratch);
+      run_with_bins<Format>(share, loop);
+    } else if (tiling.columns > 0) {
       count_with<Format>(share, ColumnRectifier<Format>(share, tiling.columns), tally_scratch);
     } else {
       count_with<Format>(share, RowRectifier<Format>(share), tally_scratch);

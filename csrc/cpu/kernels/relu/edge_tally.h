@@ -19,12 +19,19 @@ namespace {
 // the rest.
 class EdgeTally {
  public:
-  // scratch: [kEdgeTallyWords], of which the histograms are 0, and again after flush().
+  // scratch: [kEdgeTallyWords], all 0, and again at the end of its life.
   EdgeTally(const SearchBinner<float>& binner, uint32_t* scratch)
       : binner_(binner),
         histograms_(scratch),
         below_(reinterpret_cast<uint16_t*>(scratch + kEdgeHistogramWords)),
         edges_(reinterpret_cast<float*>(scratch + kEdgeHistogramWords + kPatterns / 2)) {}
+
+  ~EdgeTally() {
+    memset(below_, 0, kPatterns * sizeof(*below_));
+    memset(edges_, 0, (kMostTalliedEdges + kMostInCell) * sizeof(*edges_));
+  }
+  EdgeTally(const EdgeTally&) = delete;
+  EdgeTally& operator=(const EdgeTally&) = delete;
 
   // Returns whether the edges are few, finite and in order, and few of them share a cell.
   bool prepare() {

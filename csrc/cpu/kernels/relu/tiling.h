@@ -46,6 +46,26 @@ inline Tallying tallying(int64_t slots, int64_t elements) {
 // From this length on, the remainders of a unit's runs do not matter.
 constexpr int64_t kLongRun = 4 * kSpan;
 
+// Columns of units that are counted together, each unit in a histogram of its own.
+constexpr int64_t kUnitColumns = 32;
+constexpr int64_t kMostUnitSlots = 2048;
+
+// The matrix [outer, units * inner] in strips of columns.
+struct UnitStrips {
+  int64_t units;        // of a strip
+  int64_t rows_in_one;  // narrow rows that are read as one
+  int64_t strips;
+
+  UnitStrips(int64_t outer, int64_t all_units, int64_t inner) {
+    const int64_t width = all_units * inner;
+    const int64_t fitting = kUnitColumns / inner;
+    units = all_units < fitting ? all_units : fitting;
+    rows_in_one = units < all_units ? 1 : kUnitColumns / width;
+    rows_in_one = rows_in_one < outer ? rows_in_one : outer;
+    strips = (all_units + units - 1) / units;
+  }
+};
+
 // The layout of a thread's scratch words.
 struct Tiling {
   int64_t columns;       // 0: by rows
@@ -64,7 +84,9 @@ inline Tiling make_tiling(int64_t units, int64_t inner, int64_t bins, Binning bi
   const int64_t slots = slot_count(bins);
   const int64_t lane_counts = kLanes * lane_stride(slots);
   const int64_t pair_counts = slots <= kMostPairedSlots ? slots * slots : 0;
-  const int64_t counts = lane_counts > pair_counts ? lane_counts : pair_counts;
+  const int64_t unit_counts = slots <= kMostUnitSlots ? (kUnitColumns + 1) * slots : 0;
+  const int64_t paired = lane_counts > pair_counts ? lane_counts : pair_counts;
+  const int64_t counts = paired > unit_counts ? paired : unit_counts;
   // A word holds two counts.
   const int64_t words = (counts + 1) / 2;
   const int64_t table_words = bins == 0                     ? 0

@@ -1,0 +1,169 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "cpu/kernels/relu/counting_relu.h"
+#include "cpu/kernels/relu/find_slots.h"
+#include "cpu/kernels/relu/rectify.h"
+#include "cpu/kernels/relu/span.h"
+#include "cpu/kernels/relu/tally.h"
+#include "cpu/kernels/relu/tiling.h"
+
+// Part of counting_relu_body.h, and compiled with it for each instruction set.
+
+namespace relustat::cpu {
+inline namespace RELUSTAT_ISA {
+namespace {
+
+// A histogram for each unit of a few columns, [units + 1, slots]. The last one is for what fills up
+// a span.
+struct ByUnits {
+  static constexpr int64_t kWords = kSpan;
+
+  int32_t slots;
+  int32_t units;
+  const int32_t* first;  // [kUnitColumns] the position of each column's unit
+
+  int64_t size() const { return (units + 1) * slots; }
+
+  [[gnu::always_inline]] inline void write_down(const SpanSlots& found, uint32_t* words) const {
+    for_each_index<kVectors>([&]<int v>() __attribute__((always_inline)) {
+      store(found.of[v] + load<kFloats>(first + v * kFloats % kUnitColumns), words + v * kFloats);
+    });
+  }
+
+  void add_up(const uint16_t* table, int64_t* histogram) const {
+    for (int32_t i = 0; i < units * slots; ++i) histogram[i] += table[i];
+  }
+};
+
+// Histograms of units whose elements do not lie together. The matrix [outer, units * inner] is
+// walked in strips of columns, so narrow that their histograms stay in the L1 cache, some rows at a
+// time.
+template <class Format>
+class UnitColumns {
+ public:
+  using Bits = typename Format::Bits;
+
+  UnitColumns(const CountingReluShare& share, uint32_t* tally_scratch)
+      : share_(share), tally_scratch_(tally_scratch), slots_(slot_count(share.bins)) {}
+
+  template <class Binner>
+  void run(const Binner& binner) {
+    const UnitStrips strips(share_.outer, share_.units, share_.inner);
+    for (int64_t strip = share_.begin; strip < share_.end; ++strip) {
+      const int64_t unit = strip * strips.units;
+      const int64_t left = share_.units - unit;
+      run_strip(binner, strips, unit, left < strips.units ? left : strips.units);
+    }
+  }
+
+ private:
+  static constexpr int64_t kRows = kSpan / kUnitColumns;
+  // The distance at which rows are fetched ahead, because they may be far apart.
+  static constexpr int64_t kRowsAhead = 4 * kRows;
+
+  template <class Binner>
+  void run_strip(const Binner& binner, const UnitStrips& strips, int64_t unit, int64_t units) {
+    const int64_t width = share_.units * share_.inner;
+    columns_ = units * share_.inner * strips.rows_in_one;
+    stride_ = width * strips.rows_in_one;
+    int32_t first[kUnitColumns];
+    for (int64_t column = 0; column < kUnitColumns; ++column) {
+      const int64_t of_column = column < columns_ ? column % width / share_.inner : units;
+      first[column] = static_cast<int32_t>(of_column * slots_);
+    }
+    memset(zeros_, 0, sizeof(zeros_));
+    int64_t* const histogram = share_.histogram + unit * slots_;
+    const ByUnits scheme{static_cast<int32_t>(slots_), static_cast<int32_t>(units), first};
+    Tally<ByUnits> tally(scheme, tally_scratch_, histogram);
+    const int64_t begin = share_.row_begin * width + unit * share_.inner;
+    const int64_t all_rows = share_.row_end - share_.row_begin;
+    const int64_t rows = all_rows / strips.rows_in_one;
+    int64_t row = 0;
+    for (; row + kRows <= rows; row += kRows) {
+      const int64_t at = begin + row * stride_;
+      for (int64_t i = 0; i < kRows; ++i) fetch(at + (kRowsAhead + i) * stride_);
+      Bits span[kSpan];
+      SpanSlots slots;
+      read(at, kRows, columns_, span);
+      find_slots<Format>(binner, span, slots, [&](int part) { tally.increment_part(part); });
+      tally.add(slots);
+      rectify(at, kRows, columns_, span);
+    }
+    tally.flush();
+    const auto count_row = [&](int64_t at, int64_t columns) {
+      Bits span[kSpan];
+      SpanSlots found;
+      int32_t slots[kSpan];
+      read(at, 1, columns, span);
+      find_slots<Format>(binner, span, found, [](int) {});
+      write_slots(found, slots);
+      for (int64_t i = 0; i < columns; ++i) ++histogram[first[i] + slots[i]];
+      rectify(at, 1, columns, span);
+    };
+    for (; row < rows; ++row) count_row(begin + row * stride_, columns_);
+    const int64_t left = all_rows - rows * strips.rows_in_one;
+    if (left > 0) count_row(begin + rows * stride_, left * width);
+    for (int64_t column = 0; column < columns_; ++column) {
+      share_.zeros[unit + column % width / share_.inner] += zeros_[column];
+    }
+  }
+
+  void fetch(int64_t at) const {
+    const auto* const x = static_cast<const Bits*>(share_.x) + at;
+    auto* const y = static_cast<Bits*>(share_.y) + at;
+    for (int64_t i = 0; i < kUnitColumns; i += 64 / sizeof(Bits)) {
+      __builtin_prefetch(x + i, /*write=*/0);
+      __builtin_prefetch(y + i, /*write=*/1);
+    }
+  }
+
+  // What is no element is not 0.
+  void read(int64_t at, int64_t rows, int64_t columns, Bits* span) const {
+    const auto* const x = static_cast<const Bits*>(share_.x) + at;
+    if (rows == kRows && columns == kUnitColumns) [[likely]] {
+      for (int64_t row = 0; row < kRows; ++row) {
+        memcpy(span + row * kUnitColumns, x + row * stride_, kUnitColumns * sizeof(Bits));
+      }
+      return;
+    }
+    for (int64_t i = 0; i < kSpan; ++i) span[i] = static_cast<Bits>(Format::kInfinity);
+    for (int64_t row = 0; row < rows; ++row) {
+      memcpy(span + row * kUnitColumns, x + row * stride_, columns * sizeof(Bits));
+    }
+  }
+
+  void rectify(int64_t at, int64_t rows, int64_t columns, const Bits* span) {
+    auto* const y = static_cast<Bits*>(share_.y) + at;
+    Bits rectified[kSpan];
+    for (int64_t row = 0; row < kRows; ++row) {
+      for (int64_t i = 0; i < kUnitColumns; ++i) {
+        const Bits bits = span[row * kUnitColumns + i];
+        rectified[row * kUnitColumns + i] = relustat::rectify<Format>(bits);
+        zeros_[i] += rectifies_to_zero<Format>(bits) ? 1 : 0;
+      }
+    }
+    if (rows == kRows && columns == kUnitColumns) [[likely]] {
+      for (int64_t row = 0; row < kRows; ++row) {
+        memcpy(y + row * stride_, rectified + row * kUnitColumns, kUnitColumns * sizeof(Bits));
+      }
+      return;
+    }
+    for (int64_t row = 0; row < rows; ++row) {
+      memcpy(y + row * stride_, rectified + row * kUnitColumns, columns * sizeof(Bits));
+    }
+  }
+
+  const CountingReluShare& share_;
+  uint32_t* const tally_scratch_;
+  const int64_t slots_;
+  int64_t columns_ = 0;
+  int64_t stride_ = 0;
+  uint32_t zeros_[kUnitColumns];
+};
+
+}  // namespace
+}  // namespace RELUSTAT_ISA
+}  // namespace relustat::cpu
