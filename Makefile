@@ -31,7 +31,7 @@ help:
 	@echo "make test-tools  beside tools that look modules up (shap, zennit), in .venv-tools"
 	@echo "make asan    run the CUDA kernels on the CPU under AddressSanitizer; make tsan  for races"
 	@echo "make lint    run the linters;  make format  applies them"
-	@echo "make bench   measure against PyTorch and others: all, or BENCH=relu, pool, network,"
+	@echo "make bench   measure against PyTorch and others: all, or BENCH=relu, pool, grid, network,"
 	@echo "             analysis, scaling, memory or roofline; TABLE=file.md writes the table, WEIGHTS="
 	@echo "             is a file of VGG-16's"
 	@echo "make bench-smoke  threads, allocations, instructions, compiled code, imports; no clock"

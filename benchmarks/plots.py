@@ -9,7 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
-from figures import memory, networks, pools, relu, rivals, roofline, scaling
+from figures import memory, networks, pool_grid, pools, relu, rivals, roofline, scaling
 from matplotlib import pyplot as plt
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,6 +17,7 @@ FIGURES = {
     "relu": relu,
     "rivals": rivals,
     "pools": pools,
+    "pool-grid": pool_grid,
     "networks": networks,
     "scaling": scaling,
     "roofline": roofline,

@@ -29,15 +29,23 @@ STORED = HERE / "instructions" / "stored.json"
 # As setup.py has them.
 FLAGS = ["-std=c++20", "-O3", "-fno-trapping-math", "-fno-math-errno", "-ffp-contract=off"]
 COMPILER = os.environ.get("CXX", "g++")
-NONE, LINEAR, LOG = 0, 2, 3
+NONE, SEARCH, LINEAR, LOG = 0, 1, 2, 3
+CELLS = 16 * 112 * 112
 # Elements are those of the input. Units and inner: [outer, units, inner] are the tensor's sizes.
 PROGRAMS = {
     "relu-zeros": (["relu", NONE, 0, 64, 784], 1 << 20),
     "relu-linear200": (["relu", LINEAR, 200, 64, 784], 1 << 20),
     "relu-log": (["relu", LOG, 0, 64, 784], 1 << 20),
     "relu-log-features": (["relu", LOG, 0, 1000, 1], 1 << 20),
-    "pool-k2s2": (["pool", 2], 16 * 112 * 112),
-    "pool-k3s2": (["pool", 3], 16 * 112 * 112),
+    "relu-edges200": (["relu", SEARCH, 200, 64, 784], 1 << 20),
+    "relu-linear200-bfloat16": (["narrow", LINEAR, 200], 1 << 20),
+    "relu-linear200-units": (["units", LINEAR, 200, 512], 1 << 20),
+    "pool-k2s2": (["pool", 2, 112], CELLS),
+    "pool-k3s2": (["pool", 3, 112], CELLS),
+    "pool-k3s2-small": (["pool", 3, 7], CELLS),
+    "unpool-k2s2": (["unpool", 2, 56], CELLS),
+    "unpool-k3s2": (["unpool", 3, 112], CELLS),
+    "unpool-k3s2-small": (["unpool", 3, 7], CELLS),
 }
 # Compilers differ; a loop that is no longer vectorised takes several times as many.
 MARGIN, OTHER_COMPILERS_MARGIN = 1.1, 2

@@ -1,5 +1,6 @@
 // Calls one kernel once, for valgrind to count its instructions: those of measured(), no others.
-//     main relu BINNING BINS UNITS INNER | pool KERNEL
+//     main relu BINNING BINS UNITS INNER | units BINNING BINS UNITS | narrow BINNING BINS |
+//          pool KERNEL SIZE | unpool KERNEL SIZE
 // The kernels are the AVX2 ones: valgrind knows no AVX-512.
 
 #include <cmath>
@@ -13,12 +14,15 @@
 #include "cpu/kernels/avx2/target.h"
 //
 #include "cpu/kernels/pool/max_pool_body.h"
+#include "cpu/kernels/pool/max_unpool_body.h"
+#include "cpu/kernels/pool/tap_positions.h"
 #include "cpu/kernels/relu/counting_relu_body.h"
 
 namespace {
 
 using relustat::cpu::CountingReluShare;
 using relustat::cpu::MaxPoolShare;
+using relustat::cpu::MaxUnpoolShare;
 
 std::vector<float> normal(size_t elements) {
   std::mt19937 generator(0);
@@ -49,61 +53,127 @@ std::vector<float> edges_of(relustat::Binning binning, int bins) {
   relustat::cpu::counting_relu_share(share);
 }
 [[gnu::noinline]] void measured(const MaxPoolShare& share) { relustat::cpu::max_pool_share(share); }
+[[gnu::noinline]] void measured(const MaxUnpoolShare& share) {
+  relustat::cpu::max_unpool_share(share);
+}
 
-void run_relu(char** numbers) {
-  const auto binning = static_cast<relustat::Binning>(std::atoi(numbers[0]));
-  const auto edges = edges_of(binning, std::atoi(numbers[1]));
+// x: 2^20 elements of [outer, units, inner].
+void run_relu(const void* x, relustat::Dtype dtype, char** binning_and_bins, int64_t units,
+              int64_t inner, bool by_strips) {
+  const auto binning = static_cast<relustat::Binning>(std::atoi(binning_and_bins[0]));
+  const auto edges = edges_of(binning, std::atoi(binning_and_bins[1]));
   const auto elements = int64_t{1} << 20;
-  const auto x = normal(elements);
   std::vector<float> y(elements);
   CountingReluShare share{};
-  share.x = x.data();
+  share.x = x;
   share.y = y.data();
-  share.end = elements;
-  share.units = std::atoll(numbers[2]);
-  share.inner = std::atoll(numbers[3]);
+  share.dtype = dtype;
+  share.outer = share.row_end = elements / units / inner;
+  share.by_strips = share.unit_histograms = by_strips;
+  share.end = by_strips ? relustat::cpu::UnitStrips(share.outer, units, inner).strips : elements;
+  share.units = units;
+  share.inner = inner;
   share.edges = edges.data();
   share.bins = edges.empty() ? 0 : static_cast<int64_t>(edges.size()) - 1;
   share.binning = static_cast<int64_t>(binning);
-  std::vector<int64_t> zeros(share.units), histogram(relustat::slot_count(share.bins));
-  std::vector<uint32_t> scratch(
-      relustat::cpu::make_tiling(share.units, share.inner, share.bins).words);
+  const int64_t slots = relustat::slot_count(share.bins);
+  std::vector<int64_t> zeros(units), histogram(slots * (by_strips ? units : 1));
+  const auto tiling = relustat::cpu::make_tiling(units, inner, share.bins, binning,
+                                                 dtype == relustat::Dtype::kBFloat16);
+  std::vector<uint32_t> scratch(tiling.words);
   share.zeros = zeros.data();
   share.histogram = histogram.data();
   share.scratch = scratch.data();
   measured(share);
 }
 
-void run_pool(char** numbers) {
-  const int64_t kernel = std::atoll(numbers[0]), size = 112, planes = 16;
-  const int64_t windows = (size - kernel) / 2 + 1;
-  const auto x = normal(planes * size * size);
-  std::vector<float> y(planes * windows * windows);
-  std::vector<uint8_t> offsets(y.size());
-  std::vector<relustat::cpu::TapRow> tap_rows(kernel);
+void run_narrow(char** binning_and_bins) {
+  const auto x = normal(size_t{1} << 20);
+  std::vector<uint16_t> upper_halves(x.size());
+  for (size_t i = 0; i < x.size(); ++i) {
+    upper_halves[i] = static_cast<uint16_t>(relustat::bit_cast<uint32_t>(x[i]) >> 16);
+  }
+  run_relu(upper_halves.data(), relustat::Dtype::kBFloat16, binning_and_bins, 64, 784, false);
+}
+
+relustat::PoolingNumbers square(int64_t kernel, int64_t size) {
+  const relustat::WindowNumbers none{
+      .input = 1, .output = 1, .kernel = 1, .stride = 1, .padding = 0, .dilation = 1};
+  const relustat::WindowNumbers one{.input = size,
+                                    .output = (size - kernel) / 2 + 1,
+                                    .kernel = kernel,
+                                    .stride = 2,
+                                    .padding = 0,
+                                    .dilation = 1};
+  return {none, one, one};
+}
+
+// As many planes as make 16 of 112x112.
+int64_t planes_of(int64_t size) { return 16 * 112 * 112 / (size * size); }
+
+void run_pool(char** kernel_and_size) {
+  const int64_t size = std::atoll(kernel_and_size[1]), planes = planes_of(size);
   MaxPoolShare share{};
+  share.pooling = square(std::atoll(kernel_and_size[0]), size);
+  const relustat::Pooling pooling(share.pooling);
+  const auto x = normal(planes * size * size);
+  std::vector<float> y(planes * pooling.outputs());
+  std::vector<uint8_t> offsets(y.size());
+  const relustat::cpu::PoolPlan plan(pooling, 0, sizeof(float));
+  std::vector<char> scratch(plan.bytes);
   share.x = x.data();
   share.y = y.data();
   share.offsets = offsets.data();
-  share.pooling.d = {
-      .input = 1, .output = 1, .kernel = 1, .stride = 1, .padding = 0, .dilation = 1};
-  share.pooling.h = {
-      .input = size, .output = windows, .kernel = kernel, .stride = 2, .padding = 0, .dilation = 1};
-  share.pooling.w = share.pooling.h;
-  share.end = planes * windows;
-  share.tap_rows = tap_rows.data();
+  share.end = plan.is_by_planes ? planes : planes * pooling.h.output;
+  share.scratch = scratch.data();
+  measured(share);
+}
+
+void run_unpool(char** kernel_and_size) {
+  const int64_t size = std::atoll(kernel_and_size[1]), planes = planes_of(size);
+  MaxUnpoolShare share{};
+  share.pooling = square(std::atoll(kernel_and_size[0]), size);
+  share.overlap = relustat::Overlap::kSum;
+  share.channels = 1;
+  const relustat::Pooling pooling(share.pooling);
+  const auto y = normal(planes * pooling.outputs());
+  std::vector<float> x(planes * size * size);
+  std::vector<uint8_t> offsets(y.size());
+  std::mt19937 generator(0);
+  for (uint8_t& offset : offsets) offset = static_cast<uint8_t>(generator() % pooling.taps());
+  std::vector<relustat::cpu::TapPosition> positions(pooling.taps());
+  relustat::cpu::find_tap_positions(pooling, positions.data());
+  const relustat::cpu::UnpoolPlan plan(pooling, 1, share.dtype, share.overlap);
+  std::vector<char> scratch(plan.bytes);
+  share.y = y.data();
+  share.offsets = offsets.data();
+  share.x = x.data();
+  share.end = plan.is_by_planes ? planes : planes * plan.slices;
+  share.positions = positions.data();
+  share.scratch = scratch.data();
   measured(share);
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count == 6 && std::string(arguments[1]) == "relu") {
-    run_relu(arguments + 2);
-  } else if (count == 3 && std::string(arguments[1]) == "pool") {
-    run_pool(arguments + 2);
+  const std::string what = count > 1 ? arguments[1] : "";
+  char** const numbers = arguments + 2;
+  if (what == "relu" && count == 6) {
+    const auto x = normal(size_t{1} << 20);
+    run_relu(x.data(), relustat::Dtype::kFloat32, numbers, std::atoll(numbers[2]),
+             std::atoll(numbers[3]), false);
+  } else if (what == "units" && count == 5) {
+    const auto x = normal(size_t{1} << 20);
+    run_relu(x.data(), relustat::Dtype::kFloat32, numbers, std::atoll(numbers[2]), 1, true);
+  } else if (what == "narrow" && count == 4) {
+    run_narrow(numbers);
+  } else if (what == "pool" && count == 4) {
+    run_pool(numbers);
+  } else if (what == "unpool" && count == 4) {
+    run_unpool(numbers);
   } else {
-    std::fprintf(stderr, "usage: main relu BINNING BINS UNITS INNER | pool KERNEL\n");
+    std::fprintf(stderr, "usage: see the first lines of main.cpp\n");
     return 2;
   }
 }

@@ -12,10 +12,10 @@ from .activations import computes_relu, other_activation
 from .counting_relu import CountingReLU
 from .max_pool import MaxPool1d, MaxPool2d, MaxPool3d
 from .module_paths import check_is_module, named_modules
-from .swapping import POOL_AXES, SwappedReLU, is_swapped, replacement
+from .swapping import POOL_AXES, SwappedReLU, SwappedUnpool, is_swapped, replacement
 
-_COUNTS, _POOLS = "counts", "pools by switches"
-_EXACT: tuple[type[nn.Module], ...] = (nn.ReLU, *POOL_AXES)
+_COUNTS, _POOLS, _UNPOOLS = "counts", "pools by switches", "unpools in order"
+_EXACT: tuple[type[nn.Module], ...] = (nn.ReLU, *POOL_AXES, nn.MaxUnpool2d)
 
 
 class SwappedModule(NamedTuple):
@@ -24,7 +24,7 @@ class SwappedModule(NamedTuple):
     Attributes:
         path: its path in the model; "" is the model itself.
         was: the name of its class.
-        now: what it does: "counts", "pools by switches", or "as before".
+        now: what it does: "counts", "pools by switches", "unpools in order", or "as before".
         why_not: why it is not swapped; empty if it is.
     """
 
@@ -70,7 +70,8 @@ def swapped(model: nn.Module) -> SwappedModules:
 def _state(module: nn.Module) -> tuple[str, str]:
     """What a module does, and why it is not swapped; both empty if nobody would expect it."""
     if is_swapped(module) and replacement(module).is_on():
-        return _COUNTS if isinstance(replacement(module), SwappedReLU) else _POOLS, ""
+        kinds = {SwappedReLU: _COUNTS, SwappedUnpool: _UNPOOLS}
+        return kinds.get(type(replacement(module)), _POOLS), ""
     if isinstance(module, CountingReLU):
         return _COUNTS, "relustat's own class"
     if isinstance(module, (MaxPool1d, MaxPool2d, MaxPool3d)):

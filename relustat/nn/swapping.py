@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from relustat.ops.counters import Counters, UnitDim
 from relustat.ops.counting_relu import counting_relu
 from relustat.ops.inputs import describe, is_countable
+from relustat.ops.pool_geometry import per_axis
 from relustat.stats.bins import Bins, LogBins
 
 from ._torchscript import not_scriptable
@@ -119,6 +120,36 @@ class SwappedPool(Swapped):
         return f"{type(self.module).extra_repr(self.module)}, by switches"
 
 
+class SwappedUnpool(Swapped):
+    """An ``nn.MaxUnpool2d`` whose result is the same in each run.
+
+    If windows overlap, several values may have one index. On the CPU PyTorch's last one wins, but
+    in channels_last its threads race.
+    """
+
+    def forward(
+        self, input: Tensor, indices: Tensor, output_size: list[int] | None = None
+    ) -> Tensor:
+        plain = type(self.module).forward
+        if not (input.is_cpu and self._overlaps() and _has_channels_last(input)):
+            raced: Tensor = plain(self.module, input, indices, output_size)
+            return raced
+        x: Tensor = plain(self.module, input.contiguous(), indices.contiguous(), output_size)
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def _overlaps(self) -> bool:
+        kernel = per_axis("swap", "kernel_size", self.module.kernel_size, 2)
+        stride = per_axis("swap", "stride", self.module.stride, 2)
+        return any(k > s for k, s in zip(kernel, stride, strict=True))
+
+    def extra_repr(self) -> str:
+        return f"{type(self.module).extra_repr(self.module)}, in order"
+
+
+def _has_channels_last(x: Tensor) -> bool:
+    return x.dim() == 4 and not x.is_contiguous()
+
+
 def swap(
     model: Model,
     *,
@@ -139,7 +170,9 @@ def swap(
 
     Args:
         model: changed in place; may itself be a ReLU.
-        pools: also have ``nn.MaxPool*d`` pool as :class:`relustat.MaxPool2d` does.
+        pools: also have ``nn.MaxPool*d`` pool as :class:`relustat.MaxPool2d` does, and
+            ``nn.MaxUnpool2d`` give the same values in each run (PyTorch's threads race where
+            windows overlap in channels_last on the CPU).
         bins, unit_dim, unit_histograms, every, zero_blocks: see :class:`relustat.Counters`.
 
     Returns:
@@ -182,6 +215,8 @@ def swap(
             made.append(SwappedReLU(module, counters))
         elif pools and type(module) in POOL_AXES:
             made.append(SwappedPool(module, POOL_AXES[type(module)]))
+        elif pools and type(module) is nn.MaxUnpool2d:
+            made.append(SwappedUnpool(module))
     for each in made:
         each.put_on()
     if not made and not any(map(is_swapped, model.modules())):

@@ -1,0 +1,66 @@
+"""Every row of the grid of pools: how many times as fast as PyTorch, by size and geometry."""
+
+import numpy as np
+from matplotlib.colors import TwoSlopeNorm
+
+from . import style
+
+WHAT = {"pool": "max_pool2d", "unpool": "max_unpool2d", "backward": "backward of max_pool2d"}
+SERIES = {
+    ("float32", "nchw"): "float32",
+    ("bfloat16", "nchw"): "bfloat16",
+    ("float32", "channels_last"): "float32, channels_last",
+    ("bfloat16", "channels_last"): "bfloat16, channels_last",
+}
+# As doublings: a quarter to sixteen times as fast.
+SLOWEST, FASTEST = -2, 4
+
+
+def draw(rows):
+    rows = [row for row in style.found(rows, part="grid") if row["what"] in WHAT]
+    if not rows:
+        return None
+    drawn, axes = style.figure(
+        rows, "How many times as fast as PyTorch, over the maps of real networks", 9.6, 1, 3
+    )
+    columns = sorted({(row["batch"], row["size"]) for row in rows})
+    geometries = list(dict.fromkeys(row["geometry"] for row in rows))
+    for axis, (what, title) in zip(axes[0], WHAT.items(), strict=True):
+        _table(axis, style.found(rows, what=what), columns, geometries)
+        axis.set_title(title)
+    labels = [
+        f"{geometry}  {label}" if at == 0 else label
+        for geometry in geometries
+        for at, label in enumerate(SERIES.values())
+    ]
+    axes[0, 0].set_yticks(range(len(labels)), labels)
+    for axis in axes[0, 1:]:
+        axis.set_yticks([])
+    return drawn
+
+
+def _table(axis, rows, columns, geometries):
+    ratios = np.array(
+        [
+            [
+                1
+                / style.ratio(
+                    rows, geometry=geometry, dtype=dtype, layout=layout, batch=batch, size=size
+                )
+                for batch, size in columns
+            ]
+            for geometry in geometries
+            for dtype, layout in SERIES
+        ]
+    )
+    norm = TwoSlopeNorm(0, SLOWEST, FASTEST)
+    axis.imshow(np.log2(ratios), cmap="PuOr", norm=norm, aspect="auto")
+    for (row, column), ratio in np.ndenumerate(ratios):
+        axis.text(column, row, style.times(ratio), ha="center", va="center", fontsize=6)
+    batches = [batch for batch, _ in columns]
+    axis.set_xticks(range(len(columns)), [size for _, size in columns], fontsize=7)
+    axis.set_xlabel(f"size of a map; batch {batches[0]} on the left, {batches[-1]} on the right")
+    axis.axvline(batches.count(batches[0]) - 0.5, color="black", linewidth=1)
+    for at in range(1, len(geometries)):
+        axis.axhline(at * len(SERIES) - 0.5, color="black", linewidth=0.8)
+    axis.grid(visible=False)
