@@ -17,7 +17,7 @@ from relustat.ops.max_pool import OVERLAPS
 pytestmark = pytest.mark.grid
 
 # The sizes of maps and their channels: from the last blocks of networks to the first.
-MAPS = {7: 512, 14: 512, 28: 256, 55: 64, 56: 128, 112: 64, 224: 64}
+MAPS = {7: 512, 14: 512, 28: 256, 55: 64, 112: 64, 224: 64}
 # Kernel, stride, padding.
 GEOMETRIES = {
     "k2s2": (2, 2, 0),
@@ -42,12 +42,13 @@ def times(ours, theirs):
     return max(1, int(2e-3 / (time.perf_counter() - start)))
 
 
+@pytest.mark.parametrize("what", WHAT)
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("batch", [1, 16])
-@pytest.mark.parametrize("size", MAPS)
-@pytest.mark.parametrize("what", WHAT)
+@pytest.mark.parametrize(
+    ("size", "batch"), [(size, batch) for size in MAPS for batch in (1, 16) if size * batch < 2000]
+)
 def test_grid(paired, what, size, batch, dtype, layout, geometry):
     torch.manual_seed(0)
     x = torch.randn(batch, MAPS[size], size, size).to(getattr(torch, dtype))

@@ -77,6 +77,30 @@ def test_every_pool():
     assert [type(module) for module in model] == [nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d]
 
 
+def test_unpooling_by_indices_is_the_same_in_each_run():
+    pool = nn.MaxPool2d(3, 2, return_indices=True)
+    unpool = swap(nn.Sequential(nn.MaxUnpool2d(3, 2)))[0]
+    x = torch.randn(3, 64, 57, 57).to(memory_format=torch.channels_last)
+    y, indices = pool(x)
+    y = torch.randn_like(y)
+    # Three images and two threads or more: PyTorch's threads meet within an image.
+    expected = nn.MaxUnpool2d(3, 2)(y.contiguous(), indices.contiguous())
+    for _ in range(20):
+        restored = unpool(y, indices)
+        assert torch.equal(restored, expected)
+        assert restored.is_contiguous(memory_format=torch.channels_last)
+    by_size = unpool(y, indices, output_size=[58, 56])
+    assert torch.equal(
+        by_size, nn.MaxUnpool2d(3, 2)(y.contiguous(), indices.contiguous(), [58, 56])
+    )
+    assert str(relustat.swapped(unpool)).splitlines()[1].split("  ")[1:] == [
+        "MaxUnpool2d",
+        "unpools in order",
+    ]
+    assert repr(unpool).endswith("in order)")
+    assert "in order" not in repr(unswap(unpool))
+
+
 def test_a_shared_relu_and_the_root_itself():
     relu = nn.ReLU()
     model = nn.Sequential(relu, nn.Linear(3, 3), relu)

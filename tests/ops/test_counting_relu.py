@@ -211,6 +211,37 @@ def test_unit_histograms(device, shape, dtype, bins):
         assert counts.tolist() == np.histogram(values, bins=bins.edges)[0].tolist()
 
 
+# Strips of columns: fewer units than a strip, as many, one more; narrow rows that are read as one.
+@pytest.mark.parametrize("units", [1, 5, 31, 32, 33, 260])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_unit_histograms_of_columns(device, dtype, units):
+    bins = BINS["linear"]
+    for rows in (1, 7, 403):
+        x = samples(dtype, device, (rows, units), bins.edges)
+        expected, values = F.relu(x), numpy_of(x).copy()
+        _, stats = relu_stats(x, bins, unit_dim=1, unit_histograms=True)
+        counters = Counters(bins, unit_dim=1, unit_histograms=True)
+        counting_relu(x, counters, inplace=True)
+        assert same_bits(x, expected)
+        assert counters.stats == stats
+        for unit, counts in enumerate(stats.unit_histograms):
+            found = np.histogram(values[:, unit], bins=bins.edges)[0]
+            assert counts.tolist() == found.tolist()
+
+
+@pytest.mark.parametrize("shared", range(1, 6))
+def test_edges_that_share_the_upper_half_of_a_float(device, shared):
+    close = 1 + np.arange(shared, dtype=np.float32) * np.float32(2.0**-20)
+    edges = np.concatenate([-close[::-1], [-1e-40, 0, 1e-40], close, [7]]).astype(np.float32)
+    x = 2 * torch.randn(200_000, device=device)
+    around = np.concatenate([np.nextafter(edges, -9), edges, np.nextafter(edges, 9)])
+    x[: len(around) * 100] = torch.from_numpy(np.tile(around.astype(np.float32), 100)).to(device)
+    x[-128:] = torch.tensor([float("nan"), float("inf"), -float("inf"), -0.0] * 32, device=device)
+    x = x.view(1, -1)
+    _, stats = relu_stats(x, EdgeBins(edges), unit_dim=0)
+    assert_counts(stats, x, EdgeBins(edges), unit_dim=0)
+
+
 def test_calls_add_up(device):
     counters = Counters(LinearBins(-1, 1, 7))
     x = samples(torch.float32, device, (5, 6, 7, 8))

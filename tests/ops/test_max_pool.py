@@ -71,6 +71,16 @@ def test_any_number_of_threads(device, threads):
             assert_pools_as_torch(2, x, geometry)
 
 
+# Small planes are pooled in groups: fewer than a group, a group, and one more.
+@pytest.mark.parametrize("planes", [1, 15, 31, 32, 33, 70])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_small_planes_in_groups(device, dtype, planes):
+    for size in ((1, 1), (3, 4), (7, 7), (13, 28)):
+        x = nasty((1, planes, *size), dtype, device)
+        for geometry in [(2, 2, 1, 1, True), (3, 2, 1, 1, False), (3, 1, 1, 1, False)]:
+            assert_pools_as_torch(2, x, geometry)
+
+
 @settings(deadline=None, max_examples=200)
 @given(poolings())
 def test_equals_torch_and_reference_hypothetically(pooling):
@@ -189,6 +199,17 @@ def test_what_counts_as_an_int(device):
             assert all(type(number) is int for number in switches.stride)
     for stride in (None, (), []):
         assert max_pool2d(x, 3, stride)[1].stride == (3, 3)
+
+
+def test_numbers_of_earlier_calls_make_no_others_right():
+    x = torch.randn(1, 5, 5)
+    for kernel, stride in ((1, 1), ((2, 2), (1, 1))):
+        max_pool2d(x, kernel, stride)
+    for kernel, stride in ((1.0, 1), (True, 1), ((2.0, 2), (1, 1)), ((2, 2), (True, 1))):
+        with pytest.raises(ValueError, match="must be an int or 2 of them"):
+            max_pool2d(x, kernel, stride)
+    with pytest.raises(TypeError, match="ceil_mode must be True or False, got 0"):
+        max_pool2d(x, 1, 1, 0, 1, 0)
 
 
 def test_bools_are_no_numbers():

@@ -171,6 +171,38 @@ def test_any_number_of_threads(device, threads):
             assert_unpools_as_reference(2, each, switches)
 
 
+# Of each way to unpool: small planes in groups, pairs, slices of planes, of pixels and of volumes.
+WAYS = {
+    "groups": ((1, 70, 7, 7), (3, 2, 1)),
+    "a group and a plane": ((3, 11, 28, 28), (3, 1, 1)),
+    "pairs": ((1, 3, 34, 17), (2, 2)),
+    "pairs and a column": ((2, 3, 35, 67), (2, 2)),
+    "pairs of rows of three": ((1, 2, 31, 40), ((3, 2), (3, 2))),
+    "slices": ((1, 2, 130, 131), (3, 2, 1)),
+    "far slices": ((1, 2, 300, 9), ((2, 2), (7, 2))),
+    "pixels": ((2, 40, 60, 61), (3, 2, 1)),
+    "volumes": ((1, 2, 24, 40, 31), (3, 1, 1)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_every_way(device, dtype, way):
+    shape, geometry = WAYS[way]
+    axes = len(shape) - 2
+    torch.set_num_threads(3)
+    _, switches = OURS[axes](torch.randint(-3, 4, shape, device=device).to(dtype), *geometry)
+    y = nasty(switches.offsets.shape, dtype, device)
+    arguments = switches.input_size, *switches.pooling.arguments
+    for each in formats(y, axes):
+        assert_unpools_as_reference(axes, each, switches)
+    # Of all that is wrong nothing is put anywhere.
+    wrong = torch.full_like(switches.offsets, switches.pooling.taps)
+    assert not library.max_unpool(y, wrong, *arguments, 0, False).any()
+    with pytest.raises(ValueError, match="a switch must stand for a cell"):
+        library.max_unpool(y, wrong, *arguments, 0, True)
+
+
 def test_deterministic_mode(device):
     torch.use_deterministic_algorithms(True)
     try:
