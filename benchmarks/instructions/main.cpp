@@ -134,6 +134,7 @@ void run_unpool(char** kernel_and_size) {
   MaxUnpoolShare share{};
   share.pooling = square(std::atoll(kernel_and_size[0]), size);
   share.overlap = relustat::Overlap::kSum;
+  share.planes = planes;
   share.channels = 1;
   const relustat::Pooling pooling(share.pooling);
   const auto y = normal(planes * pooling.outputs());
@@ -143,7 +144,7 @@ void run_unpool(char** kernel_and_size) {
   for (uint8_t& offset : offsets) offset = static_cast<uint8_t>(generator() % pooling.taps());
   std::vector<relustat::cpu::TapPosition> positions(pooling.taps());
   relustat::cpu::find_tap_positions(pooling, positions.data());
-  const relustat::cpu::UnpoolPlan plan(pooling, 1, share.dtype, share.overlap);
+  const relustat::cpu::UnpoolPlan plan(pooling, planes, 1, share.dtype, share.overlap);
   std::vector<char> scratch(plan.bytes);
   share.y = y.data();
   share.offsets = offsets.data();

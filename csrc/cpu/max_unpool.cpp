@@ -43,9 +43,9 @@ at::Tensor max_unpool(const at::Tensor& y, const at::Tensor& offsets, at::IntArr
   whole.pooling = pooled.numbers;
   whole.channels = pooled.channels;
   whole.positions = positions.data();
-  const UnpoolPlan plan(pooling, whole.channels, whole.dtype, whole.overlap);
-  const int64_t planes = x.numel() / (pooling.inputs() * whole.channels);
-  const int64_t parts = plan.is_by_planes ? planes : planes * plan.slices;
+  whole.planes = x.numel() / (pooling.inputs() * whole.channels);
+  const UnpoolPlan plan(pooling, whole.planes, whole.channels, whole.dtype, whole.overlap);
+  const int64_t parts = plan.is_by_planes ? whole.planes : whole.planes * plan.slices;
   const int64_t work = (x.numel() + kElementsPerWindow * y.numel()) / parts + 1;
   std::atomic<bool> all_right{true};
   at::parallel_for(0, parts, grain_of(work), [&](int64_t begin, int64_t end) {

@@ -18,6 +18,7 @@ struct MaxUnpoolShare {
   bool wide_offsets;  // int16_t instead of uint8_t
   Overlap overlap;
   PoolingNumbers pooling;
+  int64_t planes;    // of the whole call
   int64_t channels;  // number of channels of a pixel; 1 if planes are contiguous
   int64_t begin;
   int64_t end;

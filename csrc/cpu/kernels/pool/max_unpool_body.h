@@ -40,7 +40,7 @@ template <class Format, class Offset>
 bool unpool_share_by(const MaxUnpoolShare& share) {
   using Moved = typename AsMoved<Format>::Type;
   const Pooling pooling(share.pooling);
-  const UnpoolPlan plan(pooling, share.channels, share.dtype, share.overlap);
+  const UnpoolPlan plan(pooling, share.planes, share.channels, share.dtype, share.overlap);
   memset(static_cast<char*>(share.scratch) + plan.kept, 0, plan.bytes - plan.kept);
   if (!pooling.overlaps()) {
     return share.overlap == Overlap::kSum ? unpool_alone<Format, Offset, PutSingleSum>(share, plan)

@@ -26,14 +26,16 @@ struct UnpoolPlan {
   int64_t kept = 0;
   int64_t bytes = 0;
 
-  // channels: 1 if planes are contiguous.
-  UnpoolPlan(const Pooling& pooling, int64_t channels, Dtype dtype, Overlap overlap) {
+  // planes: of the whole call. channels: 1 if planes are contiguous.
+  UnpoolPlan(const Pooling& pooling, int64_t planes, int64_t channels, Dtype dtype,
+             Overlap overlap) {
     const bool is_narrow = dtype == Dtype::kBFloat16 || dtype == Dtype::kFloat16;
     const int64_t rows = pooling.d.input * pooling.h.input;
     const int64_t table_entries = pooling.outputs() * pooling.taps();
     is_in_pairs = channels == 1 && pooling.w.output >= kFewestPairs && are_pairs(pooling);
     is_by_planes = channels == 1 && !is_in_pairs && pooling.inputs() <= kMostTableCells &&
-                   table_entries <= kMostTableEntries;
+                   table_entries <= kMostTableEntries &&
+                   kFewestPlanesPerTap * pooling.taps() <= planes;
     slices = pooling.d.input > 1 ? pooling.d.input : pooling.h.input;
     slice_rows = rows / slices;
     row_elements = pooling.w.input * channels;
@@ -64,11 +66,13 @@ struct UnpoolPlan {
  private:
   static constexpr int64_t kMostTableCells = 32767;
   static constexpr int64_t kMostTableEntries = 8192;
+  // Fewer planes do not pay for the table.
+  static constexpr int64_t kFewestPlanesPerTap = 8;
   static constexpr int64_t kFewestPairs = 8;
   static constexpr int64_t kGroupElements = 2048;
   // What a vector has just written is slow to read in parts.
   static constexpr int64_t kPreparedValues = 512;
-  static constexpr int64_t kBandElements = 16384;
+  static constexpr int64_t kBandElements = 49152;
 
   static bool are_pairs(const Pooling& pooling) {
     const Window& h = pooling.h;

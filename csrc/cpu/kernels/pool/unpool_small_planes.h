@@ -21,7 +21,8 @@ class UnpoolSmallPlanes {
         plan_(plan),
         pooling_(share.pooling),
         scratch_(static_cast<char*>(share.scratch)),
-        cells_(reinterpret_cast<int16_t*>(scratch_ + plan.table)) {}
+        cells_(reinterpret_cast<int16_t*>(scratch_ + plan.table)),
+        taps_(static_cast<uint64_t>(pooling_.taps())) {}
 
   // Returns whether all switches are cells of the input. Others are left out.
   bool run() {
@@ -37,10 +38,7 @@ class UnpoolSmallPlanes {
       const auto* const values =
           put.prepared(static_cast<const Bits*>(share_.y) + window, planes * outputs);
       const Offset* const switches = static_cast<const Offset*>(share_.offsets) + window;
-      for (int64_t i = 0; i < planes; ++i) {
-        all_right_ &= put_plane(put, cells_, pooling_.taps(), i * inputs, values + i * outputs,
-                                switches + i * outputs, outputs);
-      }
+      all_right_ &= put_planes(put, cells_, taps_, values, switches, planes, outputs, inputs);
       put.leave(planes * inputs, 0);
       plane += planes;
     }
@@ -55,17 +53,24 @@ class UnpoolSmallPlanes {
     const Window& d = pooling_.d;
     const Window& h = pooling_.h;
     const Window& w = pooling_.w;
+    const auto for_each_cell = [](const Window& window, int64_t o, const auto& visit) {
+      for (int64_t tap = 0; tap < window.kernel; ++tap) {
+        const int64_t i = window.cell(o, tap);
+        visit(i, window.is_inside(i));
+      }
+    };
     for (int64_t o_d = 0; o_d < d.output; ++o_d) {
       for (int64_t o_h = 0; o_h < h.output; ++o_h) {
         for (int64_t o_w = 0; o_w < w.output; ++o_w) {
-          for (int64_t tap = 0; tap < pooling_.taps(); ++tap) {
-            const TapPosition at = share_.positions[tap];
-            const int64_t i_d = d.cell(o_d, at.d);
-            const int64_t i_h = h.cell(o_h, at.h);
-            const int64_t i_w = w.cell(o_w, at.w);
-            const bool is_inside = d.is_inside(i_d) && h.is_inside(i_h) && w.is_inside(i_w);
-            *cell++ = is_inside ? static_cast<int16_t>(pooling_.cell(i_d, i_h, i_w)) : kOutside;
-          }
+          for_each_cell(d, o_d, [&](int64_t i_d, bool is_inside_d) {
+            for_each_cell(h, o_h, [&](int64_t i_h, bool is_inside_h) {
+              const int64_t row = pooling_.cell(i_d, i_h, 0);
+              for_each_cell(w, o_w, [&](int64_t i_w, bool is_inside_w) {
+                const bool is_inside = is_inside_d && is_inside_h && is_inside_w;
+                *cell++ = is_inside ? static_cast<int16_t>(row + i_w) : kOutside;
+              });
+            });
+          });
         }
       }
     }
@@ -73,19 +78,25 @@ class UnpoolSmallPlanes {
 
   // Inlined, it would lack registers.
   template <class Value>
-  [[gnu::noinline]] static bool put_plane(const Put<Format> put, const int16_t* cells,
-                                          uint64_t taps, int64_t first, const Value* values,
-                                          const Offset* switches, int64_t n) {
+  [[gnu::noinline]] static bool put_planes(const Put<Format> put, const int16_t* table,
+                                           uint64_t taps, const Value* values,
+                                           const Offset* switches, int64_t planes, int64_t outputs,
+                                           int64_t inputs) {
     bool all_right = true;
+    int64_t first = 0;
+    for (int64_t plane = 0; plane < planes; ++plane, first += inputs) {
+      const int16_t* cells = table;
 #pragma GCC unroll 4
-    for (int64_t i = 0; i < n; ++i, cells += taps) {
-      const auto tap = static_cast<uint64_t>(switches[i]);
-      const int64_t cell = tap < taps ? cells[tap] : kOutside;
-      if (cell >= 0) [[likely]] {
-        put.put(first + cell, values[i]);
-      } else {
-        all_right = false;
+      for (int64_t o = 0; o < outputs; ++o, cells += taps) {
+        const auto tap = static_cast<uint64_t>(*switches++);
+        const int64_t cell = tap < taps ? cells[tap] : kOutside;
+        if (cell >= 0) [[likely]] {
+          put.put(first + cell, values[o]);
+        } else {
+          all_right = false;
+        }
       }
+      values += outputs;
     }
     return all_right;
   }
@@ -95,6 +106,7 @@ class UnpoolSmallPlanes {
   const Pooling pooling_;
   char* const scratch_;
   int16_t* const cells_;
+  const uint64_t taps_;
   bool all_right_ = true;
 };
 
