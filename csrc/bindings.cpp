@@ -13,6 +13,7 @@
 #include <tuple>
 
 #include "autograd/pooling_ops.h"
+#include "cpu/flat_indices.h"
 #include "cpu/shared_counters.h"
 #include "cuda/common/build.h"
 #include "relu/binning.h"
@@ -49,9 +50,9 @@ py::dict build_info() {
   return info;
 }
 
-// Whether a call with this input can go to the dispatcher directly: there is a kernel, and no
-// subclass, mode, trace or transform has to see the call.
-bool is_plain(const py::handle& object) {
+// Whether this is a dense tensor with numbers, and no subclass, mode, trace or transform has to see
+// what is done with it.
+bool is_direct(const py::handle& object) {
   if (!THPVariable_CheckExact(object.ptr()) || at::impl::torch_function_mode_enabled() ||
       c10::impl::dispatch_mode_enabled() ||
       c10::impl::tls_is_dispatch_key_included(c10::DispatchKey::FuncTorchDynamicLayerFrontMode) ||
@@ -60,9 +61,15 @@ bool is_plain(const py::handle& object) {
     return false;
   }
   const at::Tensor& x = THPVariable_Unpack(object.ptr());
-  return x.layout() == at::kStrided && !x.is_meta() && !x.is_nested() &&
-         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble ||
-          x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf);
+  return x.layout() == at::kStrided && !x.is_meta() && !x.is_nested();
+}
+
+// Whether a call with this input can go to the dispatcher directly: there is a kernel, too.
+bool is_plain(const py::handle& object) {
+  if (!is_direct(object)) return false;
+  const at::ScalarType dtype = THPVariable_Unpack(object.ptr()).scalar_type();
+  return dtype == at::kFloat || dtype == at::kDouble || dtype == at::kBFloat16 ||
+         dtype == at::kHalf;
 }
 
 // torch.ops.relustat.counting_relu and counting_relu_ for plain inputs, without the search by
@@ -113,6 +120,7 @@ PYBIND11_MODULE(_C, m) {
   m.def("build_info", &build_info, "How this library was built.");
   m.def("cpu_capability", &at::get_cpu_capability,
         "The instruction set that the CPU kernels use: DEFAULT, AVX2 or AVX512.");
+  m.def("is_direct", &is_direct, "Whether nothing but kernels has to see this input.");
   m.def("is_plain", &is_plain, "Whether this input can go to the dispatcher at once.");
   m.def("counting_relu", &counting_relu, py::arg("x"), py::arg("counters"), py::arg("edges"),
         py::arg("unit_dim"), py::arg("binning"), py::arg("mask") = py::none(),
@@ -124,6 +132,8 @@ PYBIND11_MODULE(_C, m) {
       .def(py::init<at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, bool>());
   m.def("max_pool", &max_pool, "torch.ops.relustat.max_pool for plain inputs.");
   m.def("max_unpool", &max_unpool, "torch.ops.relustat.max_unpool for plain inputs.");
+  m.def("flat_indices", &relustat::cpu::flat_indices, py::call_guard<py::gil_scoped_release>(),
+        "The flat positions of switches on the CPU.");
   m.def("snapshot", &relustat::cpu::snapshot, py::call_guard<py::gil_scoped_release>(),
         "A copy of counters on the CPU.");
   m.def("reset", &relustat::cpu::reset, py::call_guard<py::gil_scoped_release>(),

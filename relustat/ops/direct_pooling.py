@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from . import library
@@ -63,6 +64,22 @@ def direct_max_unpool(
         y, offsets, input_size, pooling, overlap, validate
     )
     return x
+
+
+def is_served_on_the_cpu(offsets: Tensor) -> bool:
+    """Whether nothing but :func:`direct_indices` has to see these offsets."""
+    return (
+        not torch.compiler.is_dynamo_compiling()
+        and library.without_dispatcher.is_direct(offsets)
+        and offsets.is_cpu
+    )
+
+
+def direct_indices(offsets: Tensor, input_size: Sequence[int], geometry: PoolGeometry) -> Tensor:
+    """PyTorch's indices, int64 of the offsets' shape and layout."""
+    pooling = library.without_dispatcher.Pooling(*geometry.arguments)
+    indices: Tensor = library.without_dispatcher.flat_indices(offsets, pooling, input_size)
+    return indices
 
 
 def _is_exact(value: Any) -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from relustat._torch_internals import pytree
 
+from .direct_pooling import direct_indices, is_served_on_the_cpu
 from .pool_geometry import PoolGeometry
 
 
@@ -208,6 +209,8 @@ class Switches:
 
     def indices(self) -> Tensor:
         """PyTorch's indices: int64 flat positions in the input's planes, of the offsets' shape."""
+        if is_served_on_the_cpu(self.offsets):
+            return direct_indices(self.offsets, self.input_size, self.pooling)
         return self.pooling.flat_indices(self.offsets, self.input_size)
 
     def to(self, device: torch.device | str | int) -> Switches:
