@@ -14,6 +14,8 @@ SERIES = {
 }
 # As doublings: a quarter to sixteen times as fast.
 SLOWEST, FASTEST = -2, 4
+# Above it black is not readable.
+READABLE = 4
 
 
 def draw(rows):
@@ -36,6 +38,8 @@ def draw(rows):
     axes[0, 0].set_yticks(range(len(labels)), labels)
     for axis in axes[0, 1:]:
         axis.set_yticks([])
+    (first, _), (last, _) = columns[0], columns[-1]
+    axes[0, 1].set_xlabel(f"size of a map; batch {first} left of the line, {last} right of it")
     return drawn
 
 
@@ -56,10 +60,11 @@ def _table(axis, rows, columns, geometries):
     norm = TwoSlopeNorm(0, SLOWEST, FASTEST)
     axis.imshow(np.log2(ratios), cmap="PuOr", norm=norm, aspect="auto")
     for (row, column), ratio in np.ndenumerate(ratios):
-        axis.text(column, row, style.times(ratio), ha="center", va="center", fontsize=6)
+        colour = "white" if ratio > READABLE else "black"
+        text = {"ha": "center", "va": "center", "fontsize": 6, "color": colour}
+        axis.text(column, row, style.times(ratio), **text)
     batches = [batch for batch, _ in columns]
-    axis.set_xticks(range(len(columns)), [size for _, size in columns], fontsize=7)
-    axis.set_xlabel(f"size of a map; batch {batches[0]} on the left, {batches[-1]} on the right")
+    axis.set_xticks(range(len(columns)), [size for _, size in columns], fontsize=6)
     axis.axvline(batches.count(batches[0]) - 0.5, color="black", linewidth=1)
     for at in range(1, len(geometries)):
         axis.axhline(at * len(SERIES) - 0.5, color="black", linewidth=0.8)

@@ -77,7 +77,9 @@ class Loop {
 
  private:
   bool is_by_pattern() const {
-    return sizeof(Bits) == 2 && !is_masked_ && share_.end - share_.begin >= kFewestByPattern;
+    const int64_t fewest =
+        share_.dtype == Dtype::kFloat16 ? kFewestFloat16ByPattern : kFewestByPattern;
+    return sizeof(Bits) == 2 && !is_masked_ && share_.end - share_.begin >= fewest;
   }
 
   template <class Binner>
@@ -134,19 +136,19 @@ class Loop {
       }
       return;
     }
-    for_each_span(binner, share_.begin, share_.end, nothing_between,
-                  [&](const SpanSlots& found, int64_t n) {
-                    int32_t span[kSpan];
-                    write_slots(found, span);
-                    for (int64_t begin = 0; begin < n;) {
-                      const int64_t end = left_in_run < n - begin ? begin + left_in_run : n;
-                      int64_t* const counts = share_.histogram + unit * slots;
-                      for (int64_t i = begin; i < end; ++i) ++counts[span[i]];
-                      left_in_run -= end - begin;
-                      begin = end;
-                      if (left_in_run == 0) leave_run();
-                    }
-                  });
+    for_each_span<Counted::kAfter>(
+        binner, share_.begin, share_.end, nothing_between, [&](const SpanSlots& found, int64_t n) {
+          int32_t span[kSpan];
+          write_slots(found, span);
+          for (int64_t begin = 0; begin < n;) {
+            const int64_t end = left_in_run < n - begin ? begin + left_in_run : n;
+            int64_t* const counts = share_.histogram + unit * slots;
+            for (int64_t i = begin; i < end; ++i) ++counts[span[i]];
+            left_in_run -= end - begin;
+            begin = end;
+            if (left_in_run == 0) leave_run();
+          }
+        });
   }
 
   template <class Binner>
@@ -160,9 +162,9 @@ class Loop {
         count_by(ByLanes{slots}, binner, begin, end, histogram);
         break;
       case Tallying::kOneByOne:
-        for_each_span(binner, begin, end, nothing_between, [&](const SpanSlots& span, int64_t n) {
-          add_one_by_one(span, n, histogram);
-        });
+        for_each_span<Counted::kAfter>(
+            binner, begin, end, nothing_between,
+            [&](const SpanSlots& span, int64_t n) { add_one_by_one(span, n, histogram); });
         break;
     }
   }
@@ -171,7 +173,7 @@ class Loop {
   void count_by(const Scheme& scheme, const Binner& binner, int64_t begin, int64_t end,
                 int64_t* histogram) {
     Tally<Scheme> tally(scheme, tally_scratch_, histogram);
-    for_each_span(
+    for_each_span<Counted::kBefore>(
         binner, begin, end, [&](int part) { tally.increment_part(part); },
         [&](const SpanSlots& span, int64_t n) {
           if (n == kSpan) {
@@ -192,6 +194,10 @@ class Loop {
 
   static void nothing_between(int) {}
 
+  // Whether a span is counted before or after it is rectified: slots that are in registers come
+  // first, those that are read one by one from memory come last.
+  enum class Counted { kBefore, kAfter };
+
   [[gnu::always_inline]] inline void fetch_ahead(int64_t i) const {
     constexpr int64_t kAhead = kFetchAheadBytes / sizeof(Bits);
     for (int64_t line = 0; line < kSpan; line += kCacheLineBytes / sizeof(Bits)) {
@@ -201,23 +207,23 @@ class Loop {
   }
 
   // Rectifies elements [begin, end) and calls visit(slots, n) for each n of them.
-  template <class Binner, class Between, class Visit>
+  template <Counted kWhen, class Binner, class Between, class Visit>
   [[gnu::always_inline]] inline void for_each_span(const Binner& binner, int64_t begin, int64_t end,
                                                    const Between& between, const Visit& visit) {
     int64_t i = begin;
     for (; i + kSpan <= end; i += kSpan) {
       fetch_ahead(i);
-      count_and_rectify(binner, x_ + i, y_ + i, kSpan, between, visit);
+      count_and_rectify<kWhen>(binner, x_ + i, y_ + i, kSpan, between, visit);
     }
     if (i == end) return;
     with_padded(i, end - i, [&](Bits* span, int64_t n) {
-      count_and_rectify(binner, span, span, n, between, visit);
+      count_and_rectify<kWhen>(binner, span, span, n, between, visit);
     });
   }
 
   // A span, of which n elements are the tensor's. Slots are found before elements are rectified,
   // because y may be x.
-  template <class Binner, class Between, class Visit>
+  template <Counted kWhen, class Binner, class Between, class Visit>
   [[gnu::always_inline]] inline void count_and_rectify(const Binner& binner, const Bits* x, Bits* y,
                                                        int64_t n, const Between& between,
                                                        const Visit& visit) {
@@ -225,8 +231,9 @@ class Loop {
     find_slots<Format>(binner, x, slots, between);
     const uint8_t* const kept = kept_of(n);
     if (kept == nullptr) [[likely]] {
-      visit(slots, n);
+      if constexpr (kWhen == Counted::kBefore) visit(slots, n);
       rectifier_.rectify(x, y, n);
+      if constexpr (kWhen == Counted::kAfter) visit(slots, n);
       return;
     }
     // What is not kept is counted in slot 0.

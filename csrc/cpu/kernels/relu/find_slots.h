@@ -94,18 +94,28 @@ template <class Format, class Between>
 }
 
 // All elements take each step of the binary search together, so that none waits for its last step.
-template <class Format, class Between, class Value>
-[[gnu::always_inline]] inline void find_slots(const SearchBinner<Value> binner,
-                                              const typename Format::Bits* x, SpanSlots& found,
-                                              const Between& between) {
+// (Inlined, it would not be made of vectors.)
+template <class Format, class Value>
+[[gnu::noinline]] void search(const SearchBinner<Value> binner, const typename Format::Bits* x,
+                              int32_t* slots) {
   Value values[kSpan];
-  int32_t slots[kSpan] = {};
-  for (int64_t i = 0; i < kSpan; ++i) values[i] = Format::value(x[i]);
+  for (int64_t i = 0; i < kSpan; ++i) {
+    values[i] = Format::value(x[i]);
+    slots[i] = 0;
+  }
   for (int32_t size = binner.bins + 1; size > 0; size -= (size + 1) / 2) {
     const int32_t half = (size + 1) / 2;
     for (int64_t i = 0; i < kSpan; ++i) slots[i] = binner.step(values[i], slots[i], half);
   }
   for (int64_t i = 0; i < kSpan; ++i) slots[i] = binner.finish(values[i], slots[i]);
+}
+
+template <class Format, class Between, class Value>
+[[gnu::always_inline]] inline void find_slots(const SearchBinner<Value> binner,
+                                              const typename Format::Bits* x, SpanSlots& found,
+                                              const Between& between) {
+  int32_t slots[kSpan];
+  search<Format>(binner, x, slots);
   read_slots(slots, found);
   for (int v = 0; v < kVectors; ++v) between(v);
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cpu/kernels/common/vector.h"
+#include "cpu/kernels/relu/find_slots.h"
 #include "cpu/kernels/relu/span.h"
 #include "cpu/kernels/relu/tiling.h"
 
@@ -86,7 +87,7 @@ class PatternTally {
   }
 
   template <class Binner>
-  void flush_span(int64_t first, const Binner& binner, int64_t* histogram) {
+  [[gnu::noinline]] void flush_span(int64_t first, const Binner& binner, int64_t* histogram) {
     uint32_t* const counts = table_ + first;
     uint32_t any = 0;
     for (int64_t i = 0; i < kSpan; ++i) {
@@ -94,10 +95,13 @@ class PatternTally {
       any |= counts[i];
     }
     if (any == 0) return;
-    for (int64_t i = 0; i < kSpan; ++i) {
-      if (counts[i] == 0) continue;
-      histogram[binner.slot(Format::value(static_cast<Bits>(first + i)))] += counts[i];
-    }
+    Bits patterns[kSpan];
+    int32_t slots[kSpan];
+    SpanSlots found;
+    for (int64_t i = 0; i < kSpan; ++i) patterns[i] = static_cast<Bits>(first + i);
+    find_slots<Format>(binner, patterns, found, [](int) {});
+    write_slots(found, slots);
+    for (int64_t i = 0; i < kSpan; ++i) histogram[slots[i]] += counts[i];
     memset(counts, 0, kSpan * sizeof(uint32_t));
     memset(counts + kPatterns, 0, kSpan * sizeof(uint32_t));
   }

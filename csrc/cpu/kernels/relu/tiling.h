@@ -26,6 +26,7 @@ inline int64_t lane_stride(int64_t slots) { return ((slots + 31) / 32 | 1) * 32;
 constexpr int64_t kPatterns = int64_t{1} << 16;
 constexpr int64_t kPatternTables = 2;
 constexpr int64_t kFewestByPattern = 16384;
+constexpr int64_t kFewestFloat16ByPattern = 65536;  // in use are eight times as many patterns
 
 // Floats are counted in bins of any edges with a table of all upper halves of a float, if there are
 // enough: lanes of histograms, the table, and the edges.
