@@ -127,7 +127,7 @@ class SwappedUnpool(Swapped):
     in channels_last its threads race.
     """
 
-    def forward(
+    def forward(  # type: ignore[override]
         self, input: Tensor, indices: Tensor, output_size: list[int] | None = None
     ) -> Tensor:
         plain = type(self.module).forward
