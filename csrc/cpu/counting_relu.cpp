@@ -128,11 +128,10 @@ void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tenso
     if (scratch.size() > kMostScratchWordsKept) std::vector<uint32_t>().swap(scratch);
   };
   const int64_t elements = units.elements();
-  const UnitStrips strips(units.outer, units.units, units.inner);
   whole.by_strips = !mask.has_value() && layout.rows > 1 && units.inner < kShortestRow &&
                     layout.slots <= kMostUnitSlots;
   whole.begin = 0;
-  whole.end = whole.by_strips ? strips.strips : elements;
+  whole.end = whole.by_strips ? UnitStrips(units.outer, units.units, units.inner).strips : elements;
   whole.row_begin = 0;
   whole.row_end = units.outer;
   auto* const words = counters.mutable_data_ptr<int64_t>();

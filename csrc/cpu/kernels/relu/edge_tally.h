@@ -37,7 +37,7 @@ class EdgeTally {
   bool prepare() {
     const int32_t bins = binner_.bins;
     if (bins > kMostTalliedEdges - 1) return false;
-    int32_t in_cell = 0;
+    int32_t in_cell = 1;
     most_in_cell_ = 1;
     for (int32_t i = 0; i <= bins; ++i) {
       const float edge = binner_.edges[i];
@@ -45,7 +45,7 @@ class EdgeTally {
       if (!(edge - edge == 0)) return false;
       if (i == 0) continue;
       if (!(edges_[i - 1] < edge)) return false;
-      in_cell = bits_of(edge) >> 16 == bits_of(edges_[i - 1]) >> 16 ? in_cell + 1 : 1;
+      in_cell = cell_of(edge) == cell_of(edges_[i - 1]) ? in_cell + 1 : 1;
       most_in_cell_ = in_cell > most_in_cell_ ? in_cell : most_in_cell_;
     }
     if (most_in_cell_ > kMostInCell) return false;
@@ -84,6 +84,8 @@ class EdgeTally {
   static constexpr int64_t kStride = kEdgeHistogramWords / kLanes;
 
   static uint32_t bits_of(float x) { return bit_cast<uint32_t>(x); }
+  // The cell that an edge divides. 0 is above all of -0.0's cell but -0.0 itself.
+  static uint32_t cell_of(float edge) { return edge == 0 ? kPatterns / 2 : bits_of(edge) >> 16; }
   static float next_above(float x) {
     if (x == 0) return bit_cast<float>(1u);
     return bit_cast<float>(x > 0 ? bits_of(x) + 1 : bits_of(x) - 1);

@@ -65,7 +65,7 @@ class Tally {
  private:
   using Words = uint32_t[Scheme::kWords];
 
-  static constexpr int64_t kPart = Scheme::kWords / (kVectors);
+  static constexpr int64_t kPart = Scheme::kWords / kVectors;
 
   [[gnu::always_inline]] inline void increment(const uint32_t* words) {
 #pragma GCC unroll 16
@@ -124,8 +124,9 @@ struct ByPairs {
   [[gnu::always_inline]] inline void write_down(const SpanSlots& found, uint32_t* words) const {
     constexpr int kHalf = kVectors / 2;
     const auto stride = splat<int32_t, kFloats>(slots);
-    for_each_index<kHalf>(
-        [&]<int v>() { store(found.of[v] * stride + found.of[v + kHalf], words + v * kFloats); });
+    for_each_index<kHalf>([&]<int v>() __attribute__((always_inline)) {
+      store(found.of[v] * stride + found.of[v + kHalf], words + v * kFloats);
+    });
   }
 
   // No sum over a table is greater than the largest possible count.

@@ -51,7 +51,7 @@ constexpr int64_t kLongRun = 4 * kSpan;
 constexpr int64_t kUnitColumns = 32;
 constexpr int64_t kMostUnitSlots = 2048;
 
-// The matrix [outer, units * inner] in strips of columns.
+// The matrix [outer, units * inner] in strips of columns; inner is less than kShortestRow.
 struct UnitStrips {
   int64_t units;        // of a strip
   int64_t rows_in_one;  // narrow rows that are read as one
