@@ -42,6 +42,22 @@ def times(ours, theirs):
     return max(1, int(2e-3 / (time.perf_counter() - start)))
 
 
+def check(what, ours, values, x, indices, geometry):
+    """Against PyTorch's, contiguous (in channels_last its threads race) and in float32 (of 16-bit
+    sums it rounds each)."""
+    kernel, stride, padding = geometry
+    x, indices = x.contiguous().float(), indices.contiguous()
+    if what == "unpool":
+        arguments = indices, kernel, stride, padding
+        expected = F.max_unpool2d(values.contiguous(), *arguments, output_size=x.shape)
+        assert torch.equal(ours, expected)
+    elif what == "backward":
+        numbers = [kernel] * 2, [stride] * 2, [padding] * 2, [1, 1], False
+        backward = torch.ops.aten.max_pool2d_with_indices_backward
+        expected = backward(values.contiguous().float(), x, *numbers, indices)
+        assert torch.equal(ours, expected.to(ours.dtype))
+
+
 @pytest.mark.parametrize("what", WHAT)
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -75,6 +91,7 @@ def test_grid(paired, what, size, batch, dtype, layout, geometry):
             lambda: torch.ops.aten.max_pool2d_with_indices_backward(values, x, *numbers, indices),
         ),
     }[what]
+    check(what, ours(), values, x, indices, GEOMETRIES[geometry])
     paired(
         ours,
         theirs,

@@ -61,8 +61,7 @@ at::Tensor flat_indices(const at::Tensor& offsets, const PoolingArguments& argum
   const Pooling pooling(numbers);
   std::vector<int64_t> steps;
   for (const TapPosition& at : tap_positions(numbers)) {
-    steps.push_back(pooling.cell(at.d * pooling.d.dilation, at.h * pooling.h.dilation,
-                                 at.w * pooling.w.dilation));
+    steps.push_back(step_of(pooling, at));
   }
   const int64_t in_row = pooling.w.output * pooled.channels;
   auto* const to = indices.mutable_data_ptr<int64_t>();

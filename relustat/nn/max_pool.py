@@ -94,7 +94,7 @@ def pooled(module: Any, axes: int, x: Tensor) -> Any:
     )
     returns_switches = _returns_switches(module)
     if is_called_directly(x) and not (returns_switches or module.return_indices):
-        y: Tensor = direct_max_pool(f"max_pool{axes}d", axes, x, *numbers)[0]
+        y: Tensor = direct_max_pool(f"max_pool{axes}d", axes, x, numbers)[0]
         return y
     y, switches = _POOLS[axes](x, *numbers)
     if returns_switches:
@@ -108,18 +108,20 @@ def has_kernel(module: Any, axes: int, x: object) -> bool:
     It has none in traces and transforms, for integers, quantised tensors and other layouts, and
     for windows with too many cells.
     """
-    if is_called_directly(x):
-        is_served = True
-    else:
-        is_served = (
-            isinstance(x, Tensor)
-            and x.dtype in KERNEL_DTYPES
-            and x.layout is torch.strided
-            and not x.is_nested
-            and not is_symbolic(x)
-        )
     return (
-        is_served and not _is_cast_by_autocast(module, axes, x) and _taps(module, axes) <= MOST_TAPS
+        (is_called_directly(x) or _is_served(x))
+        and not _is_cast_by_autocast(module, axes, x)
+        and _taps(module, axes) <= MOST_TAPS
+    )
+
+
+def _is_served(x: object) -> bool:
+    return (
+        isinstance(x, Tensor)
+        and x.dtype in KERNEL_DTYPES
+        and x.layout is torch.strided
+        and not x.is_nested
+        and not is_symbolic(x)
     )
 
 

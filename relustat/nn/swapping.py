@@ -124,18 +124,17 @@ class SwappedUnpool(Swapped):
     """An ``nn.MaxUnpool2d`` whose result is the same in each run.
 
     If windows overlap, several values may have one index. On the CPU PyTorch's last one wins, but
-    in channels_last its threads race.
+    in channels_last its threads race. (In 1-D and 3-D it unpools contiguous tensors only.)
     """
 
     def forward(  # type: ignore[override]
         self, input: Tensor, indices: Tensor, output_size: list[int] | None = None
-    ) -> Tensor:
+    ) -> Any:
         plain = type(self.module).forward
-        if not (input.is_cpu and self._overlaps() and _has_channels_last(input)):
-            raced: Tensor = plain(self.module, input, indices, output_size)
-            return raced
-        x: Tensor = plain(self.module, input.contiguous(), indices.contiguous(), output_size)
-        return x.contiguous(memory_format=torch.channels_last)
+        if input.is_cpu and self._overlaps() and _has_channels_last(input):
+            x: Tensor = plain(self.module, input.contiguous(), indices.contiguous(), output_size)
+            return x.contiguous(memory_format=torch.channels_last)
+        return plain(self.module, input, indices, output_size)
 
     def _overlaps(self) -> bool:
         kernel = per_axis("swap", "kernel_size", self.module.kernel_size, 2)
@@ -147,7 +146,11 @@ class SwappedUnpool(Swapped):
 
 
 def _has_channels_last(x: Tensor) -> bool:
-    return x.dim() == 4 and not x.is_contiguous()
+    """Whether PyTorch's output would be in channels_last, as of slices, too."""
+    if x.dim() != 4 or x.is_contiguous():
+        return False
+    dense = torch.empty_like(x, device="meta")
+    return not dense.is_contiguous() and dense.is_contiguous(memory_format=torch.channels_last)
 
 
 def swap(

@@ -20,17 +20,16 @@ def direct_max_pool(
     op: str,
     axes: int,
     x: Tensor,
-    kernel_size: int | Sequence[int],
-    stride: int | Sequence[int] | None,
-    padding: int | Sequence[int],
-    dilation: int | Sequence[int],
-    ceil_mode: bool,
+    numbers: tuple[Any, ...],
 ) -> tuple[Tensor, Tensor, PoolGeometry]:
     """The output, the offsets and the geometry.
 
-    ``x`` is an input that :func:`relustat.ops.inputs.is_called_directly` accepts.
+    Args:
+        op, axes, numbers: as :meth:`PoolGeometry.of` takes them.
+        x: an input that :func:`relustat.ops.inputs.is_called_directly` accepts.
     """
-    arguments = axes, kernel_size, stride, padding, dilation, ceil_mode
+    kernel_size, stride, padding, dilation, ceil_mode = numbers
+    arguments = (axes, *numbers)
     # A key is what cannot change, and is equal to nothing of another type.
     is_key = (
         type(ceil_mode) is bool

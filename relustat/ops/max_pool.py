@@ -170,7 +170,7 @@ def _max_pool(
     op = _MAX_POOL[axes]
     numbers = kernel_size, stride, padding, dilation, ceil_mode
     if is_called_directly(x):
-        y, offsets, pooling = direct_max_pool(op, axes, x, *numbers)
+        y, offsets, pooling = direct_max_pool(op, axes, x, numbers)
         return y, Switches.of_pooling(offsets, pooling, x.shape[-axes:])
     pooling = PoolGeometry.of(op, axes, *numbers)
     y, offsets = _ops_for(op, x).max_pool(x, *pooling.arguments)

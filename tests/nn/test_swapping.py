@@ -89,6 +89,11 @@ def test_unpooling_by_indices_is_the_same_in_each_run():
         restored = unpool(y, indices)
         assert torch.equal(restored, expected)
         assert restored.is_contiguous(memory_format=torch.channels_last)
+    # Slices keep the layout that PyTorch gives them.
+    for each in (y, y.contiguous()):
+        sliced, at = each[:, ::2], indices[:, ::2]
+        assert torch.equal(unpool(sliced, at), expected[:, ::2])
+        assert unpool(sliced, at).stride() == nn.MaxUnpool2d(3, 2)(sliced, at).stride()
     by_size = unpool(y, indices, output_size=[58, 57])
     assert torch.equal(
         by_size, nn.MaxUnpool2d(3, 2)(y.contiguous(), indices.contiguous(), [58, 57])

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "common/dtype.h"
+#include "cpu/kernels/common/scratch_layout.h"
 #include "pool/window.h"
 
 namespace relustat::cpu {
@@ -15,8 +16,7 @@ struct TapRow {
 };
 
 // How a call is pooled, and the layout of a thread's scratch memory.
-struct PoolPlan {
-  static constexpr int64_t kAlignment = 64;
+struct PoolPlan : ScratchLayout {
   // Planes that are pooled side by side.
   static constexpr int64_t kGroup = 32;
 
@@ -26,7 +26,6 @@ struct PoolPlan {
   int64_t x = 0;
   int64_t y = 0;
   int64_t offsets = 0;
-  int64_t bytes = 0;
 
   // channels: 0 if planes are contiguous.
   PoolPlan(const Pooling& pooling, int64_t channels, int64_t element_bytes) {
@@ -43,12 +42,6 @@ struct PoolPlan {
   // Rows with more windows fill vectors of their own.
   static constexpr int64_t kWidestSmall = 14;
   static constexpr int64_t kMostSmallCells = 1024;
-
-  int64_t take(int64_t count, int64_t size) {
-    const int64_t begin = bytes;
-    bytes += (count * size + kAlignment - 1) / kAlignment * kAlignment;
-    return begin;
-  }
 };
 
 }  // namespace RELUSTAT_ISA

@@ -26,5 +26,11 @@ inline void find_tap_positions(const Pooling& pooling, TapPosition* positions) {
   }
 }
 
+// How far the cell of a tap lies behind that of the window's first one.
+inline int64_t step_of(const Pooling& pooling, TapPosition at) {
+  return pooling.cell(at.d * pooling.d.dilation, at.h * pooling.h.dilation,
+                      at.w * pooling.w.dilation);
+}
+
 }  // namespace RELUSTAT_ISA
 }  // namespace relustat::cpu

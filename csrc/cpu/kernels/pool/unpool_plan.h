@@ -3,15 +3,14 @@
 #include <cstdint>
 
 #include "common/dtype.h"
+#include "cpu/kernels/common/scratch_layout.h"
 #include "pool/window.h"
 
 namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 
 // How a call is unpooled, and the layout of a thread's scratch memory.
-struct UnpoolPlan {
-  static constexpr int64_t kAlignment = 64;
-
+struct UnpoolPlan : ScratchLayout {
   bool is_by_planes;   // small planes, with a table of the cells of all switches; else by slices
   bool is_in_pairs;    // windows side by side, two cells wide and not few
   int64_t slices;      // of a plane: its depths, or its rows if it has one depth
@@ -24,7 +23,6 @@ struct UnpoolPlan {
   int64_t table = 0;
   int64_t values = 0;
   int64_t kept = 0;
-  int64_t bytes = 0;
 
   // planes: of the whole call. channels: 1 if planes are contiguous.
   UnpoolPlan(const Pooling& pooling, int64_t planes, int64_t channels, Dtype dtype,
@@ -92,12 +90,6 @@ struct UnpoolPlan {
         pooling.d.input > 1 ? (pooling.d.reach() + 1) * pooling.h.input : pooling.h.reach() + 1;
     const int64_t few = kBandElements / row_elements;
     return clamp(least > few ? least : few, 1, rows);
-  }
-
-  int64_t take(int64_t count, int64_t size) {
-    const int64_t begin = bytes;
-    bytes += (count * size + kAlignment - 1) / kAlignment * kAlignment;
-    return begin;
   }
 };
 

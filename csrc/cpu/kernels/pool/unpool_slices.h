@@ -34,10 +34,7 @@ class UnpoolSlices {
       steps_[i] = window_steps_[i] = kWrong;
     }
     for (int64_t tap = 0; tap < taps_; ++tap) {
-      const TapPosition at = share_.positions[tap];
-      steps_[tap] = pooling_.cell(at.d * pooling_.d.dilation, at.h * pooling_.h.dilation,
-                                  at.w * pooling_.w.dilation) *
-                    share_.channels;
+      steps_[tap] = step_of(pooling_, share_.positions[tap]) * share_.channels;
     }
     for (int64_t slice = share_.begin; slice < share_.end;) {
       const int64_t first = slice % plan_.slices;
@@ -168,7 +165,7 @@ class UnpoolSlices {
       return;
     }
     const auto tap = static_cast<uint64_t>(switches[o]);
-    const int64_t to = tap < static_cast<uint64_t>(taps_) ? step_of(row, o, tap) : kWrong;
+    const int64_t to = tap < static_cast<uint64_t>(taps_) ? window_step_of(row, o, tap) : kWrong;
     if (to >= 0) {
       put.put(cell + to, values[o]);
     } else {
@@ -178,10 +175,10 @@ class UnpoolSlices {
 
   // The steps of the switches of window o.
   void find_window_steps(const WindowRow& row, int64_t o) const {
-    for (int64_t tap = 0; tap < taps_; ++tap) window_steps_[tap] = step_of(row, o, tap);
+    for (int64_t tap = 0; tap < taps_; ++tap) window_steps_[tap] = window_step_of(row, o, tap);
   }
 
-  int64_t step_of(const WindowRow& row, int64_t o, int64_t tap) const {
+  int64_t window_step_of(const WindowRow& row, int64_t o, int64_t tap) const {
     const TapPosition at = share_.positions[tap];
     if (!pooling_.w.is_inside(pooling_.w.cell(o, at.w))) return kWrong;
     if (row.taps_d.contains(at.d) && row.taps_h.contains(at.h)) return steps_[tap];
