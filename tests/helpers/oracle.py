@@ -76,3 +76,13 @@ def same_bits(a, b):
     integers = {2: torch.int16, 4: torch.int32, 8: torch.int64}[a.element_size()]
     a_bits, b_bits = (torch.where(x.isnan(), 0, x.contiguous().view(integers)) for x in (a, b))
     return a.dtype == b.dtype and torch.equal(a_bits, b_bits) and torch.equal(a.isnan(), b.isnan())
+
+
+def samples(dtype, device, shape, edges=None):
+    """Normal values, some of them replaced by nasty ones."""
+    x = (2 * torch.randn(shape, dtype=torch.float64)).to(dtype)
+    nasty = nasty_values(dtype, torch.tensor([] if edges is None else edges))
+    flat = x.view(-1)
+    positions = torch.randperm(len(flat))[: min(len(nasty), len(flat) // 2)]
+    flat[positions] = nasty[torch.randperm(len(nasty))[: len(positions)]]
+    return x.to(device)

@@ -18,6 +18,7 @@ from oracle import (
     nasty_values,
     numpy_of,
     same_bits,
+    samples,
 )
 
 from relustat import Counters, EdgeBins, LinearBins, LogBins
@@ -25,16 +26,6 @@ from relustat.functional import counting_relu, relu_stats
 from relustat.ops import library
 
 MEMORY = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def samples(dtype, device, shape, edges=None):
-    """Normal values, some of them replaced by nasty ones."""
-    x = (2 * torch.randn(shape, dtype=torch.float64)).to(dtype)
-    nasty = nasty_values(dtype, torch.tensor([] if edges is None else edges))
-    flat = x.view(-1)
-    positions = torch.randperm(len(flat))[: min(len(nasty), len(flat) // 2)]
-    flat[positions] = nasty[torch.randperm(len(nasty))[: len(positions)]]
-    return x.to(device)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -192,64 +183,6 @@ def test_in_place_leaves_the_rest_of_a_view_alone(device):
     counting_relu(base[:, 1:3], Counters(), inplace=True)
     assert (base == 0).sum() == 8
     assert (base[:, [0, 3]] == -1).all()
-
-
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize(
-    "shape",
-    [(4, 3, 40, 40), (50, 8), (3, 5, 7), (2, 4, 90, 90), (1, 2, 150, 150), (5000, 8)],
-    ids=str,
-)
-@pytest.mark.parametrize("bins", ["log", "linear", "edges"])
-def test_unit_histograms(device, shape, dtype, bins):
-    bins = BINS[bins]
-    x = samples(dtype, device, shape, bins.edges)
-    _, stats = relu_stats(x, bins, unit_dim=1, unit_histograms=True)
-    assert_counts(stats, x, bins, unit_dim=1)
-    for unit, counts in enumerate(stats.unit_histograms):
-        values = numpy_of(x[:, unit])
-        assert counts.tolist() == np.histogram(values, bins=bins.edges)[0].tolist()
-
-
-# Strips of columns: fewer units than a strip, as many, one more; narrow rows that are read as one.
-@pytest.mark.parametrize("units", [1, 5, 31, 32, 33, 260])
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_unit_histograms_of_columns(device, dtype, units):
-    bins = BINS["linear"]
-    for rows in (1, 7, 403):
-        x = samples(dtype, device, (rows, units), bins.edges)
-        expected, values = F.relu(x), numpy_of(x).copy()
-        _, stats = relu_stats(x, bins, unit_dim=1, unit_histograms=True)
-        counters = Counters(bins, unit_dim=1, unit_histograms=True)
-        counting_relu(x, counters, inplace=True)
-        assert same_bits(x, expected)
-        assert counters.stats == stats
-        for unit, counts in enumerate(stats.unit_histograms):
-            found = np.histogram(values[:, unit], bins=bins.edges)[0]
-            assert counts.tolist() == found.tolist()
-
-
-@pytest.mark.parametrize("sides", ["below", "above", "both"])
-@pytest.mark.parametrize("shared", range(1, 6))
-def test_edges_that_share_the_upper_half_of_a_float(device, shared, sides):
-    close = 1 + np.arange(shared, dtype=np.float32) * np.float32(2.0**-20)
-    parts = {"below": [-close[::-1]], "above": [close], "both": [-close[::-1], [0], close]}
-    edges = np.concatenate([*parts[sides], [7]]).astype(np.float32)
-    x = 2 * torch.randn(200_000, device=device)
-    around = np.concatenate([np.nextafter(edges, -9), edges, np.nextafter(edges, 9)])
-    x[: len(around) * 100] = torch.from_numpy(np.tile(around.astype(np.float32), 100)).to(device)
-    x[-128:] = torch.tensor([float("nan"), float("inf"), -float("inf"), -0.0] * 32, device=device)
-    x = x.view(1, -1)
-    _, stats = relu_stats(x, EdgeBins(edges), unit_dim=0)
-    assert_counts(stats, x, EdgeBins(edges), unit_dim=0)
-
-
-@pytest.mark.parametrize("below", range(5))
-def test_negative_zero_beside_edges_just_below_zero(device, below):
-    edges = np.float32([*(-1e-42 * np.arange(below, 0, -1)), 0, 1])
-    x = torch.tensor([-0.0, 0.0, -1e-45, 0.5], device=device).repeat(50_000).view(1, -1)
-    _, stats = relu_stats(x, EdgeBins(edges), unit_dim=0)
-    assert_counts(stats, x, EdgeBins(edges), unit_dim=0)
 
 
 def test_calls_add_up(device):

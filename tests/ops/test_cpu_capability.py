@@ -13,7 +13,10 @@ ORDER = ["DEFAULT", "AVX2", "AVX512"]
 
 FILES = [
     f"tests/ops/test_{name}.py"
-    for name in ("counting_relu", "masks", "checks", "max_pool", "max_unpool", "activation_hash")
+    for name in (
+        *("counting_relu", "unit_histograms", "close_edges", "masks", "checks"),
+        *("max_pool", "max_unpool", "switches", "activation_hash"),
+    )
 ]
 WHICH = ["-m", "not large and not exhaustive", "-k", "not alone and not compiled"]
 

@@ -8,14 +8,15 @@
 #include "cpu/kernels/relu/counting_relu.h"
 #include "cpu/kernels/relu/edge_tally.h"
 #include "cpu/kernels/relu/find_slots.h"
+#include "cpu/kernels/relu/mask_spans.h"
 #include "cpu/kernels/relu/pattern_tally.h"
 #include "cpu/kernels/relu/rectify.h"
+#include "cpu/kernels/relu/run_with_bins.h"
 #include "cpu/kernels/relu/span.h"
 #include "cpu/kernels/relu/tally.h"
 #include "cpu/kernels/relu/tiling.h"
 #include "cpu/kernels/relu/unit_columns.h"
 #include "relu/binning.h"
-#include "relu/mask.h"
 
 namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
@@ -41,8 +42,7 @@ class Loop {
         y_(static_cast<Bits*>(share.y)),
         rectifier_(rectifier),
         tally_scratch_(tally_scratch),
-        is_masked_(share.mask != nullptr),
-        mask_(share.mask, {0, share.units, share.inner}, share.begin) {}
+        mask_(share) {}
 
   template <class Binner>
   void run(const Binner& binner) {
@@ -58,7 +58,7 @@ class Loop {
 
   void run_without_bins() {
     const int64_t whole = share_.end - (share_.end - share_.begin) % kSpan;
-    if (is_masked_) {
+    if (mask_.is_there()) {
       for (int64_t i = share_.begin; i < whole; i += kSpan) {
         rectify_span_and_count_nans(x_ + i, y_ + i, kSpan);
       }
@@ -79,7 +79,7 @@ class Loop {
   bool is_by_pattern() const {
     const int64_t fewest =
         share_.dtype == Dtype::kFloat16 ? kFewestFloat16ByPattern : kFewestByPattern;
-    return sizeof(Bits) == 2 && !is_masked_ && share_.end - share_.begin >= fewest;
+    return sizeof(Bits) == 2 && !mask_.is_there() && share_.end - share_.begin >= fewest;
   }
 
   template <class Binner>
@@ -101,7 +101,7 @@ class Loop {
   template <class Binner>
   bool count_by_edges(const Binner& binner) {
     if constexpr (sizeof(Bits) == 4 && kSearches<Binner>) {
-      if (is_masked_ || share_.end - share_.begin < kFewestByEdges) return false;
+      if (mask_.is_there() || share_.end - share_.begin < kFewestByEdges) return false;
       EdgeTally tally(binner, tally_scratch_);
       if (!tally.prepare()) return false;
       int64_t i = share_.begin;
@@ -229,7 +229,7 @@ class Loop {
                                                        const Visit& visit) {
     SpanSlots slots;
     find_slots<Format>(binner, x, slots, between);
-    const uint8_t* const kept = kept_of(n);
+    const uint8_t* const kept = mask_.next(n);
     if (kept == nullptr) [[likely]] {
       if constexpr (kWhen == Counted::kBefore) visit(slots, n);
       rectifier_.rectify(x, y, n);
@@ -246,7 +246,7 @@ class Loop {
   }
 
   [[gnu::noinline]] void rectify_span_and_count_nans(const Bits* x, Bits* y, int64_t n) {
-    const uint8_t* const kept = kept_of(n);
+    const uint8_t* const kept = mask_.next(n);
     if (kept == nullptr) [[likely]] {
       share_.histogram[0] += count_nans<Format, false>(x, nullptr);
       rectifier_.rectify(x, y, n);
@@ -254,37 +254,6 @@ class Loop {
       share_.histogram[0] += count_nans<Format, true>(x, kept);
       rectifier_.rectify_kept(x, y, n, kept);
     }
-  }
-
-  // The mask of the next n elements; null if all of them are counted.
-  [[gnu::always_inline]] inline const uint8_t* kept_of(int64_t n) {
-    if (!is_masked_) [[likely]] {
-      return nullptr;
-    }
-    return next_of_mask(n);
-  }
-
-  [[gnu::noinline]] const uint8_t* next_of_mask(int64_t n) {
-    const uint8_t* kept = kept_;
-    if (n == kSpan && !mask_.has_same_byte() && mask_.run() >= kSpan) {
-      kept = mask_.now();
-      mask_.advance(kSpan);
-    } else {
-      memset(kept_, 1, kSpan);
-      for (int64_t i = 0; i < n;) {
-        const int64_t end = i + mask_.run() < n ? i + mask_.run() : n;
-        if (mask_.has_same_byte()) {
-          memset(kept_ + i, *mask_.now(), end - i);
-        } else {
-          memcpy(kept_ + i, mask_.now(), end - i);
-        }
-        mask_.advance(end - i);
-        i = end;
-      }
-    }
-    uint8_t hidden = 0;
-    for (int64_t i = 0; i < kSpan; ++i) hidden |= kept[i] == 0 ? 1 : 0;
-    return hidden == 0 ? nullptr : kept;
   }
 
   // Fewer elements than a span are filled up with numbers that are neither zero nor NaN.
@@ -302,39 +271,8 @@ class Loop {
   Bits* const y_;
   Rectifier rectifier_;
   uint32_t* const tally_scratch_;
-  const bool is_masked_;
-  MaskWalk mask_;
-  uint8_t kept_[kSpan];
+  MaskSpans mask_;
 };
-
-// Calls loop.run(binner) with the fastest binner, or loop.run_without_bins().
-template <class Format, class CountLoop>
-void run_with_bins(const CountingReluShare& share, CountLoop& loop) {
-  using Value = typename Format::Value;
-  const SearchBinner<Value> search{share.edges, static_cast<int32_t>(share.bins)};
-  switch (static_cast<Binning>(share.binning)) {
-    case Binning::kNone:
-      if constexpr (requires { loop.run_without_bins(); }) loop.run_without_bins();
-      break;
-    case Binning::kSearch:
-      loop.run(search);
-      break;
-    case Binning::kLinear: {
-      const auto binner = LinearBinner<Value>::make(share.edges, share.bins);
-      if (!binner.guesses_within_one) {
-        loop.run(search);
-      } else if constexpr (sizeof(Value) == sizeof(float)) {
-        loop.run(FixedPointBinner::make(binner));
-      } else {
-        loop.run(binner);
-      }
-      break;
-    }
-    case Binning::kLog:
-      loop.run(LogBinner<Value>::make(share.edges, share.bins));
-      break;
-  }
-}
 
 template <class Format, class Rectifier>
 void count_with(const CountingReluShare& share, Rectifier rectifier, uint32_t* tally_scratch) {
