@@ -173,15 +173,23 @@ class Loop {
   void count_by(const Scheme& scheme, const Binner& binner, int64_t begin, int64_t end,
                 int64_t* histogram) {
     Tally<Scheme> tally(scheme, tally_scratch_, histogram);
-    for_each_span<Counted::kBefore>(
-        binner, begin, end, [&](int part) { tally.increment_part(part); },
-        [&](const SpanSlots& span, int64_t n) {
-          if (n == kSpan) {
-            tally.add(span);
-          } else {
-            add_one_by_one(span, n, histogram);
-          }
-        });
+    const auto add = [&](const SpanSlots& span, int64_t n) __attribute__((always_inline)) {
+      if (n == kSpan) {
+        tally.add(span);
+      } else {
+        add_one_by_one(span, n, histogram);
+      }
+    };
+    if (scheme.is_small()) {
+      for_each_span<Counted::kBefore>(
+          binner, begin, end, [&](int part) { tally.increment_part(part); }, add);
+    } else {
+      for_each_span<Counted::kAfter>(binner, begin, end, nothing_between,
+                                     [&](const SpanSlots& span, int64_t n) {
+                                       tally.increment_all();
+                                       add(span, n);
+                                     });
+    }
     tally.flush();
   }
 

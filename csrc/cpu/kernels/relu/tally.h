@@ -55,8 +55,12 @@ class Tally {
     if (part == kVectors - 1) is_pending_ = false;
   }
 
-  void flush() {
+  [[gnu::always_inline]] inline void increment_all() {
     for (int part = 0; part < kVectors; ++part) increment_part(part);
+  }
+
+  void flush() {
+    increment_all();
     scheme_.add_up(table_, histogram_);
     memset(table_, 0, sizeof(*table_) * scheme_.size());
     written_down_ = 0;
@@ -95,6 +99,7 @@ struct ByLanes {
   int32_t stride = static_cast<int32_t>(lane_stride(slots));
 
   int64_t size() const { return kLanes * stride; }
+  bool is_small() const { return true; }
 
   [[gnu::always_inline]] inline void write_down(const SpanSlots& slots, uint32_t* words) const {
     Ints lanes;
@@ -120,6 +125,7 @@ struct ByPairs {
   int32_t slots;
 
   int64_t size() const { return slots * slots; }
+  bool is_small() const { return slots <= kMostSmallPairs; }
 
   [[gnu::always_inline]] inline void write_down(const SpanSlots& found, uint32_t* words) const {
     constexpr int kHalf = kVectors / 2;

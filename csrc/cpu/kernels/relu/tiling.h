@@ -16,6 +16,8 @@ constexpr int64_t kFewestColumns = 512;
 
 // With this number of slots a table of pairs stays in the L1 and L2 caches.
 constexpr int64_t kMostPairedSlots = 256;
+// With this number it stays in the L1 cache, beside what flows through it.
+constexpr int64_t kMostSmallPairs = 64;
 
 // The distance from one lane to the next: an odd number of cache lines. Otherwise equal bins of all
 // lanes would share a cache set, or the processor would confuse them by the last 12 bits of their
