@@ -151,8 +151,11 @@ struct LogBinner {
     binner.shift = Ieee<Value>::kMantissaBits;
     for (int64_t parts = per_octave; parts > 1; parts >>= 1) --binner.shift;
     binner.nearest = static_cast<int32_t>(lowest >> binner.shift) - 1;
-    // The step of `top`. It keeps every slot in range, for any edges.
+    // The step of `top`. Both keep every slot in range, for any edges.
     binner.beyond = binner.nearest + binner.bins / 2;
+    if ((binner.top >> binner.shift) > binner.beyond) {
+      binner.top = Key{binner.beyond} << binner.shift;
+    }
     binner.zero_slot = binner.bins / 2 + 1;
     return binner;
   }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "common/float_format.h"
@@ -85,6 +86,49 @@ bool any(Mask mask) {
   memcpy(words, &mask, sizeof(mask));
   for (const uint64_t word : words) all |= word;
   return all != 0;
+}
+
+// The lowest bits of 64 bytes, those of the first byte lowest.
+inline uint64_t lowest_bits(const uint8_t* bytes) {
+#if defined(__x86_64__) && RELUSTAT_VECTOR_BYTES == 64
+  return _mm512_test_epi8_mask(_mm512_loadu_si512(bytes), _mm512_set1_epi8(1));
+#else
+  uint64_t bits = 0;
+#if defined(__x86_64__) && RELUSTAT_VECTOR_BYTES == 32
+  for (int64_t i = 0; i < 64; i += 32) {
+    const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes + i));
+    const int highest = _mm256_movemask_epi8(_mm256_slli_epi16(half, 7));
+    bits |= uint64_t{static_cast<uint32_t>(highest)} << i;
+  }
+#else
+  // The product brings the lowest bit of byte i to bit 56 + i.
+  constexpr uint64_t kGather = 0x0102040810204080;
+  for (int64_t i = 0; i < 64; i += 8) {
+    uint64_t eight;
+    memcpy(&eight, bytes + i, sizeof(eight));
+    bits |= (eight & 0x0101010101010101) * kGather >> 56 << i;
+  }
+#endif
+  return bits;
+#endif
+}
+
+// Lane by lane the larger one; the second one if they are equal or one of them is NaN. GCC compares
+// and blends if the first one is 0, which takes two instructions.
+template <class V>
+V larger(V first, V second) {
+#if defined(__x86_64__) && RELUSTAT_VECTOR_BYTES == 64
+  if constexpr (std::is_same_v<V, Vector<float, 16>>) {
+    return bit_cast<V>(
+        _mm512_maskz_max_ps(0xffff, bit_cast<__m512>(first), bit_cast<__m512>(second)));
+  }
+#endif
+#if defined(__x86_64__) && RELUSTAT_VECTOR_BYTES >= 32
+  if constexpr (std::is_same_v<V, Vector<float, 8>>) {
+    return bit_cast<V>(_mm256_max_ps(bit_cast<__m256>(first), bit_cast<__m256>(second)));
+  }
+#endif
+  return first > second ? first : second;
 }
 
 // Converts integers to wider ones. GCC 12 converts lane by lane if the width more than doubles, and

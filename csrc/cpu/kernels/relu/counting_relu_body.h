@@ -16,6 +16,7 @@
 #include "cpu/kernels/relu/tally.h"
 #include "cpu/kernels/relu/tiling.h"
 #include "cpu/kernels/relu/unit_columns.h"
+#include "cpu/kernels/relu/unit_runs.h"
 #include "relu/binning.h"
 
 namespace relustat::cpu {
@@ -57,7 +58,7 @@ class Loop {
   }
 
   void run_without_bins() {
-    const int64_t whole = share_.end - (share_.end - share_.begin) % kSpan;
+    const int64_t whole = end_of_spans(share_.begin, share_.end);
     if (mask_.is_there()) {
       for (int64_t i = share_.begin; i < whole; i += kSpan) {
         rectify_span_and_count_nans(x_ + i, y_ + i, kSpan);
@@ -121,90 +122,80 @@ class Loop {
   template <class Binner>
   void count_by_units(const Binner& binner) {
     const int64_t slots = slot_count(share_.bins);
-    int64_t unit = share_.begin / share_.inner % share_.units;
-    int64_t left_in_run = share_.inner - share_.begin % share_.inner;
-    const auto leave_run = [&] {
-      unit = unit + 1 < share_.units ? unit + 1 : 0;
-      left_in_run = share_.inner;
-    };
-    if (share_.inner >= kLongRun && tallying(slots, share_.inner) != Tallying::kOneByOne) {
-      for (int64_t begin = share_.begin; begin < share_.end; leave_run()) {
-        const int64_t left = share_.end - begin;
-        const int64_t end = begin + (left_in_run < left ? left_in_run : left);
-        count(binner, begin, end, share_.histogram + unit * slots);
-        begin = end;
-      }
+    const bool pays_for_tables =
+        share_.inner >= kLongRun && tallying(slots, share_.inner) != Tallying::kOneByOne;
+    if (!pays_for_tables && share_.units * slots <= INT32_MAX) {
+      UnitRuns runs(share_);
+      Tally<ByRuns> tally(ByRuns{runs}, share_.histogram);
+      const int64_t end = end_of_spans(share_.begin, share_.end);
+      count_by(tally, binner, share_.begin, end, [&] { runs.next(kSpan); });
+      runs.next(share_.end - end);
+      count_rest(binner, end, share_.end,
+                 [&](int64_t i, int32_t slot) { ++share_.histogram[runs.histograms()[i] + slot]; });
       return;
     }
-    for_each_span<Counted::kAfter>(
-        binner, share_.begin, share_.end, nothing_between, [&](const SpanSlots& found, int64_t n) {
-          int32_t span[kSpan];
-          write_slots(found, span);
-          for (int64_t begin = 0; begin < n;) {
-            const int64_t end = left_in_run < n - begin ? begin + left_in_run : n;
-            int64_t* const counts = share_.histogram + unit * slots;
-            for (int64_t i = begin; i < end; ++i) ++counts[span[i]];
-            left_in_run -= end - begin;
-            begin = end;
-            if (left_in_run == 0) leave_run();
-          }
-        });
+    int64_t unit = share_.begin / share_.inner % share_.units;
+    for (int64_t begin = share_.begin; begin < share_.end;) {
+      const int64_t end_of_run = begin - begin % share_.inner + share_.inner;
+      const int64_t end = end_of_run < share_.end ? end_of_run : share_.end;
+      count(binner, begin, end, share_.histogram + unit * slots);
+      unit = unit + 1 < share_.units ? unit + 1 : 0;
+      begin = end;
+    }
   }
 
   template <class Binner>
   void count(const Binner& binner, int64_t begin, int64_t end, int64_t* histogram) {
     const auto slots = static_cast<int32_t>(slot_count(share_.bins));
+    const int64_t rest = end_of_spans(begin, end);
+    const auto nothing = [] {};
     switch (tallying(slots, end - begin)) {
-      case Tallying::kPairs:
-        count_by(ByPairs{slots}, binner, begin, end, histogram);
+      case Tallying::kPairs: {
+        Tally<ByPairs> tally(ByPairs(slots, histogram), tally_scratch_);
+        count_by(tally, binner, begin, rest, nothing);
         break;
-      case Tallying::kLanes:
-        count_by(ByLanes{slots}, binner, begin, end, histogram);
+      }
+      case Tallying::kLanes: {
+        Tally<ByLanes> tally(ByLanes(slots, histogram), tally_scratch_);
+        count_by(tally, binner, begin, rest, nothing);
         break;
-      case Tallying::kOneByOne:
-        for_each_span<Counted::kAfter>(
-            binner, begin, end, nothing_between,
-            [&](const SpanSlots& span, int64_t n) { add_one_by_one(span, n, histogram); });
+      }
+      case Tallying::kOneByOne: {
+        Tally<OneByOne> tally(OneByOne{}, histogram);
+        count_by(tally, binner, begin, rest, nothing);
         break;
+      }
     }
+    count_rest(binner, rest, end, [&](int64_t, int32_t slot) { ++histogram[slot]; });
   }
 
-  template <class Scheme, class Binner>
-  void count_by(const Scheme& scheme, const Binner& binner, int64_t begin, int64_t end,
-                int64_t* histogram) {
-    Tally<Scheme> tally(scheme, tally_scratch_, histogram);
-    const auto add = [&](const SpanSlots& span, int64_t n) __attribute__((always_inline)) {
-      if (n == kSpan) {
-        tally.add(span);
-      } else {
-        add_one_by_one(span, n, histogram);
-      }
-    };
-    if (scheme.is_small()) {
-      for_each_span<Counted::kBefore>(
-          binner, begin, end, [&](int part) { tally.increment_part(part); }, add);
-    } else {
-      for_each_span<Counted::kAfter>(binner, begin, end, nothing_between,
-                                     [&](const SpanSlots& span, int64_t n) {
-                                       tally.increment_all();
-                                       add(span, n);
-                                     });
+  // Whole spans. Before each of them it calls prepare().
+  template <class Scheme, class Binner, class Prepare>
+  void count_by(Tally<Scheme>& tally, const Binner& binner, int64_t begin, int64_t end,
+                const Prepare& prepare) {
+    for (int64_t i = begin; i < end; i += kSpan) {
+      prepare();
+      tally.add([&](auto& writer, const auto& beside) __attribute__((always_inline)) {
+        find_and_rectify(binner, x_ + i, y_ + i, kSpan, writer, beside);
+      });
+      fetch_ahead(i);
     }
     tally.flush();
   }
 
-  [[gnu::always_inline]] static inline void add_one_by_one(const SpanSlots& span, int64_t n,
-                                                           int64_t* histogram) {
+  // Less than a span; calls add(i, slot) for each element.
+  template <class Binner, class Add>
+  void count_rest(const Binner& binner, int64_t begin, int64_t end, const Add& add) {
+    if (begin == end) return;
     int32_t slots[kSpan];
-    write_slots(span, slots);
-    for (int64_t i = 0; i < n; ++i) ++histogram[slots[i]];
+    SlotWriter writer{slots};
+    with_padded(begin, end - begin, [&](Bits* span, int64_t n) {
+      find_and_rectify(binner, span, span, n, writer, kNothing);
+    });
+    for (int64_t i = 0; i < end - begin; ++i) add(i, slots[i]);
   }
 
-  static void nothing_between(int) {}
-
-  // Whether a span is counted before or after it is rectified: slots that are in registers come
-  // first, those that are read one by one from memory come last.
-  enum class Counted { kBefore, kAfter };
+  static int64_t end_of_spans(int64_t begin, int64_t end) { return end - (end - begin) % kSpan; }
 
   [[gnu::always_inline]] inline void fetch_ahead(int64_t i) const {
     constexpr int64_t kAhead = kFetchAheadBytes / sizeof(Bits);
@@ -214,43 +205,42 @@ class Loop {
     }
   }
 
-  // Rectifies elements [begin, end) and calls visit(slots, n) for each n of them.
-  template <Counted kWhen, class Binner, class Between, class Visit>
-  [[gnu::always_inline]] inline void for_each_span(const Binner& binner, int64_t begin, int64_t end,
-                                                   const Between& between, const Visit& visit) {
-    int64_t i = begin;
-    for (; i + kSpan <= end; i += kSpan) {
-      fetch_ahead(i);
-      count_and_rectify<kWhen>(binner, x_ + i, y_ + i, kSpan, between, visit);
-    }
-    if (i == end) return;
-    with_padded(i, end - i, [&](Bits* span, int64_t n) {
-      count_and_rectify<kWhen>(binner, span, span, n, between, visit);
-    });
-  }
-
-  // A span, of which n elements are the tensor's. Slots are found before elements are rectified,
-  // because y may be x.
-  template <Counted kWhen, class Binner, class Between, class Visit>
-  [[gnu::always_inline]] inline void count_and_rectify(const Binner& binner, const Bits* x, Bits* y,
-                                                       int64_t n, const Between& between,
-                                                       const Visit& visit) {
-    SpanSlots slots;
-    find_slots<Format>(binner, x, slots, between);
+  // find_slots with the writer, while the span is rectified.
+  template <class Binner, class Writer, class Beside>
+  [[gnu::always_inline]] inline void find_and_rectify(const Binner& binner, const Bits* x, Bits* y,
+                                                      int64_t n, Writer& writer,
+                                                      const Beside& beside) {
     const uint8_t* const kept = mask_.next(n);
-    if (kept == nullptr) [[likely]] {
-      if constexpr (kWhen == Counted::kBefore) visit(slots, n);
-      rectifier_.rectify(x, y, n);
-      if constexpr (kWhen == Counted::kAfter) visit(slots, n);
+    if (kept != nullptr) [[unlikely]] {
+      find_kept(binner, x, kept, writer, beside);
+      rectifier_.rectify_kept(x, y, n, kept);
       return;
     }
-    // What is not kept is counted in slot 0.
-    int32_t each[kSpan];
-    write_slots(slots, each);
-    for (int64_t i = 0; i < kSpan; ++i) each[i] = kept[i] != 0 ? each[i] : 0;
-    read_slots(each, slots);
-    visit(slots, n);
-    rectifier_.rectify_kept(x, y, n, kept);
+    Bits copy[kSpan];
+    if (x == y) {
+      // Slots may be looked for a second time.
+      memcpy(copy, x, sizeof(copy));
+      x = copy;
+    }
+    const auto find = [&](const auto& rectify) __attribute__((always_inline)) {
+      find_slots<Format>(binner, x, writer, [&]<int v>() __attribute__((always_inline)) {
+        rectify.template operator()<v>();
+        beside.template operator()<v>();
+      });
+    };
+    rectifier_.rectify_beside(find, x, y, n);
+  }
+
+  // What is not kept is counted in slot 0.
+  template <class Binner, class Writer, class Beside>
+  [[gnu::always_inline]] inline void find_kept(const Binner& binner, const Bits* x,
+                                               const uint8_t* kept, Writer& writer,
+                                               const Beside& beside) {
+    int32_t slots[kSpan];
+    SlotWriter each{slots};
+    find_slots<Format>(binner, x, each, kNothing);
+    for (int64_t i = 0; i < kSpan; ++i) slots[i] = kept[i] != 0 ? slots[i] : 0;
+    put_all(slots, writer, beside);
   }
 
   [[gnu::noinline]] void rectify_span_and_count_nans(const Bits* x, Bits* y, int64_t n) {

@@ -6,10 +6,13 @@
 #include "cpu/kernels/relu/span.h"
 #include "relu/binning.h"
 
-// Part of counting_relu_body.h, and compiled with it for each instruction set. The slots of a span.
-// Floats are binned in vectors, by as few instructions as most spans need; what these cannot decide
-// is left to the binner, for the whole span. After vector v they call between(v): what has nothing
-// to do with slots fills the time that they wait for each other.
+// Part of counting_relu_body.h, and compiled with it for each instruction set.
+//
+// find_slots(binner, x, writer, beside) finds the slots of a span. Each vector v of them goes to
+// writer.put<v>(slots), and after it beside.operator()<v>() does what has nothing to do with slots:
+// it fills the time that they wait for each other. Floats are binned in vectors, by as few
+// instructions as most spans need. What these cannot decide is left to the binner, for the whole
+// span, whose slots are then put a second time.
 
 namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
@@ -20,11 +23,7 @@ using Floats = Vector<float, kFloats>;
 using Ints = Vector<int32_t, kFloats>;
 using Uints = Vector<uint32_t, kFloats>;
 
-// In registers, as far as there are enough.
 constexpr int kVectors = kSpan / kFloats;
-struct SpanSlots {
-  Ints of[kVectors];
-};
 
 template <class Format>
 [[gnu::always_inline]] inline Floats load_floats(const typename Format::Bits* x) {
@@ -36,16 +35,25 @@ template <class Format>
   }
 }
 
-// From memory and back. (A function that got the address of slots would keep them out of
-// registers.)
-[[gnu::always_inline]] inline void read_slots(const int32_t* from, SpanSlots& slots) {
+constexpr auto kNothing = []<int>() {};
+
+// Slots as they are.
+struct SlotWriter {
+  int32_t* slots;  // [kSpan]
+
+  template <int v>
+  [[gnu::always_inline]] inline void put(Ints found) {
+    store(found, slots + v * kFloats);
+  }
+};
+
+template <class Writer, class Beside>
+[[gnu::always_inline]] inline void put_all(const int32_t* slots, Writer& writer,
+                                           const Beside& beside) {
   for_each_index<kVectors>([&]<int v>() __attribute__((always_inline)) {
-    slots.of[v] = load<kFloats>(from + v * kFloats);
+    writer.template put<v>(load<kFloats>(slots + v * kFloats));
+    beside.template operator()<v>();
   });
-}
-[[gnu::always_inline]] inline void write_slots(const SpanSlots& slots, int32_t* to) {
-  for_each_index<kVectors>(
-      [&]<int v>() __attribute__((always_inline)) { store(slots.of[v], to + v * kFloats); });
 }
 
 template <class Format, class Binner>
@@ -54,42 +62,38 @@ template <class Format, class Binner>
   for (int64_t i = 0; i < kSpan; ++i) slots[i] = binner.slot(Format::value(x[i]));
 }
 
-template <class Format, class Between>
+template <class Format, class Writer, class Beside>
 [[gnu::always_inline]] inline void find_slots(const LogBinner<double> binner,
-                                              const typename Format::Bits* x, SpanSlots& slots,
-                                              const Between& between) {
+                                              const typename Format::Bits* x, Writer& writer,
+                                              const Beside& beside) {
   int32_t each[kSpan];
   find_each<Format>(binner, x, each);
-  read_slots(each, slots);
-  for (int v = 0; v < kVectors; ++v) between(v);
+  put_all(each, writer, beside);
 }
 
 // LogBinner::slot for numbers below the outer edges. NaNs have larger bits than any number.
-template <class Format, class Between>
-[[gnu::always_inline]] inline void find_slots(const LogBinner<float> binner,
-                                              const typename Format::Bits* x, SpanSlots& slots,
-                                              const Between& between) {
+template <class Format, class Writer, class Beside>
+[[gnu::always_inline]] inline void find_slots(const LogBinner<float>& binner,
+                                              const typename Format::Bits* x, Writer& writer,
+                                              const Beside& beside) {
   const auto shift = splat<int32_t, kFloats>(binner.shift);
-  const auto nearest = splat<int32_t, kFloats>(binner.nearest);
-  const auto beyond = splat<int32_t, kFloats>(binner.beyond);
-  const auto above = splat<int32_t, kFloats>(binner.zero_slot - binner.nearest);
-  const auto below = splat<int32_t, kFloats>(binner.zero_slot + binner.nearest);
+  const auto nearest = splat<int32_t, kFloats>(binner.nearest << binner.shift);
+  const auto zero_slot = splat<int32_t, kFloats>(binner.zero_slot);
   auto largest = splat<int32_t, kFloats>(0);
   for_each_index<kVectors>([&]<int v>() __attribute__((always_inline)) {
     const Floats values = load_floats<Format>(x + v * kFloats);
     const Ints distance = bit_cast<Ints>(values) & INT32_MAX;
-    const Ints is_below = values < 0;  // -1 or 0
     largest = largest > distance ? largest : distance;
-    const Ints step = (distance + is_below) >> shift;
-    const Ints from_nearest = step > nearest ? step : nearest;
-    const Ints within = from_nearest < beyond ? from_nearest : beyond;
-    slots.of[v] = (within ^ is_below) + (is_below ? below : above);
-    between(v);
+    // At least 1: a shift leaves 0 of it, and -1 of its opposite.
+    const Ints beyond_nearest = (distance > nearest ? distance : nearest + 1) - nearest;
+    const Ints from_zero = values < 0 ? -beyond_nearest : beyond_nearest;
+    writer.template put<v>((from_zero >> shift) + zero_slot);
+    beside.template operator()<v>();
   });
   if (any(largest >= splat<int32_t, kFloats>(binner.top))) [[unlikely]] {
     int32_t each[kSpan];
     find_each<Format>(binner, x, each);
-    read_slots(each, slots);
+    put_all(each, writer, kNothing);
   }
 }
 
@@ -110,21 +114,20 @@ template <class Format, class Value>
   for (int64_t i = 0; i < kSpan; ++i) slots[i] = binner.finish(values[i], slots[i]);
 }
 
-template <class Format, class Between, class Value>
+template <class Format, class Writer, class Beside, class Value>
 [[gnu::always_inline]] inline void find_slots(const SearchBinner<Value> binner,
-                                              const typename Format::Bits* x, SpanSlots& found,
-                                              const Between& between) {
+                                              const typename Format::Bits* x, Writer& writer,
+                                              const Beside& beside) {
   int32_t slots[kSpan];
   search<Format>(binner, x, slots);
-  read_slots(slots, found);
-  for (int v = 0; v < kVectors; ++v) between(v);
+  put_all(slots, writer, beside);
 }
 
 // Guesses come first. If a guess in a span is doubtful, the whole span is compared with its edges.
-template <class Format, class Between>
+template <class Format, class Writer, class Beside>
 [[gnu::always_inline]] inline void find_slots(const LinearBinner<double> binner,
-                                              const typename Format::Bits* x, SpanSlots& found,
-                                              const Between& between) {
+                                              const typename Format::Bits* x, Writer& writer,
+                                              const Beside& beside) {
   int32_t slots[kSpan];
   int32_t doubtful = 0;
   for (int64_t i = 0; i < kSpan; ++i) {
@@ -135,8 +138,7 @@ template <class Format, class Between>
   if (doubtful != 0) {
     for (int64_t i = 0; i < kSpan; ++i) slots[i] = binner.repaired(Format::value(x[i]), slots[i]);
   }
-  read_slots(slots, found);
-  for (int v = 0; v < kVectors; ++v) between(v);
+  put_all(slots, writer, beside);
 }
 
 template <class Format>
@@ -175,10 +177,10 @@ struct FixedPointBinner {
   int32_t slot(float x) const { return linear.slot(x); }
 };
 
-template <class Format, class Between>
-[[gnu::always_inline]] inline void find_slots(const FixedPointBinner binner,
-                                              const typename Format::Bits* x, SpanSlots& slots,
-                                              const Between& between) {
+template <class Format, class Writer, class Beside>
+[[gnu::always_inline]] inline void find_slots(const FixedPointBinner& binner,
+                                              const typename Format::Bits* x, Writer& writer,
+                                              const Beside& beside) {
   const auto scale = splat<float, kFloats>(binner.scale);
   const auto offset = splat<float, kFloats>(binner.offset);
   const auto least = splat<float, kFloats>(binner.least);
@@ -197,13 +199,13 @@ template <class Format, class Between>
     const Uints fraction = bit_cast<Uints>(fixed) << slot_bits;
     const Uints asked = values == exempt ? splat<uint32_t, kFloats>(UINT32_MAX) : fraction;
     least_fraction = asked < least_fraction ? asked : least_fraction;
-    slots.of[v] = fixed >> fraction_bits;
-    between(v);
+    writer.template put<v>(fixed >> fraction_bits);
+    beside.template operator()<v>();
   });
   if (!any(least_fraction < splat<uint32_t, kFloats>(binner.doubtful))) return;
   int32_t each[kSpan];
   repair<Format>(binner.linear, x, each);
-  read_slots(each, slots);
+  put_all(each, writer, kNothing);
 }
 
 }  // namespace

@@ -97,10 +97,9 @@ class PatternTally {
     if (any == 0) return;
     Bits patterns[kSpan];
     int32_t slots[kSpan];
-    SpanSlots found;
     for (int64_t i = 0; i < kSpan; ++i) patterns[i] = static_cast<Bits>(first + i);
-    find_slots<Format>(binner, patterns, found, [](int) {});
-    write_slots(found, slots);
+    SlotWriter writer{slots};
+    find_slots<Format>(binner, patterns, writer, kNothing);
     for (int64_t i = 0; i < kSpan; ++i) histogram[slots[i]] += counts[i];
     memset(counts, 0, kSpan * sizeof(uint32_t));
     memset(counts + kPatterns, 0, kSpan * sizeof(uint32_t));

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "common/float_format.h"
 #include "cpu/kernels/common/vector.h"
 #include "cpu/kernels/relu/counting_relu.h"
+#include "cpu/kernels/relu/find_slots.h"
 #include "cpu/kernels/relu/span.h"
 #include "cpu/kernels/relu/tiling.h"
 
@@ -26,26 +28,31 @@ template <bool kMasked>
 template <class Format>
 using BitLanes = Vector<typename Format::Bits, kFullLanes<typename Format::Bits>>;
 
-// Lane by lane, minus the number of zeros. y may be x.
-template <class Format>
-[[gnu::always_inline]] inline BitLanes<Format> rectify_vectors(const typename Format::Bits* x,
-                                                               typename Format::Bits* y) {
+// Part v of kParts of a span: lane by lane, minus the number of zeros. y may be x.
+template <class Format, int v = 0, int kParts = 1>
+[[gnu::always_inline]] inline BitLanes<Format> rectify_part(const typename Format::Bits* x,
+                                                            typename Format::Bits* y) {
   using Bits = typename Format::Bits;
   constexpr int kLanes = kFullLanes<Bits>;
+  constexpr int kAll = kSpan / kLanes;
+  constexpr int kFirst = v * kAll / kParts;
+  constexpr int kEnd = (v + 1) * kAll / kParts;
   BitLanes<Format> zeros{};
-  for_each_index<kSpan / kLanes>([&]<int v>() __attribute__((always_inline)) {
-    const auto bits = load<kLanes>(x + v * kLanes);
+  for_each_index<kEnd - kFirst>([&]<int i>() __attribute__((always_inline)) {
+    constexpr int kAt = (kFirst + i) * kLanes;
+    const auto bits = load<kLanes>(x + kAt);
     const auto nothing = splat<Bits, kLanes>(0);
     if constexpr (kIsNative<Format>) {
       const auto values = bit_cast<Vector<typename Format::Value, kLanes>>(bits);
-      store(values < 0 ? nothing : bits, y + v * kLanes);
+      const auto zero = splat<typename Format::Value, kLanes>(0);
+      store(larger(zero, values), y + kAt);
       zeros += bit_cast<BitLanes<Format>>(values <= 0);
     } else {
       constexpr auto kLeast = static_cast<Bits>(Format::kSign + 1);
       const auto is_below = bits - splat<Bits, kLanes>(kLeast) <
                             splat<Bits, kLanes>(static_cast<Bits>(Format::kInfinity));
       const auto rectified = is_below ? nothing : bits;
-      store(rectified, y + v * kLanes);
+      store(rectified, y + kAt);
       zeros += bit_cast<BitLanes<Format>>(rectified + rectified == nothing);
     }
   });
@@ -68,17 +75,36 @@ template <class Format>
   return static_cast<int64_t>(zeros);
 }
 
-// The zeros among elements [begin, end) of a span. The loop visits all elements: with a known
-// length it needs no remainder.
-template <class Format, bool kMasked>
-int64_t count_zeros(const typename Format::Bits* y, int64_t begin, int64_t end,
-                    const uint8_t* kept) {
-  int32_t zeros = 0;
-  for (int32_t i = 0; i < kSpan; ++i) {
-    zeros += (i >= begin) & (i < end) & is_zero<Format>(y[i]) & is_kept<kMasked>(kept, i) ? 1 : 0;
+// The zeros of a rectified span, a bit for each element.
+class ZeroBits {
+ public:
+  template <class Format, bool kMasked>
+  static ZeroBits of(const typename Format::Bits* y, const uint8_t* kept) {
+    uint8_t are_zero[kSpan];
+    for (int64_t i = 0; i < kSpan; ++i) {
+      are_zero[i] = is_zero<Format>(y[i]) & is_kept<kMasked>(kept, i) ? 1 : 0;
+    }
+    ZeroBits zeros;
+    for (int64_t word = 0; word < kSpan / 64; ++word) {
+      zeros.words_[word] = lowest_bits(are_zero + 64 * word);
+    }
+    return zeros;
   }
-  return zeros;
-}
+
+  // The number of zeros before element i.
+  int64_t before(int64_t i) const {
+    int64_t zeros = 0;
+    for (int64_t word = 0; word < kSpan / 64; ++word) {
+      const int64_t in_word = i - 64 * word;
+      const uint64_t asked = in_word <= 0 ? 0 : in_word < 64 ? (uint64_t{1} << in_word) - 1 : ~0ull;
+      zeros += __builtin_popcountll(words_[word] & asked);
+    }
+    return zeros;
+  }
+
+ private:
+  uint64_t words_[kSpan / 64] = {};
+};
 
 template <class Format, bool kMasked>
 [[gnu::always_inline]] inline int64_t count_nans(const typename Format::Bits* x,
@@ -106,11 +132,16 @@ class RowRectifier {
 
   // A span, of which n elements are the tensor's; the others are not 0.
   [[gnu::always_inline]] inline void rectify(const Bits* x, Bits* y, int64_t n) {
-    const BitLanes<Format> zeros = rectify_vectors<Format>(x, y);
-    if (n >= left_in_run_) return count_runs<false>(y, n, nullptr);
-    run_zeros_ += zeros;
-    left_in_run_ -= n;
-    if (++run_spans_ == kMostSpans) add_run();
+    add(rectify_part<Format>(x, y), y, n);
+  }
+  // The same, in parts that find(rectify) asks for by rectify.operator()<v>().
+  template <class Find>
+  [[gnu::always_inline]] inline void rectify_beside(const Find& find, const Bits* x, Bits* y,
+                                                    int64_t n) {
+    BitLanes<Format> zeros{};
+    find([&]<int v>()
+             __attribute__((always_inline)) { zeros += rectify_part<Format, v, kVectors>(x, y); });
+    add(zeros, y, n);
   }
   // Counts what is kept.
   [[gnu::noinline]] void rectify_kept(const Bits* x, Bits* y, int64_t n, const uint8_t* kept) {
@@ -126,6 +157,13 @@ class RowRectifier {
   // Before a lane of 16 bits is full.
   static constexpr int64_t kMostSpans = UINT16_MAX / (kSpan / kFullLanes<uint64_t>);
 
+  [[gnu::always_inline]] inline void add(const BitLanes<Format>& zeros, const Bits* y, int64_t n) {
+    if (n >= left_in_run_) return count_runs<false>(y, n, nullptr);
+    run_zeros_ += zeros;
+    left_in_run_ -= n;
+    if (++run_spans_ == kMostSpans) add_run();
+  }
+
   [[gnu::noinline]] void add_run() {
     for (int i = 0; i < kFullLanes<Bits>; ++i) {
       zeros_[unit_] += static_cast<int64_t>(static_cast<Bits>(-run_zeros_[i]));
@@ -137,9 +175,13 @@ class RowRectifier {
   template <bool kMasked>
   [[gnu::noinline]] void count_runs(const Bits* y, int64_t n, const uint8_t* kept) {
     if (run_spans_ > 0) add_run();
+    const auto zeros = ZeroBits::of<Format, kMasked>(y, kept);
+    int64_t counted = 0;
     for (int64_t begin = 0; begin < n;) {
       const int64_t end = begin + left_in_run_ < n ? begin + left_in_run_ : n;
-      zeros_[unit_] += count_zeros<Format, kMasked>(y, begin, end, kept);
+      const int64_t so_far = zeros.before(end);
+      zeros_[unit_] += so_far - counted;
+      counted = so_far;
       left_in_run_ -= end - begin;
       begin = end;
       if (left_in_run_ > 0) continue;
@@ -171,6 +213,12 @@ class ColumnRectifier {
 
   [[gnu::always_inline]] inline void rectify(const Bits* x, Bits* y, int64_t n) {
     rectify_and_count<false>(x, y, n, nullptr);
+  }
+  template <class Find>
+  [[gnu::always_inline]] inline void rectify_beside(const Find& find, const Bits* x, Bits* y,
+                                                    int64_t n) {
+    find(kNothing);
+    rectify(x, y, n);
   }
   [[gnu::noinline]] void rectify_kept(const Bits* x, Bits* y, int64_t n, const uint8_t* kept) {
     rectify_and_count<true>(x, y, n, kept);

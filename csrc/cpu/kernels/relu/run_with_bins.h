@@ -2,6 +2,8 @@
 
 #include "cpu/kernels/relu/counting_relu.h"
 #include "cpu/kernels/relu/find_slots.h"
+#include "cpu/kernels/relu/narrow_guesses.h"
+#include "cpu/kernels/relu/tiling.h"
 #include "relu/binning.h"
 
 // Part of counting_relu_body.h, and compiled with it for each instruction set.
@@ -9,6 +11,19 @@
 namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
+
+// Whether the time to check the guesses of all numbers of a format pays. In one histogram they are
+// counted by their bits: see pattern_tally.h.
+template <class Format>
+bool is_worth_checking(const CountingReluShare& share) {
+  if (sizeof(typename Format::Bits) != 2 || !share.unit_histograms) return false;
+  int64_t elements = share.end - share.begin;
+  if (share.by_strips) {
+    const UnitStrips strips(share.outer, share.units, share.inner);
+    elements *= (share.row_end - share.row_begin) * strips.units * share.inner;
+  }
+  return elements >= kFewestToCheck;
+}
 
 // Calls loop.run(binner) with the fastest binner, or loop.run_without_bins().
 template <class Format, class CountLoop>
@@ -26,10 +41,14 @@ void run_with_bins(const CountingReluShare& share, CountLoop& loop) {
       const auto binner = LinearBinner<Value>::make(share.edges, share.bins);
       if (!binner.guesses_within_one) {
         loop.run(search);
-      } else if constexpr (sizeof(Value) == sizeof(float)) {
-        loop.run(FixedPointBinner::make(binner));
-      } else {
+      } else if constexpr (sizeof(Value) != sizeof(float)) {
         loop.run(binner);
+      } else {
+        if (is_worth_checking<Format>(share)) {
+          const auto narrow = NarrowBinner::make<Format>(binner);
+          if (narrow.is_useful()) return loop.run(narrow);
+        }
+        loop.run(FixedPointBinner::make(binner));
       }
       break;
     }

@@ -14,10 +14,8 @@ constexpr int64_t kShortestRow = 32;
 // A narrower matrix is read with several of its rows as one.
 constexpr int64_t kFewestColumns = 512;
 
-// With this number of slots a table of pairs stays in the L1 and L2 caches.
-constexpr int64_t kMostPairedSlots = 256;
-// With this number it stays in the L1 cache, beside what flows through it.
-constexpr int64_t kMostSmallPairs = 64;
+// With this number of slots a table of pairs stays in the L1 cache, or nearly so.
+constexpr int64_t kMostPairedSlots = 128;
 
 // The distance from one lane to the next: an odd number of cache lines. Otherwise equal bins of all
 // lanes would share a cache set, or the processor would confuse them by the last 12 bits of their
@@ -29,6 +27,10 @@ constexpr int64_t kPatterns = int64_t{1} << 16;
 constexpr int64_t kPatternTables = 2;
 constexpr int64_t kFewestByPattern = 16384;
 constexpr int64_t kFewestFloat16ByPattern = 65536;  // in use are eight times as many patterns
+
+// The guesses of equal bins are checked for all patterns, if there are enough elements in
+// histograms per unit.
+constexpr int64_t kFewestToCheck = 1 << 18;
 
 // Floats are counted in bins of any edges with a table of all upper halves of a float, if there are
 // enough: lanes of histograms, the table, and the edges.

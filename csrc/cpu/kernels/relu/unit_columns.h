@@ -18,24 +18,32 @@ namespace {
 
 // A histogram for each unit of a few columns, [units + 1, slots]. The last one is for what fills up
 // a span.
-struct ByUnits {
+struct ByColumns : Narrow {
   static constexpr int64_t kWords = kSpan;
+
+  ByColumns(int32_t slots, int32_t units, const int32_t* first, int64_t* histogram)
+      : slots(slots), units(units), first(first), histogram(histogram) {}
+
+  struct Writer {
+    const int32_t* first;
+    uint32_t* words;
+
+    template <int v>
+    [[gnu::always_inline]] inline void put(Ints slots) {
+      store(slots + load<kFloats>(first + v * kFloats % kUnitColumns), words + v * kFloats);
+    }
+  };
+  [[gnu::always_inline]] inline Writer writer(uint32_t* words) const { return {first, words}; }
+
+  void add_up(uint16_t* table) const {
+    for (int32_t i = 0; i < units * slots; ++i) histogram[i] += table[i];
+    memset(table, 0, sizeof(*table) * (units + 1) * slots);
+  }
 
   int32_t slots;
   int32_t units;
   const int32_t* first;  // [kUnitColumns] the position of each column's unit
-
-  int64_t size() const { return (units + 1) * slots; }
-
-  [[gnu::always_inline]] inline void write_down(const SpanSlots& found, uint32_t* words) const {
-    for_each_index<kVectors>([&]<int v>() __attribute__((always_inline)) {
-      store(found.of[v] + load<kFloats>(first + v * kFloats % kUnitColumns), words + v * kFloats);
-    });
-  }
-
-  void add_up(const uint16_t* table, int64_t* histogram) const {
-    for (int32_t i = 0; i < units * slots; ++i) histogram[i] += table[i];
-  }
+  int64_t* histogram;
 };
 
 // Histograms of units whose elements do not lie together. The matrix [outer, units * inner] is
@@ -76,8 +84,9 @@ class UnitColumns {
     }
     memset(zeros_, 0, sizeof(zeros_));
     int64_t* const histogram = share_.histogram + unit * slots_;
-    const ByUnits scheme{static_cast<int32_t>(slots_), static_cast<int32_t>(units), first};
-    Tally<ByUnits> tally(scheme, tally_scratch_, histogram);
+    const ByColumns scheme(static_cast<int32_t>(slots_), static_cast<int32_t>(units), first,
+                           histogram);
+    Tally<ByColumns> tally(scheme, tally_scratch_);
     const int64_t begin = share_.row_begin * width + unit * share_.inner;
     const int64_t all_rows = share_.row_end - share_.row_begin;
     const int64_t rows = all_rows / strips.rows_in_one;
@@ -86,20 +95,19 @@ class UnitColumns {
       const int64_t at = begin + row * stride_;
       for (int64_t i = 0; i < kRows; ++i) fetch(at + (kRowsAhead + i) * stride_);
       Bits span[kSpan];
-      SpanSlots slots;
       read(at, kRows, columns_, span);
-      find_slots<Format>(binner, span, slots, [&](int part) { tally.increment_part(part); });
-      tally.add(slots);
+      tally.add([&](auto& writer, const auto& beside) __attribute__((always_inline)) {
+        find_slots<Format>(binner, span, writer, beside);
+      });
       rectify(at, kRows, columns_, span);
     }
     tally.flush();
     const auto count_row = [&](int64_t at, int64_t columns) {
       Bits span[kSpan];
-      SpanSlots found;
       int32_t slots[kSpan];
+      SlotWriter writer{slots};
       read(at, 1, columns, span);
-      find_slots<Format>(binner, span, found, [](int) {});
-      write_slots(found, slots);
+      find_slots<Format>(binner, span, writer, kNothing);
       for (int64_t i = 0; i < columns; ++i) ++histogram[first[i] + slots[i]];
       rectify(at, 1, columns, span);
     };
