@@ -79,6 +79,9 @@ inline CounterLayout check_counting_relu(const at::Tensor& x, const at::Tensor& 
   const int64_t units = unit_count(x, unit_dim);
   const int64_t slots = slot_count(bins);
   CounterLayout layout{units, 1, slots};
+  TORCH_CHECK_VALUE(bins > 0 || counters.numel() == layout.size(), "counting_relu: counters of ",
+                    units, " units without bins must hold ", layout.size(), " words, got ",
+                    counters.numel());
   if (counters.numel() != layout.size()) layout.rows = units;
   TORCH_CHECK_VALUE(counters.numel() == layout.size(), "counting_relu: counters of ", units,
                     " units and ", bins, " bins must hold ", CounterLayout{units, 1, slots}.size(),

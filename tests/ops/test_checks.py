@@ -1,5 +1,8 @@
 """Bad input to the op: an error that states the rule and what came, and nothing counted."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -40,11 +43,14 @@ def test_the_op_itself_checks_its_arguments(device):
     counters = Counters(LinearBins(0, 1, 5))
     words, edges = counters.words_for(3, x.device), counters.edges_on(x.device)
     none = edges[:0]
+    # As if each unit had a histogram of NaNs only.
+    by_unit = words.new_zeros(6 + 3 * 3 + 3)
     bad = [
         (IndexError, r"unit_dim must be in \[-2, 2\] .* got 3", (x, words, edges, 3, 2)),
         (IndexError, r"unit_dim must be in \[-2, 2\] .* got -3", (x, words, edges, -3, 2)),
         (ValueError, "must hold", (x, words[:-1].clone(), edges, 1, 2)),
         (ValueError, "must hold", (x, words, edges, 0, 2)),
+        (ValueError, "without bins must hold 16 words, got 18", (x, by_unit, none, 1, 0)),
         (ValueError, "must be a contiguous 1-D int64", (x, words.int(), edges, 1, 2)),
         (ValueError, "must be a contiguous 1-D int64", (x, words[None], edges, 1, 2)),
         (ValueError, "must be a contiguous 1-D float32", (x, words, edges.double(), 1, 2)),
@@ -98,3 +104,22 @@ def test_bad_edges_lose_nothing_and_touch_nothing_else(device, binning):
         y = library.counting_relu(x, words, edges, 1, binning)
         assert same_bits(y, F.relu(x))
         assert words[6 + 3 * 5000 :].sum() == x.numel()
+
+
+# The scratch memory of a process grows with its calls: a new one shows what is written beyond it.
+SEARCHED_LINEAR_BINS = """
+import torch, relustat
+from relustat.functional import relu_stats
+torch.set_num_threads(1)
+x = torch.randn(1, 3, 200, 200)
+for bins in (100, 800):
+    for _ in range(20):
+        _, stats = relu_stats(x, relustat.LinearBins(1, 1.0001, bins))
+        kept = [torch.ones(n) for n in range(1000, 9000, 500)]
+        assert all((ones == 1).all() for ones in kept)
+"""
+
+
+def test_equal_bins_that_are_searched_stay_inside_their_scratch():
+    run = subprocess.run([sys.executable, "-c", SEARCHED_LINEAR_BINS], check=False)
+    assert run.returncode == 0

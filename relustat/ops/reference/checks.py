@@ -65,6 +65,11 @@ def check_counting_relu(
         )
     units = 1 if unit_dim == x.dim() else x.size(unit_dim)
     shared, apart = (CounterLayout(units, rows, bins).size for rows in (1, units))
+    if not has_bins and counters.numel() != shared:
+        raise ValueError(
+            f"counting_relu: counters of {units} units without bins must hold {shared} words, "
+            f"got {counters.numel()}"
+        )
     if counters.numel() != shared and counters.numel() != apart:
         raise ValueError(
             f"counting_relu: counters of {units} units and {bins} bins must hold {shared} words, "

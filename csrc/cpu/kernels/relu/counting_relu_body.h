@@ -102,7 +102,11 @@ class Loop {
   template <class Binner>
   bool count_by_edges(const Binner& binner) {
     if constexpr (sizeof(Bits) == 4 && kSearches<Binner>) {
-      if (mask_.is_there() || share_.end - share_.begin < kFewestByEdges) return false;
+      // Equal bins are searched, too, if they are too narrow for guesses; their scratch has no
+      // table.
+      const bool has_table = static_cast<Binning>(share_.binning) == Binning::kSearch;
+      if (!has_table || mask_.is_there() || share_.end - share_.begin < kFewestByEdges)
+        return false;
       EdgeTally tally(binner, tally_scratch_);
       if (!tally.prepare()) return false;
       int64_t i = share_.begin;
@@ -212,7 +216,9 @@ class Loop {
                                                       const Beside& beside) {
     const uint8_t* const kept = mask_.next(n);
     if (kept != nullptr) [[unlikely]] {
-      find_kept(binner, x, kept, writer, beside);
+      int32_t slots[kSpan];
+      find_kept(binner, x, kept, slots);
+      put_all(slots, writer, beside);
       rectifier_.rectify_kept(x, y, n, kept);
       return;
     }
@@ -232,15 +238,12 @@ class Loop {
   }
 
   // What is not kept is counted in slot 0.
-  template <class Binner, class Writer, class Beside>
-  [[gnu::always_inline]] inline void find_kept(const Binner& binner, const Bits* x,
-                                               const uint8_t* kept, Writer& writer,
-                                               const Beside& beside) {
-    int32_t slots[kSpan];
-    SlotWriter each{slots};
-    find_slots<Format>(binner, x, each, kNothing);
+  template <class Binner>
+  [[gnu::noinline]] static void find_kept(const Binner& binner, const Bits* x, const uint8_t* kept,
+                                          int32_t* slots) {
+    SlotWriter writer{slots};
+    find_slots<Format>(binner, x, writer, kNothing);
     for (int64_t i = 0; i < kSpan; ++i) slots[i] = kept[i] != 0 ? slots[i] : 0;
-    put_all(slots, writer, beside);
   }
 
   [[gnu::noinline]] void rectify_span_and_count_nans(const Bits* x, Bits* y, int64_t n) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
 #include "common/float_format.h"
 #include "cpu/kernels/common/vector.h"

@@ -12,11 +12,10 @@ namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
 
-// Whether the time to check the guesses of all numbers of a format pays. In one histogram they are
+// Whether the time to check the guesses of all numbers of 16 bits pays. In one histogram they are
 // counted by their bits: see pattern_tally.h.
-template <class Format>
-bool is_worth_checking(const CountingReluShare& share) {
-  if (sizeof(typename Format::Bits) != 2 || !share.unit_histograms) return false;
+inline bool is_worth_checking(const CountingReluShare& share) {
+  if (!share.unit_histograms) return false;
   int64_t elements = share.end - share.begin;
   if (share.by_strips) {
     const UnitStrips strips(share.outer, share.units, share.inner);
@@ -44,9 +43,11 @@ void run_with_bins(const CountingReluShare& share, CountLoop& loop) {
       } else if constexpr (sizeof(Value) != sizeof(float)) {
         loop.run(binner);
       } else {
-        if (is_worth_checking<Format>(share)) {
-          const auto narrow = NarrowBinner::make<Format>(binner);
-          if (narrow.is_useful()) return loop.run(narrow);
+        if constexpr (sizeof(typename Format::Bits) == 2) {
+          if (is_worth_checking(share)) {
+            const auto narrow = NarrowBinner::make<Format>(binner);
+            if (narrow.is_useful()) return loop.run(narrow);
+          }
         }
         loop.run(FixedPointBinner::make(binner));
       }

@@ -25,7 +25,8 @@ template <int64_t kWords>
 }
 
 // Counts spans of slots in a table. A scheme has its layout: it writes down which counts a span
-// increments, and adds the table up before a sum over it can be larger than a count.
+// increments, and adds the table up. That comes before a sum over the table is larger than a count
+// may be.
 //
 // They are incremented while the next span's slots are found: memory that a vector has just written
 // is slow to read in parts, and what increments leave of the processor is enough for the slots.

@@ -6,6 +6,7 @@
 #include "cpu/kernels/relu/find_slots.h"
 #include "cpu/kernels/relu/span.h"
 #include "cpu/kernels/relu/tally.h"
+#include "cpu/kernels/relu/tiling.h"
 
 // Part of counting_relu_body.h, and compiled with it for each instruction set.
 
@@ -37,6 +38,7 @@ class UnitRuns {
 
  private:
   [[gnu::noinline]] void walk(int64_t n) {
+    if (inner_ < kShortestRow) return walk_one_by_one(n);
     fill(0, unit_ * slots_);
     is_one_run_ = n < left_in_run_;
     while (left_in_run_ <= n) {
@@ -45,6 +47,15 @@ class UnitRuns {
       left_in_run_ += inner_;
     }
     left_in_run_ -= n;
+  }
+
+  void walk_one_by_one(int64_t n) {
+    for (int64_t i = 0; i < n; ++i) {
+      histograms_[i] = unit_ * slots_;
+      if (--left_in_run_ > 0) continue;
+      left_in_run_ = inner_;
+      unit_ = unit_ + 1 < units_ ? unit_ + 1 : 0;
+    }
   }
 
   // From element `begin` on. The loop visits all elements: with a known length it needs no
