@@ -102,11 +102,9 @@ class Loop {
   template <class Binner>
   bool count_by_edges(const Binner& binner) {
     if constexpr (sizeof(Bits) == 4 && kSearches<Binner>) {
-      // Equal bins are searched, too, if they are too narrow for guesses; their scratch has no
-      // table.
-      const bool has_table = static_cast<Binning>(share_.binning) == Binning::kSearch;
-      if (!has_table || mask_.is_there() || share_.end - share_.begin < kFewestByEdges)
-        return false;
+      // Equal bins too narrow for guesses are searched, too, but their scratch has no table.
+      if (static_cast<Binning>(share_.binning) != Binning::kSearch) return false;
+      if (mask_.is_there() || share_.end - share_.begin < kFewestByEdges) return false;
       EdgeTally tally(binner, tally_scratch_);
       if (!tally.prepare()) return false;
       int64_t i = share_.begin;

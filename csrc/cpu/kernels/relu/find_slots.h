@@ -150,6 +150,15 @@ template <class Format>
   }
 }
 
+// What guesses have put is put again, compared with its edges.
+template <class Format, class Writer>
+[[gnu::always_inline]] inline void put_repaired(const LinearBinner<float>& binner,
+                                                const typename Format::Bits* x, Writer& writer) {
+  int32_t each[kSpan];
+  repair<Format>(binner, x, each);
+  put_all(each, writer, kNothing);
+}
+
 // LinearBinner's guesses in fixed point: a slot and its fraction, from the same numbers times a
 // power of two.
 struct FixedPointBinner {
@@ -202,10 +211,9 @@ template <class Format, class Writer, class Beside>
     writer.template put<v>(fixed >> fraction_bits);
     beside.template operator()<v>();
   });
-  if (!any(least_fraction < splat<uint32_t, kFloats>(binner.doubtful))) return;
-  int32_t each[kSpan];
-  repair<Format>(binner.linear, x, each);
-  put_all(each, writer, kNothing);
+  if (any(least_fraction < splat<uint32_t, kFloats>(binner.doubtful))) {
+    put_repaired<Format>(binner.linear, x, writer);
+  }
 }
 
 }  // namespace

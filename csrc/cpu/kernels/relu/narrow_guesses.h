@@ -70,10 +70,7 @@ template <class Format, class Writer, class Beside>
     writer.template put<v>(__builtin_convertvector(within, Ints));
     beside.template operator()<v>();
   });
-  if (!any(doubt)) return;
-  int32_t each[kSpan];
-  repair<Format>(binner.linear, x, each);
-  put_all(each, writer, kNothing);
+  if (any(doubt)) put_repaired<Format>(binner.linear, x, writer);
 }
 
 }  // namespace

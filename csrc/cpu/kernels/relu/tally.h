@@ -110,14 +110,14 @@ struct OneByOne {
 };
 
 // A table of 16-bit counts.
-struct Narrow {
+struct NarrowCounts {
   using Count = uint16_t;
   static constexpr int64_t kMostCount = UINT16_MAX;
 };
 
 // kLanes histograms side by side, [lanes, stride]: neighbouring elements often share a bin, and an
 // increment must wait for the one before it at the same address.
-struct ByLanes : Narrow {
+struct ByLanes : NarrowCounts {
   static constexpr int64_t kWords = kSpan;
 
   ByLanes(int32_t slots, int64_t* histogram)
@@ -161,7 +161,7 @@ struct ByLanes : Narrow {
 };
 
 // A count for each pair of slots, [slots, slots]: half as many increments.
-struct ByPairs : Narrow {
+struct ByPairs : NarrowCounts {
   static constexpr int64_t kWords = kSpan / 2;
 
   ByPairs(int32_t slots, int64_t* histogram) : slots(slots), histogram(histogram) {}

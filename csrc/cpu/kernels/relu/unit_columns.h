@@ -18,7 +18,7 @@ namespace {
 
 // A histogram for each unit of a few columns, [units + 1, slots]. The last one is for what fills up
 // a span.
-struct ByColumns : Narrow {
+struct ByColumns : NarrowCounts {
   static constexpr int64_t kWords = kSpan;
 
   ByColumns(int32_t slots, int32_t units, const int32_t* first, int64_t* histogram)
