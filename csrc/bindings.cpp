@@ -113,6 +113,16 @@ at::Tensor max_unpool(const at::Tensor& y, const at::Tensor& offsets, at::IntArr
                               validate);
 }
 
+std::tuple<at::Tensor, at::Tensor> relu_max_pool(const at::Tensor& x, const at::Tensor& counters,
+                                                 const at::Tensor& edges, int64_t unit_dim,
+                                                 int64_t binning,
+                                                 const std::optional<at::Tensor>& mask,
+                                                 const std::optional<at::Tensor>& blocks,
+                                                 const relustat::PoolingArguments& pooling) {
+  const py::gil_scoped_release no_gil;
+  return relustat::relu_max_pool(x, counters, edges, unit_dim, binning, mask, blocks, pooling);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_C, m) {
@@ -131,6 +141,7 @@ PYBIND11_MODULE(_C, m) {
   py::class_<relustat::PoolingArguments>(m, "Pooling", "The numbers of a pooling.")
       .def(py::init<at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, bool>());
   m.def("max_pool", &max_pool, "torch.ops.relustat.max_pool for plain inputs.");
+  m.def("relu_max_pool", &relu_max_pool, "torch.ops.relustat.relu_max_pool for plain inputs.");
   m.def("max_unpool", &max_unpool, "torch.ops.relustat.max_unpool for plain inputs.");
   m.def("flat_indices", &relustat::cpu::flat_indices, py::call_guard<py::gil_scoped_release>(),
         "The flat positions of switches on the CPU.");

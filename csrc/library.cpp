@@ -39,6 +39,12 @@ TORCH_LIBRARY(relustat, m) {
       "max_pool(Tensor x, int[] kernel_size, int[] stride, int[] padding, int[] dilation, "
       "bool ceil_mode) -> (Tensor y, Tensor offsets)",
       kTags);
+  // max_pool of counting_relu, in one pass over x.
+  m.def(
+      "relu_max_pool(Tensor x, Tensor(a!) counters, Tensor edges, int unit_dim, int binning, "
+      "Tensor? mask, Tensor? blocks, int[] kernel_size, int[] stride, int[] padding, "
+      "int[] dilation, bool ceil_mode) -> (Tensor y, Tensor offsets)",
+      kTags);
   // input_size: the sizes of the pooled axes. overlap: see pool/window.h. A switch that is not a
   // cell of the input is an error; validate=False is for switches that are known to be right.
   m.def(

@@ -38,6 +38,16 @@ class Pooling:
     ) -> None: ...
 
 def max_pool(x: Tensor, pooling: Pooling) -> tuple[Tensor, Tensor]: ...
+def relu_max_pool(
+    x: Tensor,
+    counters: Tensor,
+    edges: Tensor,
+    unit_dim: int,
+    binning: int,
+    mask: Tensor | None,
+    blocks: Tensor | None,
+    pooling: Pooling,
+) -> tuple[Tensor, Tensor]: ...
 def max_unpool(
     y: Tensor,
     offsets: Tensor,

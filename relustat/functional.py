@@ -10,6 +10,7 @@ from .ops.max_pool import (
     max_unpool2d,
     max_unpool3d,
 )
+from .ops.relu_max_pool import relu_max_pool1d, relu_max_pool2d, relu_max_pool3d
 
 __all__ = [
     "counting_relu",
@@ -20,5 +21,8 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
+    "relu_max_pool1d",
+    "relu_max_pool2d",
+    "relu_max_pool3d",
     "relu_stats",
 ]

@@ -2,6 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include <utility>
 
 namespace relustat {
 
@@ -11,5 +14,17 @@ inline bool needs_gradient(const at::Tensor& x) {
 
 // Forward-mode AD needs a derivative of the op, which a torch::autograd::Function does not have.
 inline bool has_tangent(const at::Tensor& x) { return x._fw_grad(/*level=*/0).defined(); }
+
+inline const at::Tensor& with_tangent(const at::Tensor& x, const at::Tensor& tangent) {
+  x._set_fw_grad(tangent, /*level=*/0, /*is_inplace_op=*/false);
+  return x;
+}
+
+// The gradients of all arguments, of which only the first one has any.
+inline torch::autograd::variable_list gradients(at::Tensor first, size_t others) {
+  torch::autograd::variable_list all{std::move(first)};
+  all.resize(1 + others);
+  return all;
+}
 
 }  // namespace relustat

@@ -28,18 +28,6 @@ std::optional<Tensor> if_defined(const Tensor& tensor) {
   return tensor.defined() ? std::optional<Tensor>(tensor) : std::nullopt;
 }
 
-const Tensor& with_tangent(const Tensor& x, const Tensor& tangent) {
-  x._set_fw_grad(tangent, /*level=*/0, /*is_inplace_op=*/false);
-  return x;
-}
-
-// All other arguments have no gradient.
-variable_list gradients(Tensor first, size_t others) {
-  variable_list all{std::move(first)};
-  all.resize(1 + others);
-  return all;
-}
-
 // Values that were chosen before do not share a cell.
 int64_t sum_if_max(int64_t overlap) { return overlap == kMax ? kSum : overlap; }
 

@@ -68,6 +68,21 @@ inline std::tuple<at::Tensor, at::Tensor> max_pool(const at::Tensor& x,
                  pooling.ceil_mode);
 }
 
+inline std::tuple<at::Tensor, at::Tensor> relu_max_pool(
+    const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges, int64_t unit_dim,
+    int64_t binning, const std::optional<at::Tensor>& mask, const std::optional<at::Tensor>& blocks,
+    const PoolingArguments& pooling) {
+  static const auto op =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("relustat::relu_max_pool", "")
+          .typed<std::tuple<at::Tensor, at::Tensor>(
+              const at::Tensor&, const at::Tensor&, const at::Tensor&, int64_t, int64_t,
+              const std::optional<at::Tensor>&, const std::optional<at::Tensor>&, at::IntArrayRef,
+              at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, bool)>();
+  return op.call(x, counters, edges, unit_dim, binning, mask, blocks, pooling.kernel_size,
+                 pooling.stride, pooling.padding, pooling.dilation, pooling.ceil_mode);
+}
+
 inline at::Tensor max_unpool(const at::Tensor& y, const at::Tensor& offsets, SymSizes input_size,
                              const PoolingArguments& pooling, int64_t overlap, bool validate) {
   static const auto op = c10::Dispatcher::singleton()

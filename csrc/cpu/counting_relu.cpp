@@ -1,190 +1,28 @@
 #include <ATen/MemoryOverlap.h>
-#include <ATen/Parallel.h>
-#include <ATen/core/Tensor.h>
-#include <ATen/ops/any.h>
-#include <ATen/ops/item.h>
 #include <ATen/ops/relu.h>
-#include <torch/csrc/autograd/graph_task.h>
 #include <torch/library.h>
 
-#include <algorithm>
-#include <mutex>
 #include <optional>
-#include <vector>
 
-#include "common/dtype_of.h"
-#include "cpu/denormals.h"
-#include "cpu/dispatch.h"
-#include "cpu/grain.h"
+#include "cpu/counted_calls.h"
 #include "cpu/huge_pages.h"
-#include "cpu/kernels/relu/tiling.h"
-#include "cpu/shared_counters.h"
-#include "relu/checks.h"
 #include "relu/dense_relu.h"
 
 namespace relustat::cpu {
 namespace {
 
-// The largest scratch memory that a thread keeps from call to call.
-constexpr size_t kMostScratchWordsKept = size_t{1} << 18;
-
-// With fewer strips, threads work on neighbours, and wait for each other's cache lines.
-constexpr int64_t kStripsPerThread = 4;
-
 using Optional = std::optional<at::Tensor>;
-
-// Whether this call is counted: one call in `every`, if it has elements that are counted, and no
-// recomputation inside a backward pass (activation checkpointing), whose elements were counted when
-// they were first computed.
-bool takes_turn(const at::Tensor& x, const Optional& mask, int64_t* counters) {
-  if (x.numel() == 0 || torch::autograd::get_current_graph_task_id() != -1) return false;
-  if (mask.has_value() && !mask->any().item<bool>()) return false;
-  const std::lock_guard lock(mutex_of(counters));
-  const int64_t every = counters[CounterLayout::kEvery];
-  return every > 0 && counters[CounterLayout::kTicks]++ % every == 0;
-}
-
-// The counts of a call, or of a thread's share of it.
-struct Counts {
-  std::vector<int64_t> zeros;
-  std::vector<int64_t> histogram;
-
-  explicit Counts(const CounterLayout& layout)
-      : zeros(layout.units), histogram(layout.rows * layout.slots) {}
-
-  void add(const Counts& other) {
-    for (size_t i = 0; i < zeros.size(); ++i) zeros[i] += other.zeros[i];
-    for (size_t i = 0; i < histogram.size(); ++i) histogram[i] += other.histogram[i];
-  }
-};
-
-// Holds the mutex of the counters. hidden: the elements of a unit that the mask leaves out, which
-// are in slot 0: see relu/mask.h.
-void add_call(const std::vector<int64_t>& zeros, const CounterLayout& layout,
-              int64_t elements_per_unit, int64_t hidden, const Optional& blocks,
-              int64_t* counters) {
-  counters[CounterLayout::kCalls] += 1;
-  counters[CounterLayout::kElements] += (elements_per_unit - hidden) * layout.units;
-  if (blocks.has_value()) {
-    const auto* const counts = blocks->const_data_ptr<int64_t>();
-    counters[CounterLayout::kBlocks] += counts[0];
-    counters[CounterLayout::kZeroBlocks] += counts[1];
-  }
-  int64_t* const since_fired = counters + layout.since_fired();
-  for (int64_t unit = 0; unit < layout.units; ++unit) {
-    const bool is_dead = zeros[unit] == elements_per_unit - hidden;
-    counters[layout.zeros() + unit] += zeros[unit];
-    counters[layout.dead_calls() + unit] += is_dead ? 1 : 0;
-    since_fired[unit] = is_dead ? since_fired[unit] + 1 : 0;
-  }
-  if (hidden == 0) return;
-  const int64_t in_row = layout.rows > 1 ? hidden : hidden * layout.units;
-  if (layout.slots > 1) {
-    for (int64_t row = 0; row < layout.rows; ++row) {
-      counters[layout.histogram() + row * layout.slots] -= in_row;
-    }
-  }
-}
-
-// x and y are dense, with equal strides except for dimensions of size 1. y may be x.
-void rectify_and_count(const at::Tensor& x, const at::Tensor& y, const at::Tensor& counters,
-                       const at::Tensor& edges, int64_t unit_dim, int64_t binning,
-                       const Optional& mask, const Optional& blocks, const CounterLayout& layout) {
-  const UnitLayout units = dense_unit_layout(x, unit_dim);
-  CountingReluShare whole{};
-  whole.x = x.const_data_ptr();
-  whole.y = y.mutable_data_ptr();
-  whole.dtype = dtype_of(x);
-  at::Tensor kept;
-  int64_t hidden = 0;
-  if (mask.has_value()) {
-    kept = dense_mask(*mask, x, unit_dim);
-    const auto* const bytes = static_cast<const uint8_t*>(kept.const_data_ptr());
-    hidden = std::count(bytes, bytes + kept.numel(), 0);
-    whole.mask = bytes;
-  }
-  whole.outer = units.outer;
-  whole.units = units.units;
-  whole.inner = units.inner;
-  whole.edges = edges.const_data_ptr<float>();
-  whole.bins = edges.numel() == 0 ? 0 : edges.numel() - 1;
-  whole.binning = binning;
-  whole.unit_histograms = layout.rows > 1;
-  const int64_t scratch_words = make_tiling(whole.units, whole.inner, whole.bins,
-                                            static_cast<Binning>(binning), x.element_size() == 2)
-                                    .words;
-
-  const auto count = [&](CountingReluShare share, int64_t* zeros, int64_t* histogram) {
-    // It is kept from call to call, because the kernel leaves it 0.
-    thread_local std::vector<uint32_t> scratch;
-    if (scratch.size() < static_cast<size_t>(scratch_words)) scratch.resize(scratch_words);
-    share.zeros = zeros;
-    share.histogram = histogram;
-    share.scratch = scratch.data();
-    {
-      const KeepDenormals keep_denormals;
-      kernels().counting_relu(share);
-    }
-    if (scratch.size() > kMostScratchWordsKept) std::vector<uint32_t>().swap(scratch);
-  };
-  const int64_t elements = units.elements();
-  whole.by_strips = !mask.has_value() && layout.rows > 1 && units.inner < kShortestRow &&
-                    layout.slots <= kMostUnitSlots;
-  whole.begin = 0;
-  whole.end = whole.by_strips ? UnitStrips(units.outer, units.units, units.inner).strips : elements;
-  whole.row_begin = 0;
-  whole.row_end = units.outer;
-  auto* const words = counters.mutable_data_ptr<int64_t>();
-  const bool has_enough_strips =
-      whole.by_strips && whole.end >= kStripsPerThread * at::get_num_threads();
-  if (has_enough_strips || layout.rows * layout.slots > elements) {
-    // Strips share no units. Otherwise to make and merge a histogram of this call would take longer
-    // than to count.
-    std::vector<int64_t> zeros(layout.units);
-    const std::lock_guard lock(mutex_of(words));
-    const int64_t grain = whole.by_strips ? grain_of(elements / whole.end) : whole.end;
-    at::parallel_for(0, whole.end, grain, [&](int64_t begin, int64_t end) {
-      CountingReluShare share = whole;
-      share.begin = begin;
-      share.end = end;
-      count(share, zeros.data(), words + layout.histogram());
-    });
-    add_call(zeros, layout, units.elements_per_unit(), hidden, blocks, words);
-    return;
-  }
-  Counts call(layout);
-  const int64_t parts = whole.by_strips ? units.outer : elements;
-  const int64_t grain = grain_of(elements / parts);
-  if (parts <= grain || at::get_num_threads() == 1) {
-    count(whole, call.zeros.data(), call.histogram.data());
-  } else {
-    std::mutex call_mutex;
-    at::parallel_for(0, parts, grain, [&](int64_t begin, int64_t end) {
-      CountingReluShare share = whole;
-      (whole.by_strips ? share.row_begin : share.begin) = begin;
-      (whole.by_strips ? share.row_end : share.end) = end;
-      Counts counts(layout);
-      count(share, counts.zeros.data(), counts.histogram.data());
-      const std::lock_guard lock(call_mutex);
-      call.add(counts);
-    });
-  }
-  const std::lock_guard lock(mutex_of(words));
-  add_call(call.zeros, layout, units.elements_per_unit(), hidden, blocks, words);
-  for (int64_t i = 0; i < layout.rows * layout.slots; ++i) {
-    words[layout.histogram() + i] += call.histogram[i];
-  }
-}
 
 at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
                          int64_t unit_dim, int64_t binning, const Optional& mask,
                          const Optional& blocks) {
   const CounterLayout layout =
       check_counting_relu(x, counters, edges, unit_dim, binning, mask, blocks);
-  if (!takes_turn(x, mask, counters.mutable_data_ptr<int64_t>())) return at::relu(x);
+  const CountingArguments arguments{counters, edges, unit_dim, binning, mask, blocks};
+  if (!takes_turn(x, arguments)) return at::relu(x);
   return rectify_dense(x, [&](const at::Tensor& dense, const at::Tensor& y) {
     if (!y.is_same(dense)) prefer_huge_pages(y);
-    rectify_and_count(dense, y, counters, edges, unit_dim, binning, mask, blocks, layout);
+    rectify_and_count(dense, y.mutable_data_ptr(), nullptr, arguments, layout);
   });
 }
 
@@ -193,14 +31,15 @@ void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::T
                     const Optional& blocks) {
   const CounterLayout layout =
       check_counting_relu(x, counters, edges, unit_dim, binning, mask, blocks);
+  const CountingArguments arguments{counters, edges, unit_dim, binning, mask, blocks};
   at::assert_no_internal_overlap(x);
   at::Tensor output = x;
-  if (!takes_turn(x, mask, counters.mutable_data_ptr<int64_t>())) {
+  if (!takes_turn(x, arguments)) {
     at::relu_(output);
     return;
   }
   rectify_dense_in_place(x, [&](const at::Tensor& dense, const at::Tensor& y) {
-    rectify_and_count(dense, y, counters, edges, unit_dim, binning, mask, blocks, layout);
+    rectify_and_count(dense, y.mutable_data_ptr(), nullptr, arguments, layout);
   });
 }
 

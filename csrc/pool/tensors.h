@@ -22,7 +22,10 @@ struct PooledPlanes {
 
   // `x`: a tensor whose last dimensions are pooled, or were.
   PooledPlanes(const PoolingNumbers& numbers, const at::Tensor& x, int64_t axes)
-      : numbers(numbers), format(pooling_format(x, axes)), planes(1), channels(1) {
+      : PooledPlanes(numbers, x, axes, pooling_format(x, axes)) {}
+  PooledPlanes(const PoolingNumbers& numbers, const at::Tensor& x, int64_t axes,
+               at::MemoryFormat format)
+      : numbers(numbers), format(format), planes(1), channels(1) {
     for (int64_t dim = 0; dim < x.dim() - axes; ++dim) planes *= x.size(dim);
     if (format != at::MemoryFormat::Contiguous && x.size(1) > 1) {
       channels = x.size(1);
@@ -41,12 +44,14 @@ struct MaxPoolTensors {
   at::Tensor offsets;
 };
 
-inline MaxPoolTensors prepare_max_pool(const at::Tensor& x, const PoolingOptions& options) {
+// format: of the tensors.
+inline MaxPoolTensors prepare_max_pool(const char* name, const at::Tensor& x,
+                                       const PoolingOptions& options, at::MemoryFormat format) {
   const int64_t axes = options.axes();
-  const std::string op = op_name("max_pool", axes);
+  const std::string op = op_name(name, axes);
   check_pooled(op, x, axes);
   const PoolingNumbers numbers = check_pooling(op, options, x.sizes().slice(x.dim() - axes));
-  const PooledPlanes pooled(numbers, x, axes);
+  const PooledPlanes pooled(numbers, x, axes, format);
   const std::vector<int64_t> sizes = resized(x, windows_of(numbers, axes));
   return {pooled, x.contiguous(pooled.format), pooled.empty(sizes, x.options()),
           pooled.empty(sizes, x.options().dtype(offsets_dtype(numbers)))};

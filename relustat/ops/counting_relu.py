@@ -96,24 +96,29 @@ def counting_relu(
         check_mask(x, unit_dims_of(x, dim), mask)
     if isinstance(dim, tuple):
         return _counted_by_several(x, counters, inplace, dim, mask)
-    binning, block = counters.binning, counters.zero_blocks
-    if ops is library.without_dispatcher:
-        words, edges = counters.words_for(units, x.device), counters.edges_on(x.device)
-    else:
-        words, edges = counters.tensors_for(units, x.device)
-    if is_compiling:
-        # Constants of the graph: beside variables Inductor does not choose the layouts.
-        dim, binning = operator.index(dim), operator.index(binning)
-        block = None if block is None else operator.index(block)
-    blocks = None if block is None else count_zero_blocks(x, mask, dim, block)
+    arguments = arguments_of_op(x, counters, dim, units, mask)
     if is_compiling and not inplace:
         # Inductor leaves the copy out where x is not read again.
         x, inplace = x.clone(), True
     if inplace:
-        ops.counting_relu_(x, words, edges, dim, binning, mask, blocks)
+        ops.counting_relu_(x, *arguments)
         return x
-    output: Tensor = ops.counting_relu(x, words, edges, dim, binning, mask, blocks)
+    output: Tensor = ops.counting_relu(x, *arguments)
     return output
+
+
+def arguments_of_op(
+    x: Tensor, counters: Counters, dim: int, units: int, mask: Tensor | None
+) -> tuple[Any, ...]:
+    """What the op takes beside ``x``: counters, edges, unit_dim, binning, mask and blocks."""
+    binning, block = counters.binning, counters.zero_blocks
+    words, edges = counters.tensors_for(units, x.device)
+    if torch.compiler.is_dynamo_compiling():
+        # Constants of the graph: beside variables Inductor does not choose the layouts.
+        dim, binning = operator.index(dim), operator.index(binning)
+        block = None if block is None else operator.index(block)
+    blocks = None if block is None else count_zero_blocks(x, mask, dim, block)
+    return words, edges, dim, binning, mask, blocks
 
 
 def _counted_by_several(

@@ -28,6 +28,13 @@ def direct_max_pool(
         op, axes, numbers: as :meth:`PoolGeometry.of` takes them.
         x: an input that :func:`relustat.ops.inputs.is_called_directly` accepts.
     """
+    geometry, pooling = known_pooling(op, axes, numbers)
+    y, offsets = library.without_dispatcher.max_pool(x, pooling)
+    return y, offsets, geometry
+
+
+def known_pooling(op: str, axes: int, numbers: tuple[Any, ...]) -> tuple[PoolGeometry, Any]:
+    """The geometry of a pooling, and its numbers in C++; arguments as of `direct_max_pool`."""
     kernel_size, stride, padding, dilation, ceil_mode = numbers
     arguments = (axes, *numbers)
     # A key is what cannot change, and is equal to nothing of another type.
@@ -44,9 +51,7 @@ def direct_max_pool(
         known = geometry, library.without_dispatcher.Pooling(*geometry.arguments)
         if is_key and len(_known) < _MOST_KNOWN:
             _known[arguments] = known
-    geometry, pooling = known
-    y, offsets = library.without_dispatcher.max_pool(x, pooling)
-    return y, offsets, geometry
+    return known
 
 
 def direct_max_unpool(

@@ -28,6 +28,7 @@ counting_relu: Any = torch.ops.relustat.counting_relu.default
 counting_relu_: Any = torch.ops.relustat.counting_relu_.default
 activation_hash: Any = torch.ops.relustat.activation_hash.default
 max_pool: Any = torch.ops.relustat.max_pool.default
+relu_max_pool: Any = torch.ops.relustat.relu_max_pool.default
 max_unpool: Any = torch.ops.relustat.max_unpool.default
 max_unpool_backward: Any = torch.ops.relustat.max_unpool_backward.default
 
@@ -58,6 +59,17 @@ def _(x: Tensor, salt: int) -> Tensor:  # noqa: ARG001
 def _(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
     pooling = PoolGeometry(*arguments)
     windows = checks.check_pooled(f"max_pool{pooling.axes}d", x, pooling)
+    return _pooled(x, pooling, windows)
+
+
+@torch.library.register_fake("relustat::relu_max_pool")
+def _(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
+    pooling = PoolGeometry(*arguments[6:])
+    windows = checks.check_relu_max_pool(x, arguments[:6], pooling)
+    return _pooled(torch.relu(x), pooling, windows)
+
+
+def _pooled(x: Tensor, pooling: PoolGeometry, windows: Sequence[int]) -> tuple[Tensor, Tensor]:
     y = empty_like(x, (*x.shape[: -pooling.axes], *windows), pooling.axes)
     return y, torch.empty_like(y, dtype=pooling.offsets_dtype)
 

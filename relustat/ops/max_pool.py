@@ -172,11 +172,21 @@ def _max_pool(
     if is_called_directly(x):
         y, offsets, pooling = direct_max_pool(op, axes, x, numbers)
         return y, Switches.of_pooling(offsets, pooling, x.shape[-axes:])
-    pooling = PoolGeometry.of(op, axes, *numbers)
-    y, offsets = _ops_for(op, x).max_pool(x, *pooling.arguments)
+    return max_pool_by(op, x, PoolGeometry.of(op, axes, *numbers))
+
+
+def max_pool_by(op: str, x: Tensor, pooling: PoolGeometry) -> tuple[Tensor, Switches]:
+    """:func:`max_pool2d` by a geometry, of one to three axes; ``op`` names the caller."""
+    y, offsets = ops_for(op, x).max_pool(x, *pooling.arguments)
+    return y, switches_of(x, offsets, pooling)
+
+
+def switches_of(x: Tensor, offsets: Tensor, pooling: PoolGeometry) -> Switches:
+    """The switches of the pooling of ``x`` that gave these offsets."""
+    axes = pooling.axes
     # In a TorchScript trace sizes are tensors, and ops take no lists of tensors.
     size = [int(n) for n in x.shape[-axes:]] if is_jit_traced() else x.shape[-axes:]
-    return y, Switches.of_pooling(offsets, pooling, size)
+    return Switches.of_pooling(offsets, pooling, size)
 
 
 def check_no_geometry(op: str, axes: int, geometry: Any) -> None:
@@ -208,13 +218,18 @@ def _max_unpool(
     how = OVERLAPS.index(overlap), not switches.are_known()
     if is_called_directly(y):
         return direct_max_unpool(y, switches.offsets, switches.input_size, switches.pooling, *how)
-    x: Tensor = _ops_for(op, y).max_unpool(
+    x: Tensor = ops_for(op, y).max_unpool(
         y, switches.offsets, switches.input_size, *switches.pooling.arguments, *how
     )
     return x
 
 
-def _ops_for(op: str, x: Tensor) -> Any:
+def ops_for(op: str, x: Tensor) -> Any:
+    """The module whose ops pool this input.
+
+    Raises:
+        TypeError: if there is none.
+    """
     if not isinstance(x, Tensor):
         raise TypeError(f"{op}: input must be a tensor, got {type(x).__name__}")
     if x.layout is not torch.strided or x.is_nested or x.is_quantized:

@@ -12,6 +12,7 @@ namespace relustat::cpu {
 // Every loop, compiled for one instruction set.
 struct Kernels {
   void (*counting_relu)(const CountingReluShare&);
+  void (*rectify_and_pool)(const CountingReluShare&);
   void (*activation_hash)(const ActivationHashShare&);
   void (*max_pool)(const MaxPoolShare&);
   bool (*check_switches)(const SwitchesShare&);
@@ -23,6 +24,7 @@ struct Kernels {
 #define RELUSTAT_KERNELS(isa)                                    \
   namespace isa {                                                \
   void counting_relu_share(const CountingReluShare&);            \
+  void rectify_and_pool_share(const CountingReluShare&);         \
   void activation_hash_share(const ActivationHashShare&);        \
   void max_pool_share(const MaxPoolShare&);                      \
   bool check_switches_share(const SwitchesShare&);               \
@@ -30,6 +32,7 @@ struct Kernels {
   void max_unpool_backward_share(const MaxUnpoolBackwardShare&); \
   inline constexpr Kernels kKernels = {                          \
       .counting_relu = counting_relu_share,                      \
+      .rectify_and_pool = rectify_and_pool_share,                \
       .activation_hash = activation_hash_share,                  \
       .max_pool = max_pool_share,                                \
       .check_switches = check_switches_share,                    \

@@ -15,7 +15,8 @@ std::tuple<at::Tensor, at::Tensor> max_pool(const at::Tensor& x, at::IntArrayRef
                                             at::IntArrayRef stride, at::IntArrayRef padding,
                                             at::IntArrayRef dilation, bool ceil_mode) {
   const MaxPoolTensors tensors =
-      prepare_max_pool(x, {kernel_size, stride, padding, dilation, ceil_mode});
+      prepare_max_pool("max_pool", x, {kernel_size, stride, padding, dilation, ceil_mode},
+                       pooling_format(x, static_cast<int64_t>(kernel_size.size())));
   const auto& [pooled, dense, y, offsets] = tensors;
   if (y.numel() == 0) return {y, offsets};
   const c10::cuda::CUDAGuard guard(x.device());

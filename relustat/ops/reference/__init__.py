@@ -3,6 +3,7 @@
 from .activation_hash import activation_hash
 from .counting_relu import counting_relu, counting_relu_
 from .max_pool import max_pool, max_unpool, max_unpool_backward
+from .relu_max_pool import relu_max_pool
 
 __all__ = [
     "activation_hash",
@@ -11,4 +12,5 @@ __all__ = [
     "max_pool",
     "max_unpool",
     "max_unpool_backward",
+    "relu_max_pool",
 ]

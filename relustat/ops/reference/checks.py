@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -145,6 +146,14 @@ def check_pooled(op: str, x: Tensor, pooling: PoolGeometry) -> tuple[int, ...]:
     """Returns the windows along each axis; raises what csrc/pool/checks.h raises."""
     _check_dims(op, x, pooling.axes)
     return pooling.output_size(op, x.shape[-pooling.axes :])
+
+
+def check_relu_max_pool(
+    x: Tensor, counting: Sequence[Any], pooling: PoolGeometry
+) -> tuple[int, ...]:
+    """:func:`check_counting_relu`, and :func:`check_pooled`."""
+    check_counting_relu(x, *counting)
+    return check_pooled(f"relu_max_pool{pooling.axes}d", x, pooling)
 
 
 def _check_dims(op: str, x: Tensor, axes: int) -> None:

@@ -10,6 +10,7 @@ namespace relustat::cpu {
 // One thread's share of one call.
 struct MaxPoolShare {
   const void* x;
+  int64_t first_cell;  // of the tensor: where x begins
   void* y;
   void* offsets;
   Dtype dtype;

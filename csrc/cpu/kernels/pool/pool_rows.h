@@ -79,7 +79,7 @@ class PoolRows {
     for (int64_t d = taps_d.begin; d < taps_d.end; ++d) {
       for (int64_t h = taps_h.begin; h < taps_h.end; ++h) {
         const int64_t cell = pooling_.cell(pooling_.d.cell(o_d, d), pooling_.h.cell(o_h, h), 0);
-        tap_rows_[rows_++] = {(plane * pooling_.inputs() + cell) * scale,
+        tap_rows_[rows_++] = {(plane * pooling_.inputs() + cell) * scale - share_.first_cell,
                               pooling_.row_switch(d, h)};
       }
     }

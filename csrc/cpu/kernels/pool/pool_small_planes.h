@@ -27,6 +27,7 @@ class PoolSmallPlanes {
     char* const scratch = static_cast<char*>(share_.scratch);
     MaxPoolShare pixels = share_;
     pixels.x = scratch + plan_.x;
+    pixels.first_cell = 0;
     pixels.y = scratch + plan_.y;
     pixels.offsets = scratch + plan_.offsets;
     pixels.begin = 0;
@@ -35,7 +36,8 @@ class PoolSmallPlanes {
       const int64_t left = share_.end - plane;
       const int64_t planes = left < PoolPlan::kGroup ? left : PoolPlan::kGroup;
       pixels.channels = (planes + kSquare<Bits> - 1) / kSquare<Bits> * kSquare<Bits>;
-      to_pixels(static_cast<const Bits*>(share_.x) + plane * pooling_.inputs(), planes,
+      const int64_t from = plane * pooling_.inputs() - share_.first_cell;
+      to_pixels(static_cast<const Bits*>(share_.x) + from, planes,
                 reinterpret_cast<Bits*>(scratch + plan_.x), pixels.channels);
       PoolRows<Format, Offset>(pixels).run();
       const int64_t to = plane * pooling_.outputs();

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "common/dtype.h"
+#include "cpu/kernels/pool/pooled_tensor.h"
 
 namespace relustat::cpu {
 
@@ -10,7 +11,8 @@ namespace relustat::cpu {
 // by_strips, these rows of the strips [begin, end) of UnitStrips.
 struct CountingReluShare {
   const void* x;
-  void* y;  // may be x
+  void* y;                     // may be x; not used if the output is pooled
+  const PooledTensor* pooled;  // or null
   Dtype dtype;
   int64_t begin;
   int64_t end;
@@ -29,6 +31,7 @@ struct CountingReluShare {
   int64_t* zeros;      // [units]
   int64_t* histogram;  // [unit_histograms ? units : 1, slots]
   uint32_t* scratch;   // [make_tiling(...).words], the thread's own; zero, and again on return
+  void* pool_scratch;  // bytes of StreamLayout, 64-byte aligned; if the output is pooled
 };
 
 }  // namespace relustat::cpu

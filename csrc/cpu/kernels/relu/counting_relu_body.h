@@ -10,6 +10,7 @@
 #include "cpu/kernels/relu/find_slots.h"
 #include "cpu/kernels/relu/mask_spans.h"
 #include "cpu/kernels/relu/pattern_tally.h"
+#include "cpu/kernels/relu/rectified_output.h"
 #include "cpu/kernels/relu/rectify.h"
 #include "cpu/kernels/relu/run_with_bins.h"
 #include "cpu/kernels/relu/span.h"
@@ -37,10 +38,11 @@ class Loop {
  public:
   using Bits = typename Format::Bits;
 
-  Loop(const CountingReluShare& share, Rectifier rectifier, uint32_t* tally_scratch)
+  Loop(const CountingReluShare& share, PoolStream* stream, Rectifier rectifier,
+       uint32_t* tally_scratch)
       : share_(share),
         x_(static_cast<const Bits*>(share.x)),
-        y_(static_cast<Bits*>(share.y)),
+        output_(share, stream),
         rectifier_(rectifier),
         tally_scratch_(tally_scratch),
         mask_(share) {}
@@ -54,29 +56,34 @@ class Loop {
     } else if (!count_by_edges(binner)) {
       count(binner, share_.begin, share_.end, share_.histogram);
     }
-    rectifier_.finish();
+    finish();
   }
 
   void run_without_bins() {
     const int64_t whole = end_of_spans(share_.begin, share_.end);
     if (mask_.is_there()) {
       for (int64_t i = share_.begin; i < whole; i += kSpan) {
-        rectify_span_and_count_nans(x_ + i, y_ + i, kSpan);
+        rectify_span_and_count_nans(x_ + i, output_.at(i), kSpan);
       }
     } else {
       for (int64_t i = share_.begin; i < whole; i += kSpan) {
         share_.histogram[0] += count_nans<Format, false>(x_ + i, nullptr);
-        rectifier_.rectify(x_ + i, y_ + i, kSpan);
+        rectifier_.rectify(x_ + i, output_.at(i), kSpan);
       }
     }
     if (whole < share_.end) {
       with_padded(whole, share_.end - whole,
                   [&](Bits* span, int64_t n) { rectify_span_and_count_nans(span, span, n); });
     }
-    rectifier_.finish();
+    finish();
   }
 
  private:
+  void finish() {
+    rectifier_.finish();
+    output_.finish();
+  }
+
   bool is_by_pattern() const {
     const int64_t fewest =
         share_.dtype == Dtype::kFloat16 ? kFewestFloat16ByPattern : kFewestByPattern;
@@ -91,7 +98,7 @@ class Loop {
       for (; i + kSpan <= share_.end; i += kSpan) {
         fetch_ahead(i);
         tally.add(x_ + i);
-        rectifier_.rectify(x_ + i, y_ + i, kSpan);
+        rectifier_.rectify(x_ + i, output_.at(i), kSpan);
       }
       tally.flush(binner, share_.histogram);
       count(binner, i, share_.end, share_.histogram);
@@ -111,7 +118,7 @@ class Loop {
       for (; i + kSpan <= share_.end; i += kSpan) {
         fetch_ahead(i);
         tally.add(x_ + i);
-        rectifier_.rectify(x_ + i, y_ + i, kSpan);
+        rectifier_.rectify(x_ + i, output_.at(i), kSpan);
       }
       tally.flush(share_.histogram);
       count(binner, i, share_.end, share_.histogram);
@@ -177,8 +184,9 @@ class Loop {
                 const Prepare& prepare) {
     for (int64_t i = begin; i < end; i += kSpan) {
       prepare();
+      Bits* const y = output_.at(i);
       tally.add([&](auto& writer, const auto& beside) __attribute__((always_inline)) {
-        find_and_rectify(binner, x_ + i, y_ + i, kSpan, writer, beside);
+        find_and_rectify(binner, x_ + i, y, kSpan, writer, beside);
       });
       fetch_ahead(i);
     }
@@ -203,7 +211,7 @@ class Loop {
     constexpr int64_t kAhead = kFetchAheadBytes / sizeof(Bits);
     for (int64_t line = 0; line < kSpan; line += kCacheLineBytes / sizeof(Bits)) {
       __builtin_prefetch(x_ + i + kAhead + line, /*write=*/0);
-      __builtin_prefetch(y_ + i + kAhead + line, /*write=*/1);
+      output_.fetch(i + kAhead + line);
     }
   }
 
@@ -262,26 +270,25 @@ class Loop {
     for (Bits& bits : span) bits = Format::kInfinity;
     memcpy(span, x_ + begin, n * sizeof(Bits));
     rectify(span, n);
-    memcpy(y_ + begin, span, n * sizeof(Bits));
+    memcpy(output_.at(begin), span, n * sizeof(Bits));
   }
 
   const CountingReluShare& share_;
   const Bits* const x_;
-  Bits* const y_;
+  RectifiedOutput<Format> output_;
   Rectifier rectifier_;
   uint32_t* const tally_scratch_;
   MaskSpans mask_;
 };
 
 template <class Format, class Rectifier>
-void count_with(const CountingReluShare& share, Rectifier rectifier, uint32_t* tally_scratch) {
-  Loop<Format, Rectifier> loop(share, rectifier, tally_scratch);
+void count_with(const CountingReluShare& share, PoolStream* stream, Rectifier rectifier,
+                uint32_t* tally_scratch) {
+  Loop<Format, Rectifier> loop(share, stream, rectifier, tally_scratch);
   run_with_bins<Format>(share, loop);
 }
 
-}  // namespace
-
-void counting_relu_share(const CountingReluShare& share) {
+void count_share(const CountingReluShare& share, PoolStream* stream) {
   const Tiling tiling =
       make_tiling(share.units, share.inner, share.bins, static_cast<Binning>(share.binning), false);
   with_format(share.dtype, [&]<class Format>() {
@@ -290,10 +297,22 @@ void counting_relu_share(const CountingReluShare& share) {
       UnitColumns<Format> loop(share, tally_scratch);
       run_with_bins<Format>(share, loop);
     } else if (tiling.columns > 0) {
-      count_with<Format>(share, ColumnRectifier<Format>(share, tiling.columns), tally_scratch);
+      count_with<Format>(share, stream, ColumnRectifier<Format>(share, tiling.columns), tally_scratch);
     } else {
-      count_with<Format>(share, RowRectifier<Format>(share), tally_scratch);
+      count_with<Format>(share, stream, RowRectifier<Format>(share), tally_scratch);
     }
+  });
+}
+
+}  // namespace
+
+void counting_relu_share(const CountingReluShare& share) {
+  with_stream(share, [&](PoolStream* stream) { count_share(share, stream); });
+}
+
+void rectify_and_pool_share(const CountingReluShare& share) {
+  with_stream(share, [&](PoolStream* stream) {
+    with_format(share.dtype, [&]<class Format>() { rectify_uncounted<Format>(share, stream); });
   });
 }
 

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+
+#include "cpu/kernels/pool/pooled_tensor.h"
+#include "relu/checks.h"
+
+namespace relustat::cpu {
+
+// What counting_relu is given beside its input; the arguments have been checked.
+struct CountingArguments {
+  const at::Tensor& counters;
+  const at::Tensor& edges;
+  int64_t unit_dim;
+  int64_t binning;
+  const std::optional<at::Tensor>& mask;
+  const std::optional<at::Tensor>& blocks;
+};
+
+// Whether this call is counted: one call in `every`, if it has elements that are counted, and no
+// recomputation inside a backward pass (activation checkpointing), whose elements were counted when
+// they were first computed.
+bool takes_turn(const at::Tensor& x, const CountingArguments& arguments);
+
+// x is dense. The output is written to y, which has x's strides except for dimensions of size 1,
+// and may be x; or it is pooled.
+void rectify_and_count(const at::Tensor& x, void* y, const PooledTensor* pooled,
+                       const CountingArguments& arguments, const CounterLayout& layout);
+
+// The same without counting.
+void rectify_and_pool(const at::Tensor& x, const PooledTensor& pooled);
+
+// Whether all counts are made in the order of memory, as a pool needs its input.
+bool counts_in_order(const at::Tensor& x, const CountingArguments& arguments,
+                     const CounterLayout& layout);
+
+}  // namespace relustat::cpu
