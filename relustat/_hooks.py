@@ -32,6 +32,17 @@ def take_off(module: nn.Module, hook: object) -> None:
                 hooks.pop(number, None)
 
 
+def has_hooks(*modules: nn.Module) -> bool:
+    """Whether anything is called with the inputs, outputs or gradients of one of the modules."""
+    return bool(_global._has_any_global_hook()) or any(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        for module in modules
+    )
+
+
 def on_registration(hook: Registered) -> None:
     """Calls ``hook(module, name, child)`` before any module of the process gets a child."""
     _global.register_module_module_registration_hook(hook)

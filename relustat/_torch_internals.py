@@ -37,6 +37,7 @@ __all__ = [
     "tree_iter",
     "unseen_by_dispatch_modes",
     "unseen_by_function_modes",
+    "unseen_by_subclasses",
 ]
 
 # A TorchFunctionMode is entered by a with statement. A forward begins and ends in two hooks.
@@ -48,6 +49,7 @@ _mode_at = torch._C._get_function_stack_at
 # Contexts that hide counting from modes of users and from modes that replay ops, such as that of
 # selective checkpointing.
 unseen_by_function_modes = torch._C.DisableTorchFunction
+unseen_by_subclasses = torch._C.DisableTorchFunctionSubclass
 seen_by_function_modes = torch._C._EnableTorchFunction
 unseen_by_dispatch_modes: Any = torch._C._DisableTorchDispatch
 dispatch_mode_depth = torch._C._len_torch_dispatch_stack

@@ -2,6 +2,7 @@
 
 from .counting_relu import CountingReLU
 from .max_pool import MaxPool1d, MaxPool2d, MaxPool3d, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
+from .relu_max_pool import ReLUMaxPool1d, ReLUMaxPool2d, ReLUMaxPool3d
 from .swapped_modules import swapped
 from .swapping import swap, unswap
 
@@ -13,6 +14,9 @@ __all__ = [
     "MaxUnpool1d",
     "MaxUnpool2d",
     "MaxUnpool3d",
+    "ReLUMaxPool1d",
+    "ReLUMaxPool2d",
+    "ReLUMaxPool3d",
     "swap",
     "swapped",
     "unswap",

@@ -56,17 +56,13 @@ class _MaxPool(nn.Module):
         *,
         return_switches: bool = False,
     ) -> None:
-        if return_indices and return_switches:
-            raise ValueError(
-                f"{type(self).__name__}: only one of return_indices and return_switches can be "
-                "True, got both (switches.indices() are the indices)"
-            )
+        check_one_return(self, return_indices, return_switches)
         numbers: Any = kernel_size, stride, padding, dilation
         super().__init__(*numbers, return_indices, ceil_mode)
         self.return_switches = return_switches
 
     def forward(self, input: Tensor) -> Any:
-        if _returns_switches(self) or has_kernel(self, self._axes, input):
+        if returns_switches(self) or has_kernel(self, self._axes, input):
             return pooled(self, self._axes, input)
         return super().forward(input)
 
@@ -74,7 +70,7 @@ class _MaxPool(nn.Module):
         raise not_scriptable(self)
 
     def extra_repr(self) -> str:
-        return super().extra_repr() + (", return_switches=True" if _returns_switches(self) else "")
+        return super().extra_repr() + (", return_switches=True" if returns_switches(self) else "")
 
 
 def pooled(module: Any, axes: int, x: Tensor) -> Any:
@@ -85,21 +81,42 @@ def pooled(module: Any, axes: int, x: Tensor) -> Any:
         axes: the number of pooled axes.
         x: its input.
     """
-    numbers = (
+    numbers = numbers_of(module)
+    if is_called_directly(x) and not (returns_switches(module) or module.return_indices):
+        y: Tensor = direct_max_pool(f"max_pool{axes}d", axes, x, numbers)[0]
+        return y
+    return returned(module, *_POOLS[axes](x, *numbers))
+
+
+def numbers_of(module: Any) -> tuple[Any, ...]:
+    """The geometry of a pooling module, in the order of the functions' arguments."""
+    return (
         module.kernel_size,
         module.stride,
         module.padding,
         module.dilation,
         module.ceil_mode,
     )
-    returns_switches = _returns_switches(module)
-    if is_called_directly(x) and not (returns_switches or module.return_indices):
-        y: Tensor = direct_max_pool(f"max_pool{axes}d", axes, x, numbers)[0]
-        return y
-    y, switches = _POOLS[axes](x, *numbers)
-    if returns_switches:
+
+
+def returned(module: Any, y: Tensor, switches: Switches) -> Any:
+    """What a pooling module returns of its output and switches."""
+    if returns_switches(module):
         return y, switches
     return (y, switches.indices()) if module.return_indices else y
+
+
+def returns_switches(module: Any) -> bool:
+    return bool(getattr(module, "return_switches", False))
+
+
+def check_one_return(module: nn.Module, return_indices: bool, return_switches: bool) -> None:
+    """Raises a ValueError if a pooling module is asked for both."""
+    if return_indices and return_switches:
+        raise ValueError(
+            f"{type(module).__name__}: only one of return_indices and return_switches can be "
+            "True, got both (switches.indices() are the indices)"
+        )
 
 
 def has_kernel(module: Any, axes: int, x: object) -> bool:
@@ -131,12 +148,8 @@ def _is_cast_by_autocast(module: Any, axes: int, x: Any) -> bool:
         axes == 3
         and x.is_cpu
         and torch.is_autocast_enabled("cpu")
-        and not (_returns_switches(module) or module.return_indices)
+        and not (returns_switches(module) or module.return_indices)
     )
-
-
-def _returns_switches(module: Any) -> bool:
-    return bool(getattr(module, "return_switches", False))
 
 
 def _taps(module: Any, axes: int) -> int:

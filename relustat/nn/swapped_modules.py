@@ -12,9 +12,12 @@ from .activations import computes_relu, other_activation
 from .counting_relu import CountingReLU
 from .max_pool import MaxPool1d, MaxPool2d, MaxPool3d
 from .module_paths import check_is_module, named_modules
-from .swapping import POOL_AXES, SwappedReLU, SwappedUnpool, is_swapped, replacement
+from .relu_max_pool import ReLUMaxPool1d, ReLUMaxPool2d, ReLUMaxPool3d
+from .replacements import SwappedPool, SwappedReLU, SwappedUnpool, is_swapped, replacement
+from .swapping import POOL_AXES
 
 _COUNTS, _POOLS, _UNPOOLS = "counts", "pools by switches", "unpools in order"
+_COUNTS_AND_POOLS = "counts and pools by switches"
 _EXACT: tuple[type[nn.Module], ...] = (nn.ReLU, *POOL_AXES, nn.MaxUnpool2d)
 
 
@@ -24,14 +27,20 @@ class SwappedModule(NamedTuple):
     Attributes:
         path: its path in the model; "" is the model itself.
         was: the name of its class.
-        now: what it does: "counts", "pools by switches", "unpools in order", or "as before".
+        now: what it does: "counts", "pools by switches", "counts and pools by switches", "unpools
+            in order", or "as before".
         why_not: why it is not swapped; empty if it is.
+        one_pass_with: the paths of the pools behind a ReLU, or of the ReLUs before a pool, with
+            which it runs in one pass: see ``fuse`` of :func:`swap`.
+        why_two_passes: why a pool does not always do so; empty if ``fuse`` was not asked for.
     """
 
     path: str
     was: str
     now: str
     why_not: str
+    one_pass_with: tuple[str, ...] = ()
+    why_two_passes: str = ""
 
 
 class SwappedModules(list[SwappedModule]):
@@ -40,8 +49,13 @@ class SwappedModules(list[SwappedModule]):
     def __str__(self) -> str:
         if not self:
             return "no activation and no pool"
-        rows = [[each.path or "(model)", *each[1:]] for each in self]
-        return "\n".join(align([["module", "class", "now", "why not swapped"], *rows]))
+        table = [["module", "class", "now", "why not swapped"]]
+        table += [[each.path or "(model)", *each[1:4]] for each in self]
+        if any(each.one_pass_with or each.why_two_passes for each in self):
+            pairs = [[", ".join(each.one_pass_with), each.why_two_passes] for each in self]
+            for row, cells in zip(table, [["one pass with", "why two passes"], *pairs], strict=True):
+                row += cells
+        return "\n".join(align(table))
 
 
 def swapped(model: nn.Module) -> SwappedModules:
@@ -57,14 +71,45 @@ def swapped(model: nn.Module) -> SwappedModules:
         0            ReLU     counts
         1           ReLU6  as before  another activation
         2       MaxPool2d  as before  swap() was not asked to
+        >>> model = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.MaxPool2d(2))
+        >>> relustat.swapped(relustat.swap(model, fuse=True))[1].one_pass_with
+        ('0',)
     """
     check_is_module("swapped", model)
+    paths = dict(named_modules(model))
+    with_others, why_two_passes = _pairs(paths)
     rows = SwappedModules()
-    for module, path in named_modules(model):
+    for module, path in paths.items():
         now, why_not = _state(module)
         if now:
-            rows.append(SwappedModule(path, type(module).__name__, now, why_not))
+            others = tuple(dict.fromkeys(with_others.get(module, ())))
+            why = why_two_passes.get(module, "")
+            rows.append(SwappedModule(path, type(module).__name__, now, why_not, others, why))
     return rows
+
+
+def _pairs(
+    paths: dict[nn.Module, str],
+) -> tuple[dict[nn.Module, list[str]], dict[nn.Module, str]]:
+    """The partners of each module now, and why a pool has two passes."""
+    with_others: dict[nn.Module, list[str]] = {}
+    why_two_passes: dict[nn.Module, str] = {}
+    swapped = [replacement(module) for module in paths if is_swapped(module)]
+    for each in swapped:
+        if isinstance(each, SwappedPool) and each.is_on() and each.why_two_passes:
+            why_two_passes[each.module] = each.why_two_passes
+    for each in swapped:
+        if not isinstance(each, SwappedReLU) or not each.is_on():
+            continue
+        for neighbours in each.neighbours.values():
+            why = each.why_two_passes(neighbours)
+            for pool in neighbours.pools:
+                if why:
+                    why_two_passes[pool] = why
+                elif pool in paths:
+                    with_others.setdefault(each.module, []).append(paths[pool])
+                    with_others.setdefault(pool, []).append(paths[each.module])
+    return with_others, why_two_passes
 
 
 def _state(module: nn.Module) -> tuple[str, str]:
@@ -74,6 +119,8 @@ def _state(module: nn.Module) -> tuple[str, str]:
         return kinds.get(type(replacement(module)), _POOLS), ""
     if isinstance(module, CountingReLU):
         return _COUNTS, "relustat's own class"
+    if isinstance(module, (ReLUMaxPool1d, ReLUMaxPool2d, ReLUMaxPool3d)):
+        return _COUNTS_AND_POOLS, "relustat's own class"
     if isinstance(module, (MaxPool1d, MaxPool2d, MaxPool3d)):
         return _POOLS, "relustat's own class"
     if type(module) in _EXACT:

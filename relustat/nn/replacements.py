@@ -1,0 +1,202 @@
+"""What swapped modules do instead of their classes.
+
+A swapped module stays of its class: tools look modules up by their exact class or its name, and
+take an unknown one for linear, in silence. So only its ``forward`` is another one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+
+from relustat._hooks import has_hooks
+from relustat.ops.counters import Counters
+from relustat.ops.counting_relu import counting_relu
+from relustat.ops.inputs import describe, is_called_directly, is_countable
+from relustat.ops.pool_geometry import per_axis
+
+from ._torchscript import not_scriptable
+from .counted_module import described
+from .fusable_pairs import Neighbours, Site, call_site
+from .max_pool import has_kernel, pooled
+from .pending_relu import PendingReLU
+from .relu_max_pool import relu_pooled
+
+MARK = "_relustat_swapped"
+
+
+class Swapped:
+    """What a swapped module does instead of its class. It is copied and pickled with the module.
+
+    Attributes of the module are its methods, bound to it: the compiler knows these, and equal
+    models share graphs.
+    """
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+
+    def put_on(self) -> None:
+        """Gives the module these attributes, in one step: after an interrupt, each module works."""
+        own = self.module.__dict__
+        # A watched module has an answer to scripting already.
+        own.update({name: each for name, each in self.attributes().items() if name not in own})
+
+    def take_off(self) -> None:
+        """Takes these attributes from the module, the mark last."""
+        own = self.module.__dict__
+        for name, each in reversed(self.attributes().items()):
+            if name in own and own[name] == each:
+                del own[name]
+
+    def is_on(self) -> bool:
+        """Whether the module's ``forward`` is still this one."""
+        return getattr(self.module.__dict__.get("forward"), "__self__", None) is self
+
+    def attributes(self) -> dict[str, Any]:
+        """The attributes that a module has as long as it is swapped."""
+        return {
+            MARK: self,
+            "forward": self.forward,
+            "extra_repr": self.extra_repr,
+            "__prepare_scriptable__": self.script,
+        }
+
+    def forward(self, input: Tensor) -> Any:
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        raise NotImplementedError
+
+    def script(self) -> NoReturn:
+        raise not_scriptable(self.module)
+
+
+class SwappedReLU(Swapped):
+    """An ``nn.ReLU`` that counts, or leaves it to the pool behind it.
+
+    Attributes:
+        neighbours: of its calls with a pool behind them, by the source line of each.
+    """
+
+    neighbours: dict[Site, Neighbours] = {}  # noqa: RUF012 (of pickles that lack it)
+
+    def __init__(self, module: Any, counters: Counters) -> None:
+        super().__init__(module)
+        self.counters = counters
+
+    def attributes(self) -> dict[str, Any]:
+        return {**super().attributes(), "counters": self.counters}
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.neighbours and is_called_directly(input):
+            neighbours = self.neighbours.get(call_site())
+            if neighbours is not None and not self.why_two_passes(neighbours):
+                return PendingReLU.of(input, self)
+        return self.count_and_rectify(input)
+
+    def why_two_passes(self, neighbours: Neighbours) -> str:
+        """What keeps a call from being one pass with its pool; empty if nothing does."""
+        if has_hooks(self.module, *neighbours.pools, *neighbours.producers):
+            return "a hook sees what is between them"
+        is_pool_on = all(is_swapped(pool) and replacement(pool).is_on() for pool in neighbours.pools)
+        return "" if is_pool_on else "the pool is not swapped any more"
+
+    def rectify(self, input: Tensor) -> Tensor:
+        """What the plain module gives."""
+        plain: Tensor = type(self.module).forward(self.module, input)
+        return plain
+
+    def count_and_rectify(self, input: Tensor) -> Tensor:
+        if not is_countable(input):
+            warnings.warn(
+                f"swap: a swapped ReLU does not count {describe(input)}; it computes what the "
+                "plain one does",
+                stacklevel=2,
+            )
+            return self.rectify(input)
+        return counting_relu(input, self.counters, inplace=self.module.inplace)
+
+    def extra_repr(self) -> str:
+        plain: str = type(self.module).extra_repr(self.module)
+        if torch.compiler.is_dynamo_compiling():
+            # vmap asks for it in a trace, in case it has to raise an error.
+            return plain
+        return ", ".join(filter(None, (plain, "counting", described(self.counters))))
+
+
+class SwappedPool(Swapped):
+    """An ``nn.MaxPool*d`` that saves switches instead of indices.
+
+    Attributes:
+        why_two_passes: why swap(fuse=True) has left a call to two passes; empty if it has not, or
+            was not asked to.
+    """
+
+    why_two_passes = ""
+
+    def __init__(self, module: Any, axes: int) -> None:
+        super().__init__(module)
+        self.axes = axes
+
+    def forward(self, input: Tensor) -> Any:
+        if type(input) is PendingReLU:
+            return self.pool_pending(input)
+        if has_kernel(self.module, self.axes, input):
+            return pooled(self.module, self.axes, input)
+        return type(self.module).forward(self.module, input)
+
+    def pool_pending(self, pending: PendingReLU) -> Any:
+        """Rectifies, counts and pools in one pass, unless something else has read the ReLU."""
+        x = pending.take(lambda x: has_kernel(self.module, self.axes, x))
+        if x is None:
+            return self.forward(pending.rectified())
+        return relu_pooled(self.module, self.axes, x, pending.counters)
+
+    def extra_repr(self) -> str:
+        return f"{type(self.module).extra_repr(self.module)}, by switches"
+
+
+class SwappedUnpool(Swapped):
+    """An ``nn.MaxUnpool2d`` whose result is the same in each run.
+
+    If windows overlap, several values may have one index. On the CPU PyTorch's last one wins, but
+    in channels_last its threads race. (In 1-D and 3-D it unpools contiguous tensors only.)
+    """
+
+    def forward(  # type: ignore[override]
+        self, input: Tensor, indices: Tensor, output_size: list[int] | None = None
+    ) -> Any:
+        plain = type(self.module).forward
+        if input.is_cpu and self._overlaps() and _has_channels_last(input):
+            x: Tensor = plain(self.module, input.contiguous(), indices.contiguous(), output_size)
+            return x.contiguous(memory_format=torch.channels_last)
+        return plain(self.module, input, indices, output_size)
+
+    def _overlaps(self) -> bool:
+        kernel = per_axis("swap", "kernel_size", self.module.kernel_size, 2)
+        stride = per_axis("swap", "stride", self.module.stride, 2)
+        return any(k > s for k, s in zip(kernel, stride, strict=True))
+
+    def extra_repr(self) -> str:
+        return f"{type(self.module).extra_repr(self.module)}, in order"
+
+
+def _has_channels_last(x: Tensor) -> bool:
+    """Whether PyTorch's output would be in channels_last, as of slices, too."""
+    if x.dim() != 4 or x.is_contiguous():
+        return False
+    dense = torch.empty_like(x, device="meta")
+    return not dense.is_contiguous() and dense.is_contiguous(memory_format=torch.channels_last)
+
+
+def is_swapped(module: nn.Module) -> bool:
+    return isinstance(module.__dict__.get(MARK), Swapped)
+
+
+def replacement(module: nn.Module) -> Swapped:
+    """What a swapped module does."""
+    swapped: Swapped = module.__dict__[MARK]
+    return swapped
