@@ -65,7 +65,8 @@ class PendingReLU(Tensor):
         """
         state = self._pending
         x = self._plain()
-        if state.has_grad_mode != torch.is_grad_enabled() or not can_serve(x):
+        loses_gradient = torch.is_grad_enabled() and not self._has_gradient()
+        if loses_gradient or not can_serve(x):
             return None
         with state.lock:
             if state.is_counted:
@@ -80,13 +81,22 @@ class PendingReLU(Tensor):
             if state.output is None:
                 relu = state.relu.rectify if state.is_counted else state.relu.count_and_rectify
                 state.is_counted = True
-                with torch.set_grad_enabled(state.has_grad_mode):
+                with torch.set_grad_enabled(self._has_gradient()):
                     state.output = relu(self._plain())
             return state.output
 
     def _plain(self) -> Tensor:
         with unseen_by_subclasses():
             return self.as_subclass(Tensor)
+
+    def _has_gradient(self) -> bool:
+        """Whether a gradient goes through the ReLU.
+
+        It does not without grad mode at the call, unless an autograd function has returned this
+        tensor: a gradient reaches such a function, as that of reentrant checkpointing.
+        """
+        with unseen_by_subclasses():
+            return self._pending.has_grad_mode or self.requires_grad
 
     @classmethod
     def __torch_function__(

@@ -15,7 +15,7 @@ FILES = [
     f"tests/ops/test_{name}.py"
     for name in (
         *("counting_relu", "unit_histograms", "close_edges", "masks", "checks"),
-        *("max_pool", "max_unpool", "switches", "activation_hash"),
+        *("max_pool", "max_unpool", "switches", "activation_hash", "relu_max_pool"),
     )
 ]
 WHICH = ["-m", "not large and not exhaustive", "-k", "not alone and not compiled"]
