@@ -11,8 +11,9 @@ import relustat
 NAMES = {
     "relustat": """
         Bins Counters CountingReLU EdgeBins Histogram History LinearBins LogBins MaxPool1d
-        MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d ReLUStats Report Switches Watch
-        analysis distributed functional reference swap swapped unswap unwatch watch
+        MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d ReLUMaxPool1d ReLUMaxPool2d
+        ReLUMaxPool3d ReLUStats Report Switches Watch analysis distributed functional reference
+        swap swapped unswap unwatch watch
     """,
     "relustat.analysis": """
         ActivationPatterns ActivationRates GradientNorms Hypercolumns Patch Rates ReceptiveField
@@ -29,20 +30,21 @@ NAMES = {
     """,
     "relustat.functional": """
         counting_relu is_countable max_pool1d max_pool2d max_pool3d max_unpool1d max_unpool2d
-        max_unpool3d relu_stats
+        max_unpool3d relu_max_pool1d relu_max_pool2d relu_max_pool3d relu_stats
     """,
     "relustat.history": """
         EpochSpan History UnitLifetimes
     """,
     "relustat.nn": """
-        CountingReLU MaxPool1d MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d swap
-        swapped unswap
+        CountingReLU MaxPool1d MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d
+        ReLUMaxPool1d ReLUMaxPool2d ReLUMaxPool3d swap swapped unswap
     """,
     "relustat.ops": """
         Counters Switches
     """,
     "relustat.reference": """
         activation_hash counting_relu counting_relu_ max_pool max_unpool max_unpool_backward
+        relu_max_pool
     """,
     "relustat.report": """
         Report Row histogram_grid merge_files
