@@ -15,7 +15,8 @@ struct Case {
     kDivide,
     kFitsNarrowIndex,
     kActivationHash,
-    kEveryNumber
+    kEveryNumber,
+    kReluMaxPool
   };
 
   // Allocated to the byte, so that AddressSanitizer sees what lies beyond.
@@ -47,3 +48,4 @@ void run_divide(Case& call);
 void run_fits_narrow_index(Case& call);
 void run_activation_hash(Case& call);
 void run_every_number(Case& call);
+void run_relu_max_pool(Case& call);

@@ -68,6 +68,9 @@ int main() {
       case Case::kEveryNumber:
         run_every_number(call);
         break;
+      case Case::kReluMaxPool:
+        run_relu_max_pool(call);
+        break;
     }
     for (const Case::Buffer& buffer : call.buffers) {
       std::fwrite(buffer.data(), buffer.bytes, 1, stdout);

@@ -14,6 +14,7 @@ void run_max_pool(Case& call) {
   kernel_call.offsets = call.buffer(2);
   kernel_call.dtype = static_cast<Dtype>(call.take());
   kernel_call.wide_offsets = call.take() != 0;
+  kernel_call.rectifies = call.take() != 0;
   take_pooling(call, kernel_call);
   with_max_pool_kernel(kernel_call, [](auto kernel, const auto& arguments) {
     cuda_host::launch(kernel, kBlocks, kBlockThreads, 0, arguments);

@@ -99,14 +99,18 @@ def run(cases, offset=0):
     return cuda_kernels.run([Case(*case, [offset] + [0] * (len(case[2]) - 1)) for case in cases])
 
 
+@pytest.mark.parametrize("rectifies", [False, True])
 @pytest.mark.parametrize("elements_off", [0, 1])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_max_pool(dtype, elements_off):
+def test_max_pool(dtype, elements_off, rectifies):
     cases, expected = [], []
     for x, pooling, wide in each_pooling(dtype):
-        y, offsets = reference.max_pool(x, *pooling.arguments)
+        # CUDA's ReLU gives 0 for -0.0.
+        pooled = torch.where(x <= 0, 0, x) if rectifies else x
+        y, offsets = reference.max_pool(pooled, *pooling.arguments)
         expected.append((y, offsets))
-        numbers = [DTYPES.index(dtype), is_wide(offsets), *geometry_numbers(x, pooling, wide)]
+        numbers = [DTYPES.index(dtype), is_wide(offsets), int(rectifies)]
+        numbers += geometry_numbers(x, pooling, wide)
         buffers = [in_memory_order(tensor) for tensor in (x, y, offsets)]
         buffers[1] = torch.full_like(buffers[1], 77)
         buffers[2] = torch.full_like(buffers[2], 77)
@@ -133,7 +137,7 @@ def test_halves_compare_as_on_the_cpu(dtype):
     x = bits.view(dtype).reshape(1, 1, -1)
     pooling = PoolGeometry.of("max_pool", 1, 2, 2, 0, 1, False)
     y, offsets = library.max_pool(x, *pooling.arguments)
-    numbers = [DTYPES.index(dtype), is_wide(offsets), *geometry_numbers(x, pooling, False)]
+    numbers = [DTYPES.index(dtype), is_wide(offsets), 0, *geometry_numbers(x, pooling, False)]
     buffers = [x, torch.zeros_like(y), torch.full_like(offsets, 77)]
     (_, got_y, got_offsets), *_ = run([(cuda_kernels.MAX_POOL, numbers, buffers)])
     assert torch.equal(got_y.view(torch.int16), y.view(torch.int16))

@@ -47,7 +47,7 @@ DTYPES = [
 ]  # as csrc/common/dtype.h has them
 LIMIT = 300  # seconds; threads that wait for one another would wait for ever
 COUNTING_RELU, MAX_POOL, MAX_UNPOOL, MAX_UNPOOL_BACKWARD, CHECK_SWITCHES = range(5)
-DIVIDE, FITS_NARROW_INDEX, ACTIVATION_HASH, EVERY_NUMBER = 5, 6, 7, 8
+DIVIDE, FITS_NARROW_INDEX, ACTIVATION_HASH, EVERY_NUMBER, RELU_MAX_POOL = 5, 6, 7, 8, 9
 
 
 @dataclasses.dataclass

@@ -5,21 +5,13 @@
 #include "common/with_format.h"
 #include "cuda/common/divider.h"
 #include "cuda/common/grid.cuh"
-#include "cuda/common/pack.h"
 #include "cuda/pool/float_ranking.cuh"
-#include "cuda/pool/known_windows.h"
-#include "cuda/pool/pooling_call.h"
+#include "cuda/pool/max_pool_call.h"
 
 // The CUDA kernels of max_pool: a thread for each output, or for a few neighbours. Torch-free:
 // tests/cuda_host runs them without a GPU.
 
 namespace relustat::cuda {
-
-struct MaxPoolCall : PoolingCall {
-  const void* x;
-  void* y;
-  void* offsets;
-};
 
 // The arguments of the kernels. An output has a position: [plane, d, h, w] or, in packs of
 // kVector channels, [image, d, h, w, pack].
@@ -31,6 +23,7 @@ struct MaxPoolArguments {
   BasicPooling<Index> pooling;
   PositionSizes<Index> sizes;
   Index threads;
+  bool rectifies;
 
   MaxPoolArguments(const MaxPoolCall& call, int64_t in_row, int64_t packs)
       : x(call.x),
@@ -38,7 +31,14 @@ struct MaxPoolArguments {
         offsets(call.offsets),
         pooling(call.pooling),
         sizes(call.pooling.d.output, call.pooling.h.output, in_row, packs),
-        threads(static_cast<Index>(sizes.positions(call.planes))) {}
+        threads(static_cast<Index>(sizes.positions(call.planes))),
+        rectifies(call.rectifies) {}
+
+  // What stays if nothing larger comes. All that a ReLU changes becomes 0, which comes first then.
+  template <class Format>
+  __device__ typename Format::Bits least() const {
+    return rectifies ? 0 : Format::kSign | Format::kInfinity;
+  }
 };
 
 // Calls look(d, h, w, is_inside) for the taps of a window in order; some may lie outside the input.
@@ -102,7 +102,7 @@ __global__ void max_pool_kernel(const __grid_constant__ MaxPoolArguments<Index> 
     const Index first = pooling.row_switch(inside_d.begin, inside_h.begin) + inside_w.begin;
 #pragma unroll
     for (int v = 0; v < kVector; ++v) {
-      largest[v].begin(kNegativeInfinity, static_cast<Bits>(first));
+      largest[v].begin(arguments.template least<Format>(), static_cast<Bits>(first));
     }
     const auto look = [&](Index tap_d, Index tap_h, Index tap_w, bool is_inside) {
       Values values;
@@ -137,7 +137,6 @@ template <class Format, int kOutputs>
 __global__ void max_pool_quads_kernel(const __grid_constant__ MaxPoolArguments<int32_t> arguments) {
   using Bits = typename Format::Bits;
   using Row = Pack<Bits, 2 * kOutputs>;
-  constexpr auto kNegativeInfinity = static_cast<Bits>(Format::kSign | Format::kInfinity);
   const int32_t rows_in = arguments.pooling.h.input;
   const int32_t in_row = arguments.sizes.w.divisor;
   for_each_position(arguments.threads, [&](int32_t position) {
@@ -151,7 +150,7 @@ __global__ void max_pool_quads_kernel(const __grid_constant__ MaxPoolArguments<i
 #pragma unroll
     for (int o = 0; o < kOutputs; ++o) {
       LargestFloat<Format> largest;
-      largest.begin(kNegativeInfinity, 0);
+      largest.begin(arguments.template least<Format>(), 0);
 #pragma unroll
       for (int tap = 0; tap < 4; ++tap) {
         largest.offer(rows[tap / 2].of[2 * o + tap % 2], static_cast<Bits>(tap));
@@ -162,14 +161,6 @@ __global__ void max_pool_quads_kernel(const __grid_constant__ MaxPoolArguments<i
     static_cast<Pack<Bits, kOutputs>*>(arguments.y)[position] = values;
     static_cast<Pack<uint8_t, kOutputs>*>(arguments.offsets)[position] = offsets;
   });
-}
-
-inline bool are_vector_quads(const MaxPoolCall& call, int64_t outputs, int64_t element_size) {
-  const WindowNumbers& h = call.pooling.h;
-  const WindowNumbers& w = call.pooling.w;
-  return SquareWindows<2, 0>::fits(call.pooling) && h.stride == 2 && w.stride == 2 &&
-         h.padding == 0 && w.padding == 0 && 2 * h.output <= h.input && 2 * w.output == w.input &&
-         w.output % outputs == 0 && is_aligned(call.x, 2 * outputs * element_size);
 }
 
 // Calls launch(kernel, arguments).

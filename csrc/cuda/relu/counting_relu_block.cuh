@@ -2,13 +2,15 @@
 
 #include "cuda/relu/call_protocol.cuh"
 #include "cuda/relu/column_zeros.cuh"
+#include "cuda/relu/dense_access.cuh"
 #include "relu/mask.h"
 
 namespace relustat::cuda {
 
 // One block of counting_relu's kernel. Counter: how it counts elements into bins. kMasked: whether
-// the call has a mask.
-template <class Format, class Counter, int kVector, bool kMasked>
+// the call has a mask. Access: how it reads elements, and writes them rectified.
+template <class Format, class Counter, int kVector, bool kMasked,
+          class Access = DenseAccess<Format, kVector>>
 class CountingReluBlock {
  public:
   __device__ explicit CountingReluBlock(const CountingReluCall& call)
@@ -16,6 +18,7 @@ class CountingReluBlock {
         tiling_(call.tiling),
         vector_(threadIdx.x - threadIdx.x / tiling_.strip_vectors * tiling_.strip_vectors),
         row_(threadIdx.x / tiling_.strip_vectors),
+        access_(call),
         zeros_(call) {}
 
   __device__ void run() {
@@ -44,6 +47,7 @@ class CountingReluBlock {
  private:
   using Bits = typename Format::Bits;
   using Vector = cuda::Vector<Format, kVector>;
+  using Cursor = typename Access::Cursor;
   using Zeros = ColumnZeros<Format, kVector>;
   // What a mask leaves out is counted as -inf: a zero, in slot 0, and no NaN. See close_units().
   static constexpr Bits kLowest = Format::kSign | Format::kInfinity;
@@ -77,7 +81,7 @@ class CountingReluBlock {
     const Strip strip = Strip::at<kVector>(first.strip, tiling_);
     const int32_t row = first.chunk * tiling_.rows_at_once + row_;
     if (row_ >= tiling_.rows_at_once || vector_ >= strip.width || row >= strip.rows) return;
-    prefetch(static_cast<const Bits*>(call_.x) + element_at(strip, row));
+    access_.prefetch(access_.at(element_at(strip, row)));
   }
 
   __device__ int64_t element_at(const Strip& strip, int32_t row) const {
@@ -128,14 +132,12 @@ class CountingReluBlock {
   template <bool kCounts>
   __device__ void walk_rows(Counter& counter, int32_t begin, int32_t end) {
     const bool is_idle = this->is_idle();
-    const int64_t start = element_at(strip_, begin + row_);
-    const Bits* x = static_cast<const Bits*>(call_.x) + start;
-    Bits* y = static_cast<Bits*>(call_.y) + start;
+    const Cursor start = access_.at(element_at(strip_, begin + row_));
     const int32_t rows = (end < strip_.rows ? end : strip_.rows) - begin;
     if constexpr (kCounts && Counter::kTogether) {
-      walk_together(counter, x, y, is_idle ? 0 : rows - row_, rows);
+      walk_together(counter, start, is_idle ? 0 : rows - row_, rows);
     } else {
-      walk_alone<kCounts, Counter::kUnroll>(counter, x, y, is_idle ? 0 : rows - row_);
+      walk_alone<kCounts, Counter::kUnroll>(counter, start, is_idle ? 0 : rows - row_);
     }
     // Chunks may lie beyond it: strips along a row differ by a vector.
     const bool has_last_row = begin <= strip_.rows && strip_.rows < end;
@@ -144,58 +146,56 @@ class CountingReluBlock {
 
   // `left`: rows from the thread's first one on.
   template <bool kCounts, int kUnroll>
-  __device__ void walk_alone(Counter& counter, const Bits* x, Bits* y, int32_t left) {
+  __device__ void walk_alone(Counter& counter, Cursor at, int32_t left) {
     const int32_t at_once = tiling_.rows_at_once;
     const int64_t step = tiling_.chunk_stride;
     while (left > (kUnroll - 1) * at_once) {
       Vector vectors[kUnroll];
 #pragma unroll
       for (int u = 0; u < kUnroll; ++u) {
-        vectors[u] = *reinterpret_cast<const Vector*>(x + u * step);
+        vectors[u] = access_.load(at, u * step);
       }
 #pragma unroll
       for (int u = 0; u < kUnroll; ++u) {
-        *reinterpret_cast<Vector*>(y + u * step) =
-            visit<kCounts>(counter, vectors[u], x + u * step);
+        access_.store(at, u * step, visit<kCounts>(counter, vectors[u], at, u * step));
       }
       left -= kUnroll * at_once;
-      x += kUnroll * step;
-      y += kUnroll * step;
+      at.advance(kUnroll * step);
     }
-    if constexpr (kUnroll > 1) walk_alone<kCounts, kUnroll / 2>(counter, x, y, left);
+    if constexpr (kUnroll > 1) walk_alone<kCounts, kUnroll / 2>(counter, at, left);
   }
 
   // All lanes of a warp run the same iterations. `all_left`: rows of the thread with the most.
-  __device__ void walk_together(Counter& counter, const Bits* x, Bits* y, int32_t left,
-                                int32_t all_left) {
+  __device__ void walk_together(Counter& counter, Cursor at, int32_t left, int32_t all_left) {
     const int32_t at_once = tiling_.rows_at_once;
     const int64_t step = tiling_.chunk_stride;
-    for (; all_left > 0; all_left -= at_once, left -= at_once, x += step, y += step) {
+    for (; all_left > 0; all_left -= at_once, left -= at_once, at.advance(step)) {
       Vector vector{};
       const bool is_here = left > 0;
-      if (is_here) vector = *reinterpret_cast<const Vector*>(x);
+      if (is_here) vector = access_.load(at, 0);
       if constexpr (kMasked) {
-        const Vector seen = is_here ? masked(vector, x) : vector;
+        const Vector seen = is_here ? masked(vector, access_.element(at)) : vector;
         counter.count_together(seen, is_here);
         if (is_here) {
           zeros_.rectify_and_count(seen, false);
-          *reinterpret_cast<Vector*>(y) = Zeros::rectified(vector);
+          access_.store(at, 0, Zeros::rectified(vector));
         }
       } else {
         counter.count_together(vector, is_here);
         if (is_here) {
-          *reinterpret_cast<Vector*>(y) = zeros_.rectify_and_count(vector, false);
+          access_.store(at, 0, zeros_.rectify_and_count(vector, false));
         }
       }
     }
   }
 
   template <bool kCounts>
-  __device__ Vector visit(Counter& counter, const Vector& x, [[maybe_unused]] const Bits* from) {
+  __device__ Vector visit(Counter& counter, const Vector& x, [[maybe_unused]] const Cursor& at,
+                          [[maybe_unused]] int64_t ahead) {
     if constexpr (!kCounts) {
       return Zeros::rectified(x);
     } else if constexpr (kMasked) {
-      const Vector seen = masked(x, from);
+      const Vector seen = masked(x, access_.element(at) + ahead);
       zeros_.rectify_and_count(seen, counter.count(seen));
       return Zeros::rectified(x);
     } else {
@@ -203,14 +203,13 @@ class CountingReluBlock {
     }
   }
 
-  __device__ MaskWalk mask_at(const Bits* from) const {
-    return {
-        call_.mask, {0, tiling_.units, tiling_.inner}, from - static_cast<const Bits*>(call_.x)};
+  __device__ MaskWalk mask_at(int64_t element) const {
+    return {call_.mask, {0, tiling_.units, tiling_.inner}, element};
   }
 
-  // What is counted of a vector.
-  __device__ Vector masked(Vector x, const Bits* from) const {
-    MaskWalk mask = mask_at(from);
+  // What is counted of a vector that begins with this element.
+  __device__ Vector masked(Vector x, int64_t element) const {
+    MaskWalk mask = mask_at(element);
 #pragma unroll
     for (int v = 0; v < kVector; ++v) {
       if (*mask.now() == 0) x.set(v, kLowest);
@@ -224,23 +223,26 @@ class CountingReluBlock {
   __device__ void walk_last_row(Counter& counter) {
     const int64_t begin = element_at(strip_, strip_.rows);
     if (begin >= strip_.end) return;
-    const Bits* const x = static_cast<const Bits*>(call_.x) + begin;
-    Bits* const y = static_cast<Bits*>(call_.y) + begin;
-    if (begin + kVector <= strip_.end) {
-      walk_alone<kCounts, 1>(counter, x, y, 1);
+    if (!Access::kHasSingles || begin + kVector <= strip_.end) {
+      walk_alone<kCounts, 1>(counter, access_.at(begin), 1);
       return;
     }
+    if constexpr (Access::kHasSingles) walk_singles<kCounts>(counter, begin);
+  }
+
+  template <bool kCounts>
+  __device__ void walk_singles(Counter& counter, int64_t begin) {
     using One = cuda::Word<Format, 1>;
     for (int v = 0; v < kVector && begin + v < tiling_.elements; ++v) {
-      const Bits bits = x[v];
+      const Bits bits = access_.load_single(begin + v);
       if constexpr (kCounts) {
-        const bool is_hidden = kMasked && *mask_at(x + v).now() == 0;
+        const bool is_hidden = kMasked && *mask_at(begin + v).now() == 0;
         const Bits seen = is_hidden ? kLowest : bits;
         const int32_t position = strip_.position_at_end(column() + v, begin + v, tiling_);
         if (One::rectified(seen) == 0) atomicAdd(zeros_.of_units() + position, 1u);
         counter.count_at(seen, strip_, position);
       }
-      y[v] = One::rectified(bits);
+      access_.store_single(begin + v, One::rectified(bits));
     }
   }
 
@@ -264,6 +266,7 @@ class CountingReluBlock {
   const CountingReluTiling& tiling_;
   const int32_t vector_;  // the thread's, in a row of the strip
   const int32_t row_;     // the thread's, of those that the block looks at together
+  const Access access_;
   Zeros zeros_;
   Strip strip_{};
 };

@@ -19,7 +19,7 @@ enum Turn : Count { kUndecided = 0, kDeciding, kCounted, kNotCounted };
 
 struct CountingReluCall {
   const void* x;
-  void* y;             // may be x
+  void* y;             // may be x; or null, or see quad_access.cuh
   const float* edges;  // [bins + 1]
   int64_t bins;
   Count* counters;  // see relu/counters.h
@@ -29,6 +29,9 @@ struct CountingReluCall {
   const Count* blocks;  // [2], of this call; or null
   CounterLayout layout;
   CountingReluTiling tiling;
+  // Of QuadAccess.
+  uint8_t* offsets;
+  Divider<int32_t> outputs_in_row;
 };
 
 }  // namespace relustat::cuda
