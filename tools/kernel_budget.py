@@ -75,10 +75,25 @@ def _pool_rows() -> Iterator[Row]:
         yield Row(name, kernel, 10, moved, share=4)
 
 
+def _relu_pool_rows(format_name: str, log: float, linear: float) -> Iterator[Row]:
+    size = SIZES[format_name]
+    vector = 16 // size
+    counters = [
+        ("LogBins", f"KeyCounter<{format_name}, {vector}>", log),
+        ("LinearBins", f"LinearCounter<{format_name}, {vector}, 0>", linear),
+    ]
+    for bins, counter, goal in counters:
+        kernel = f"relu_max_pool_quads_kernel<{format_name}, {counter}, {vector}>"
+        name = f"relu_max_pool 2x2 {format_name.lower()} {bins}, per cell"
+        yield Row(name, kernel, goal, size + (size + 1) / 4, share=4)
+
+
 ROWS = [
     *_relu_rows("Float32", 15, 22, 9),
     *_relu_rows("BFloat16", 11, 20, 9),
     *_relu_rows("Float16", 13, 22, None),
+    *_relu_pool_rows("Float32", 24, 31),
+    *_relu_pool_rows("BFloat16", 20, 29),
     *_pool_rows(),
 ]
 

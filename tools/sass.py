@@ -239,7 +239,8 @@ def elements(kernel: str, trip: Trip) -> float:
     """How many of its format the trip stores; a pool's have a switch each, which is stored, too."""
     size = next(size for name, size in SIZES.items() if f"<{name}" in kernel)
     switch = 2 if ", short," in kernel else 1
-    return trip.stored / (size + switch if kernel.startswith("max_pool") else size)
+    has_switches = kernel.startswith(("max_pool", "relu_max_pool"))
+    return trip.stored / (size + switch if has_switches else size)
 
 
 def main(cubin: Path) -> None:

@@ -3,6 +3,7 @@
 from . import style
 
 INSTRUMENTS = {
+    "fuse": "relustat.swap(fuse=True): ReLU and pool in one pass",
     "swap": "relustat.swap: ReLUs counted, pools swapped",
     "watch": "relustat.watch: ReLUs counted",
     "numpy_hooks": "np.histogram in hooks",

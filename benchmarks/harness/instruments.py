@@ -44,6 +44,14 @@ class Swapped:
         assert self.counts() == counts
 
 
+class Fused(Swapped):
+    """The same, and each ReLU that feeds a pool runs in one pass with it."""
+
+    def __init__(self, model, **options):
+        super().__init__(model, fuse=True, **options)
+        assert any(each.one_pass_with for each in relustat.swapped(model))
+
+
 class NumPyHooks:
     """np.histogram of every ReLU's input, in a hook; the first batch decides the bins if not given.
 

@@ -69,6 +69,17 @@ def resnet18():
     return with_random_weights(nn.Sequential(*layers))
 
 
+def lenet():
+    """LeNet-5 (LeCun et al., 1998) as tutorials write it today: ReLUs and max-pools."""
+    return with_random_weights(
+        nn.Sequential(
+            *(nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
+            *(nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
+        )
+    )
+
+
 def with_random_weights(model):
     """He's, which keep the spread of activations from layer to layer."""
     torch.manual_seed(0)
@@ -83,6 +94,11 @@ def with_random_weights(model):
 def noise(batch):
     torch.manual_seed(0)
     return torch.randn(batch, 3, 224, 224)
+
+
+def digits(batch):
+    torch.manual_seed(0)
+    return torch.randn(batch, 1, 28, 28)
 
 
 def photographs(batch):

@@ -5,8 +5,8 @@ import functools
 
 import pytest
 import torch
-from harness.instruments import Counts, Monitorch, NumPyHooks, Swapped, Watched
-from harness.networks import noise, photographs, resnet18, vgg16
+from harness.instruments import Counts, Fused, Monitorch, NumPyHooks, Swapped, Watched
+from harness.networks import digits, lenet, noise, photographs, resnet18, vgg16
 from torch import nn
 
 pytestmark = pytest.mark.network
@@ -14,13 +14,22 @@ pytestmark = pytest.mark.network
 INSTRUMENTS = {
     "watch": Watched,
     "swap": Swapped,
+    "fuse": Fused,
     "numpy_hooks": NumPyHooks,
     "monitorch": Monitorch,
 }
-ROUNDS = {"watch": 5, "swap": 5, "numpy_hooks": 3, "monitorch": 3}
+ROUNDS = {"watch": 5, "swap": 5, "fuse": 5, "numpy_hooks": 3, "monitorch": 3}
 # The batch, and how many times as many rounds there is time for.
-FORWARD = {"vgg16-8x3x224x224": ("vgg16", 8, 1), "resnet18-8x3x224x224": ("resnet18", 8, 3)}
-BACKWARD = {"vgg16-2x3x224x224": ("vgg16", 2, 1), "resnet18-8x3x224x224": ("resnet18", 8, 1)}
+FORWARD = {
+    "vgg16-8x3x224x224": ("vgg16", 8, 1),
+    "resnet18-8x3x224x224": ("resnet18", 8, 3),
+    "lenet-256x1x28x28": ("lenet", 256, 20),
+}
+BACKWARD = {
+    "vgg16-2x3x224x224": ("vgg16", 2, 1),
+    "resnet18-8x3x224x224": ("resnet18", 8, 1),
+    "lenet-256x1x28x28": ("lenet", 256, 20),
+}
 
 
 @pytest.fixture(scope="module")
@@ -142,11 +151,13 @@ def without_caches():
         yield
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=3)
 def loaded(network, weights):
     """The plain network, and images: photographs for weights that know what they see."""
     if network == "resnet18":
         return resnet18().eval(), noise
+    if network == "lenet":
+        return lenet().eval(), digits
     return vgg16(weights).eval(), photographs if weights else noise
 
 

@@ -4,9 +4,11 @@ import functools
 
 import pytest
 import torch
-from harness.allocations import peak
+from harness.allocations import held_after, peak
+from harness.networks import digits, lenet, noise, resnet18, vgg16
 from torch import nn
 
+import relustat
 from relustat import CountingReLU, LinearBins, LogBins, MaxPool2d
 from relustat.stats.counter_layout import CounterLayout
 
@@ -86,6 +88,62 @@ def test_memory_pool_peak(weighed, shape, geometry):
     taken = weighed(ours, theirs(), what="forward's peak", rival="nn.MaxPool2d", geometry=geometry)
     assert taken == y.nbytes + y.numel()
     assert theirs() == y.nbytes + 8 * y.numel()
+
+
+NETWORKS = {
+    "vgg16-8x3x224x224": (vgg16, noise, 8),
+    "resnet18-8x3x224x224": (resnet18, noise, 8),
+    "lenet-256x1x28x28": (lenet, digits, 256),
+}
+
+
+@pytest.mark.parametrize("instrument", ["swap", "fuse"])
+@pytest.mark.parametrize(("network", "images", "batch"), NETWORKS.values(), ids=NETWORKS)
+def test_memory_kept_for_backward(weighed, network, images, batch, instrument):
+    """What a forward in training leaves: its result, and all that is saved."""
+    x, plain, measured = images(batch), network().train(), swapped(network, instrument)
+    plain(x), measured(x)  # counters are there from now on
+    theirs = held_after(lambda: plain(x))
+    taken = weighed(
+        lambda: held_after(lambda: measured(x)),
+        theirs,
+        what=instrument,
+        rival="plain",
+        network=network.__name__,
+        note="kept for backward",
+    )
+    assert taken < theirs
+
+
+@pytest.mark.parametrize("instrument", ["swap", "fuse"])
+@pytest.mark.parametrize(("network", "images", "batch"), NETWORKS.values(), ids=NETWORKS)
+def test_memory_training_step(weighed, network, images, batch, instrument):
+    """A forward and a backward, which also makes the gradients of all parameters."""
+    x, plain, measured = images(batch), network().train(), swapped(network, instrument)
+
+    def peak_of(model):
+        model.zero_grad(set_to_none=True)
+        return peak(lambda: step(model, x))
+
+    step(plain, x), step(measured, x)
+    weighed(
+        lambda: peak_of(measured),
+        peak_of(plain),
+        what=instrument,
+        rival="plain",
+        network=network.__name__,
+        note="peak of a training step",
+    )
+
+
+def swapped(network, instrument):
+    return relustat.swap(network().train(), fuse=instrument == "fuse")
+
+
+def step(model, x):
+    y = model(x)
+    y.sum().backward()
+    return y.detach()
 
 
 def saved_for_backward(compute):

@@ -159,7 +159,7 @@ class Rows {
 
   void run(const Kind& kind, const UnitLayout& units, const CountingReluCall& call) const {
     const CountingReluLimits limits = current_limits(options_);
-    relustat::cuda::with_counting_relu_kernel_of<Format>(
+    relustat::cuda::with_counting_relu_kernel_of<Format, /*kWrites=*/true>(
         kind.binning, units, limits, call, [](auto kernel, const CountingReluCall& arguments) {
           const auto& tiling = arguments.tiling;
           PROBE_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,

@@ -26,8 +26,10 @@ struct PoolingArguments {
   Numbers dilation;
   bool ceil_mode;
 
-  PoolingArguments(at::IntArrayRef kernel_size, at::IntArrayRef stride, at::IntArrayRef padding,
-                   at::IntArrayRef dilation, bool ceil_mode)
+  // Inlined, GCC 12 takes it for uninitialised.
+  [[gnu::noinline]] PoolingArguments(at::IntArrayRef kernel_size, at::IntArrayRef stride,
+                                     at::IntArrayRef padding, at::IntArrayRef dilation,
+                                     bool ceil_mode)
       : kernel_size(kernel_size.begin(), kernel_size.end()),
         stride(stride.begin(), stride.end()),
         padding(padding.begin(), padding.end()),

@@ -103,7 +103,7 @@ class _Tracer(fx.Tracer):
         super().__init__()
         self.opaque = opaque
 
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:  # noqa: ARG002
         return m in self.opaque or is_leaf(m)
 
     def call_module(
@@ -198,6 +198,8 @@ class _Found:
         self._root = graph.root
         for node in graph.graph.nodes:
             module = self._module(node)
+            if module is None:
+                continue
             if module in self.relus:
                 self._read_relu(module, node)
             elif module in self.pools:

@@ -38,9 +38,9 @@ class _State:
 class PendingReLU(Tensor):
     """The input of a ReLU that stands for its output, until something reads it.
 
-    A pool that knows it (:meth:`take`) rectifies, counts and pools in one pass. Whatever else reads
-    it, gets the output of the ReLU, which is then computed as it would have been at first. So a
-    wrong guess about who reads it costs time, and no result is wrong.
+    A pool that knows it (:meth:`take_input`) rectifies, counts and pools in one pass. Whatever else
+    reads it, gets the output of the ReLU, which is then computed as it would have been at first. So
+    a wrong guess about who reads it costs time, and no result is wrong.
     """
 
     _pending: _State
@@ -57,7 +57,7 @@ class PendingReLU(Tensor):
         """Those of the ReLU."""
         return self._pending.relu.counters
 
-    def take(self, can_serve: Callable[[Tensor], bool]) -> Tensor | None:
+    def take_input(self, can_serve: Callable[[Tensor], bool]) -> Tensor | None:
         """The input of the ReLU, for one reader that rectifies and counts it.
 
         Returns:
@@ -102,7 +102,7 @@ class PendingReLU(Tensor):
     def __torch_function__(
         cls,
         func: Callable[..., Any],
-        types: Any,  # noqa: ARG003
+        types: Any,
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:

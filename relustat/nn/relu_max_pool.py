@@ -17,7 +17,7 @@ from relustat.stats.bins import Bins, LogBins
 from .counted_module import CountedModule, described
 from .max_pool import check_one_return, has_kernel, numbers_of, returned, returns_switches
 
-_PLAIN = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+_PLAIN: dict[int, Any] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 
 
 class _ReLUMaxPool(CountedModule):
@@ -62,9 +62,7 @@ class _ReLUMaxPool(CountedModule):
         if returns_switches(self) or has_kernel(self, self._axes, input):
             return relu_pooled(self, self._axes, input, self.counters)
         rectified = counting_relu(input, self.counters)
-        return _PLAIN[self._axes](
-            rectified, *numbers_of(self), return_indices=self.return_indices
-        )
+        return _PLAIN[self._axes](rectified, *numbers_of(self), return_indices=self.return_indices)
 
     def extra_repr(self) -> str:
         parts = [

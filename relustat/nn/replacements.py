@@ -81,7 +81,7 @@ class SwappedReLU(Swapped):
         neighbours: of its calls with a pool behind them, by the source line of each.
     """
 
-    neighbours: dict[Site, Neighbours] = {}  # noqa: RUF012 (of pickles that lack it)
+    neighbours: dict[Site, Neighbours] = {}
 
     def __init__(self, module: Any, counters: Counters) -> None:
         super().__init__(module)
@@ -101,7 +101,9 @@ class SwappedReLU(Swapped):
         """What keeps a call from being one pass with its pool; empty if nothing does."""
         if has_hooks(self.module, *neighbours.pools, *neighbours.producers):
             return "a hook sees what is between them"
-        is_pool_on = all(is_swapped(pool) and replacement(pool).is_on() for pool in neighbours.pools)
+        is_pool_on = all(
+            is_swapped(pool) and replacement(pool).is_on() for pool in neighbours.pools
+        )
         return "" if is_pool_on else "the pool is not swapped any more"
 
     def rectify(self, input: Tensor) -> Tensor:
@@ -150,7 +152,7 @@ class SwappedPool(Swapped):
 
     def pool_pending(self, pending: PendingReLU) -> Any:
         """Rectifies, counts and pools in one pass, unless something else has read the ReLU."""
-        x = pending.take(lambda x: has_kernel(self.module, self.axes, x))
+        x = pending.take_input(lambda x: has_kernel(self.module, self.axes, x))
         if x is None:
             return self.forward(pending.rectified())
         return relu_pooled(self.module, self.axes, x, pending.counters)

@@ -53,7 +53,9 @@ class SwappedModules(list[SwappedModule]):
         table += [[each.path or "(model)", *each[1:4]] for each in self]
         if any(each.one_pass_with or each.why_two_passes for each in self):
             pairs = [[", ".join(each.one_pass_with), each.why_two_passes] for each in self]
-            for row, cells in zip(table, [["one pass with", "why two passes"], *pairs], strict=True):
+            for row, cells in zip(
+                table, [["one pass with", "why two passes"], *pairs], strict=True
+            ):
                 row += cells
         return "\n".join(align(table))
 

@@ -64,7 +64,8 @@ def swap(
         The model.
 
     Raises:
-        TypeError, ValueError: if an argument is wrong, or ``fuse`` is True without ``pools``. Then the model is as it was.
+        TypeError, ValueError: if an argument is wrong, or ``fuse`` is True without ``pools``. Then
+            the model is as it was.
 
     Warns:
         UserWarning: if nothing of the model is swapped.

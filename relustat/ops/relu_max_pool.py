@@ -131,7 +131,13 @@ def relu_max_pool(
     unit_dim: UnitDim | None = None,
     mask: Tensor | None = None,
 ) -> tuple[Tensor, Switches]:
-    """:func:`relu_max_pool2d` along so many axes; ``numbers`` are those of the pooling, in order."""
+    """:func:`relu_max_pool2d` along this number of axes.
+
+    Args:
+        axes: 1 to 3.
+        x, counters, unit_dim, mask: as there.
+        numbers: kernel_size, stride, padding, dilation and ceil_mode.
+    """
     op = _NAMES[axes]
     if mask is not None and not is_dense(mask):
         raise TypeError(f"{op}: mask must be a dense tensor of torch.bool, got {describe(mask)}")

@@ -37,7 +37,7 @@ void run_counting_relu(Case& call) {
     mine.y = in_place ? call.buffer(0) : call.buffer(6 + stream * 2);
     mine.workspace = static_cast<Count*>(call.buffer(7 + stream * 2));
     for (int64_t i = 0; i < calls; ++i) {
-      with_counting_relu_kernel(
+      with_counting_relu_kernel</*kWrites=*/true>(
           dtype, binning, units, limits, mine, [&](auto kernel, const CountingReluCall& arguments) {
             const CountingReluTiling& tiling = arguments.tiling;
             cuda_host::launch(kernel, static_cast<int>(tiling.blocks),

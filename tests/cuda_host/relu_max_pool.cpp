@@ -40,13 +40,10 @@ void run_relu_max_pool(Case& call) {
   };
   bool is_pooled = false;
   with_format(dtype, [&]<class Format>() {
-    if constexpr (sizeof(typename Format::Bits) <= sizeof(float)) {
-      is_pooled = with_relu_quads_kernel<Format>(binning, units, limits, relu, pool, launch);
-    }
+    is_pooled = with_relu_pool_kernel<Format>(binning, units, limits, relu, pool, launch);
   });
   *static_cast<int64_t*>(call.buffer(6)) = is_pooled ? 1 : 0;
   if (is_pooled) return;
-  with_counting_relu_kernel(dtype, binning, units, limits, relu, launch);
   with_max_pool_kernel(pool, [](auto kernel, const auto& arguments) {
     cuda_host::launch(kernel, kBlocks, kBlockThreads, 0, arguments);
   });

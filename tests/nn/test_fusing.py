@@ -215,7 +215,10 @@ def test_one_relu_in_several_lines(device):
             lambda: nn.Sequential(nn.ReLU(inplace=True), nn.MaxPool2d(2)),
             {"1": "its ReLU writes over what input gives, which others may see"},
         ),
-        (lambda: nn.Sequential(nn.MaxPool2d(2)), {"0": "its input comes from outside of Sequential"}),
+        (
+            lambda: nn.Sequential(nn.MaxPool2d(2)),
+            {"0": "its input comes from outside of Sequential"},
+        ),
     ],
 )
 def test_what_is_not_certain_is_left(device, kind, reasons):
@@ -273,13 +276,13 @@ def test_the_trace_changes_nothing():
 
 
 HOOKS = [
-    lambda module, saw: module.register_forward_hook(lambda m, i, o: saw.append(o.clone())),
-    lambda module, saw: module.register_forward_pre_hook(lambda m, i: saw.append(i[0].clone())),
+    lambda module, saw: module.register_forward_hook(lambda _, __, y: saw.append(y.clone())),
+    lambda module, saw: module.register_forward_pre_hook(lambda _, x: saw.append(x[0].clone())),
     lambda module, saw: module.register_full_backward_hook(
-        lambda m, i, o: saw.extend(each.clone() for each in (*i, *o))
+        lambda _, x, y: saw.extend(each.clone() for each in (*x, *y))
     ),
     lambda module, saw: module.register_full_backward_pre_hook(
-        lambda m, o: saw.extend(each.clone() for each in o)
+        lambda _, y: saw.extend(each.clone() for each in y)
     ),
 ]
 
@@ -312,7 +315,7 @@ def test_a_hook_on_a_producer_sees_what_the_relu_writes(device):
     model = swap(copy.deepcopy(plain), fuse=True)
     kept = []
     for each in (plain, model):
-        each[2].register_forward_hook(lambda m, i, o: kept.append(o))
+        each[2].register_forward_hook(lambda _, __, y: kept.append(y))
         with torch.no_grad():
             each(torch.ones(1, 3, 20, 20, device=device))
     assert (kept[0] >= 0).all()
@@ -324,7 +327,7 @@ def test_a_global_hook(device):
     model = swap(copy.deepcopy(plain), fuse=True)
     x = torch.randn(2, 3, 20, 20, device=device)
     saw = []
-    handle = nn.modules.module.register_module_forward_hook(lambda m, i, o: saw.append(o.clone()))
+    handle = nn.modules.module.register_module_forward_hook(lambda _, __, y: saw.append(y.clone()))
     try:
         plain(x)
         expected, saw[:] = list(saw), []
@@ -418,7 +421,7 @@ def test_unswap_and_swap_again(device):
     assert model[3].counters is counters
     assert len(fused(model)) == 4
     assert snapshot(unswap(model)) == before
-    with pytest.raises(ValueError, match="^swap: fuse=True needs pools=True, got pools=False"):
+    with pytest.raises(ValueError, match=r"^swap: fuse=True needs pools=True, got pools=False"):
         swap(model, fuse=True, pools=False)
     assert snapshot(model) == before
 
@@ -523,14 +526,14 @@ def test_any_reader_gets_the_output(device, read):
     assert relu.counters.stats.calls == 1
     assert torch.equal(pending * 1, torch.relu(x) + (read is READERS[-1]))
     assert relu.counters.stats.calls == 1
-    assert pending.take(lambda _: True) is None
+    assert pending.take_input(lambda _: True) is None
 
 
 def test_a_second_reader_counts_nothing(device):
     relu = swap(nn.ReLU()).to(device)
     x = torch.randn(2, 3, 4, 4, device=device)
     pending = PendingReLU.of(x, relu._relustat_swapped)
-    assert torch.equal(pending.take(lambda _: True), x)
+    assert torch.equal(pending.take_input(lambda _: True), x)
     assert relu.counters.stats.calls == 0  # the one who takes it counts
     assert torch.equal(pending * 1, torch.relu(x))
     assert relu.counters.stats.calls == 0

@@ -34,20 +34,18 @@ def test_returns_indices_or_switches(device):
     y, switches = relustat.ReLUMaxPool2d(3, 2, return_switches=True)(x)
     assert torch.equal(switches.indices(), indices)
     assert torch.equal(relustat.MaxUnpool2d()(y, switches).amax(), y.amax())
-    with pytest.raises(ValueError, match="^ReLUMaxPool2d: only one of return_indices"):
+    with pytest.raises(ValueError, match=r"^ReLUMaxPool2d: only one of return_indices"):
         relustat.ReLUMaxPool2d(2, return_indices=True, return_switches=True)
 
 
 def test_serves_what_pytorchs_modules_serve(device):
     x = torch.randint(0, 9, (1, 2, 8, 8), device=device)
-    assert torch.equal(
-        relustat.ReLUMaxPool2d(2)(x), nn.MaxPool2d(2)(torch.relu(x))
-    )
+    assert torch.equal(relustat.ReLUMaxPool2d(2)(x), nn.MaxPool2d(2)(torch.relu(x)))
     module = relustat.ReLUMaxPool2d(200, padding=100)
     x = torch.randn(1, 1, 210, 210, device=device)
     assert torch.equal(module(x), nn.MaxPool2d(200, padding=100)(torch.relu(x)))
     assert module.stats.elements == x.numel()
-    with pytest.raises(TypeError, match="got Tensor of torch.bool|got a Tensor of torch.bool"):
+    with pytest.raises(TypeError, match=r"got (a Tensor of )?torch\.bool"):
         relustat.ReLUMaxPool2d(2)(x > 0)
 
 

@@ -230,11 +230,11 @@ def test_errors_count_nothing(device, change, message):
 
 def test_type_errors():
     counters = Counters()
-    with pytest.raises(TypeError, match="^relu_max_pool2d: input must be a tensor, got list"):
+    with pytest.raises(TypeError, match=r"^relu_max_pool2d: input must be a tensor, got list"):
         relu_max_pool2d([1.0], counters, 2)
     with pytest.raises(TypeError, match=r"^relu_max_pool2d: input must be float32, .*complex64"):
         relu_max_pool2d(torch.randn(1, 1, 4, 4, dtype=torch.complex64), counters, 2)
-    with pytest.raises(TypeError, match="^relu_max_pool2d: mask must be a dense tensor"):
+    with pytest.raises(TypeError, match=r"^relu_max_pool2d: mask must be a dense tensor"):
         relu_max_pool2d(torch.randn(1, 1, 4, 4), counters, 2, mask=[True])
     with pytest.raises(IndexError, match="unit_dim"):
         relu_max_pool2d(torch.randn(1, 1, 4, 4), counters, 2, unit_dim=4)

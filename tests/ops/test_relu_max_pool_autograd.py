@@ -38,7 +38,9 @@ def test_opcheck(device, geometry, dtype):
         for x in formats(torch.randn(shape, device=device).to(dtype), 2):
             for needs_gradient in {False, dtype == torch.float32}:
                 x = x.detach().requires_grad_(needs_gradient)
-                opcheck(library.relu_max_pool, (x, *op_arguments(x, LinearBins(-1, 1, 9), geometry)))
+                opcheck(
+                    library.relu_max_pool, (x, *op_arguments(x, LinearBins(-1, 1, 9), geometry))
+                )
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)

@@ -16,11 +16,21 @@ template <class Format, class Counter, int kVector, bool kMasked>
 __global__ void __launch_bounds__(kCountingReluThreads,
                                   kMasked ? 1 : kCountingReluBlocksPerProcessor)
     counting_relu_kernel(const __grid_constant__ CountingReluCall call) {
-  CountingReluBlock<Format, Counter, kVector, kMasked>(call).run();
+  using Access = DenseAccess<Format, kVector, /*kWritesOutput=*/true>;
+  CountingReluBlock<Format, Counter, kVector, kMasked, Access>(call).run();
+}
+
+// The same without an output.
+template <class Format, class Counter, int kVector, bool kMasked>
+__global__ void __launch_bounds__(kCountingReluThreads,
+                                  kMasked ? 1 : kCountingReluBlocksPerProcessor)
+    relu_counts_kernel(const __grid_constant__ CountingReluCall call) {
+  using Access = DenseAccess<Format, kVector, /*kWritesOutput=*/false>;
+  CountingReluBlock<Format, Counter, kVector, kMasked, Access>(call).run();
 }
 
 // Chooses the kernel, and calls launch(kernel, call) with the call's tiling filled in.
-template <class Format, class Launch>
+template <class Format, bool kWrites, class Launch>
 class CountingReluKernels {
  public:
   CountingReluKernels(const UnitLayout& units, const CountingReluLimits& limits,
@@ -82,7 +92,11 @@ class CountingReluKernels {
 
   template <class Counter, int kVector = kPack, bool kMasked = false>
   void start() {
-    launch_(counting_relu_kernel<Format, Counter, kVector, kMasked>, call_);
+    if constexpr (kWrites) {
+      launch_(counting_relu_kernel<Format, Counter, kVector, kMasked>, call_);
+    } else {
+      launch_(relu_counts_kernel<Format, Counter, kVector, kMasked>, call_);
+    }
   }
 
   const UnitLayout& units_;
@@ -91,11 +105,12 @@ class CountingReluKernels {
   const Launch& launch_;
 };
 
-template <class Format, class Launch>
+// kWrites: whether there is an output.
+template <class Format, bool kWrites, class Launch>
 void with_counting_relu_kernel_of(Binning binning, const UnitLayout& units,
                                   const CountingReluLimits& limits, const CountingReluCall& call,
                                   const Launch& launch) {
-  CountingReluKernels<Format, Launch> kernels(units, limits, call, launch);
+  CountingReluKernels<Format, kWrites, Launch> kernels(units, limits, call, launch);
   switch (binning) {
     case Binning::kNone:
       return kernels.template run<Binning::kNone>();
@@ -108,12 +123,12 @@ void with_counting_relu_kernel_of(Binning binning, const UnitLayout& units,
   }
 }
 
-template <class Launch>
+template <bool kWrites, class Launch>
 void with_counting_relu_kernel(Dtype dtype, Binning binning, const UnitLayout& units,
                                const CountingReluLimits& limits, const CountingReluCall& call,
                                const Launch& launch) {
   with_format(dtype, [&]<class Format>() {
-    with_counting_relu_kernel_of<Format>(binning, units, limits, call, launch);
+    with_counting_relu_kernel_of<Format, kWrites>(binning, units, limits, call, launch);
   });
 }
 

@@ -9,8 +9,7 @@ namespace relustat::cuda {
 
 // One block of counting_relu's kernel. Counter: how it counts elements into bins. kMasked: whether
 // the call has a mask. Access: how it reads elements, and writes them rectified.
-template <class Format, class Counter, int kVector, bool kMasked,
-          class Access = DenseAccess<Format, kVector>>
+template <class Format, class Counter, int kVector, bool kMasked, class Access>
 class CountingReluBlock {
  public:
   __device__ explicit CountingReluBlock(const CountingReluCall& call)
@@ -38,7 +37,7 @@ class CountingReluBlock {
       __syncthreads();
       walk_share<true>(counter);
       add_to_counters(counter, true);
-    } else {
+    } else if constexpr (Access::kWrites) {
       walk_share<false>(counter);
     }
     finish(counts);

@@ -19,7 +19,7 @@ enum Turn : Count { kUndecided = 0, kDeciding, kCounted, kNotCounted };
 
 struct CountingReluCall {
   const void* x;
-  void* y;             // may be x; or null, or see quad_access.cuh
+  void* y;             // may be x; or null; or see quad_access.cuh
   const float* edges;  // [bins + 1]
   int64_t bins;
   Count* counters;  // see relu/counters.h

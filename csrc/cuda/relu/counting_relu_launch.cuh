@@ -19,13 +19,15 @@ inline CountingReluLimits current_limits() {
           .most_pending = int64_t{1} << 30};
 }
 
+inline constexpr auto launch_by_tiling = [](auto kernel, const CountingReluCall& arguments) {
+  const CountingReluTiling& tiling = arguments.tiling;
+  launch(kernel, tiling.blocks, kCountingReluThreads, tiling.shared_bytes, arguments);
+};
+
 template <class Format>
 void launch_counting_relu(Binning binning, const UnitLayout& units, const CountingReluCall& call) {
-  with_counting_relu_kernel_of<Format>(
-      binning, units, current_limits(), call, [](auto kernel, const CountingReluCall& arguments) {
-        const CountingReluTiling& tiling = arguments.tiling;
-        launch(kernel, tiling.blocks, kCountingReluThreads, tiling.shared_bytes, arguments);
-      });
+  with_counting_relu_kernel_of<Format, /*kWrites=*/true>(binning, units, current_limits(), call,
+                                                         launch_by_tiling);
 }
 
 }  // namespace relustat::cuda

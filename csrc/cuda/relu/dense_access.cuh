@@ -6,20 +6,19 @@
 
 namespace relustat::cuda {
 
-// How a block reads elements and writes them rectified: x and y in the order of memory. Without y,
-// nothing is written.
-template <class Format, int kVector>
+// How a block reads elements and writes them rectified: x and y in the order of memory.
+// kWritesOutput: false if elements are only counted, and there is no y.
+template <class Format, int kVector, bool kWritesOutput>
 class DenseAccess {
  public:
   using Bits = typename Format::Bits;
   using Vector = cuda::Vector<Format, kVector>;
   // Whether there are elements besides those in whole vectors.
   static constexpr bool kHasSingles = true;
+  static constexpr bool kWrites = kWritesOutput;
 
   __device__ explicit DenseAccess(const CountingReluCall& call)
-      : all_x_(static_cast<const Bits*>(call.x)),
-        all_y_(static_cast<Bits*>(call.y)),
-        writes_(call.y != nullptr) {}
+      : all_x_(static_cast<const Bits*>(call.x)), all_y_(static_cast<Bits*>(call.y)) {}
 
   class Cursor {
    public:
@@ -44,17 +43,16 @@ class DenseAccess {
     return *reinterpret_cast<const Vector*>(at.x_ + ahead);
   }
   __device__ void store(const Cursor& at, int64_t ahead, const Vector& y) const {
-    if (writes_) *reinterpret_cast<Vector*>(at.y_ + ahead) = y;
+    if constexpr (kWrites) *reinterpret_cast<Vector*>(at.y_ + ahead) = y;
   }
   __device__ Bits load_single(int64_t element) const { return all_x_[element]; }
   __device__ void store_single(int64_t element, Bits bits) const {
-    if (writes_) all_y_[element] = bits;
+    if constexpr (kWrites) all_y_[element] = bits;
   }
 
  private:
   const Bits* const all_x_;
   Bits* const all_y_;
-  const bool writes_;
 };
 
 }  // namespace relustat::cuda

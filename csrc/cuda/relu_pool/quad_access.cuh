@@ -15,6 +15,7 @@ class QuadAccess {
   using Bits = typename Format::Bits;
   using Vector = cuda::Vector<Format, kVector>;
   static constexpr bool kHasSingles = false;
+  static constexpr bool kWrites = true;
 
   __device__ explicit QuadAccess(const CountingReluCall& call) : call_(call) {}
 
@@ -28,9 +29,7 @@ class QuadAccess {
     int32_t window_;
   };
 
-  __device__ Cursor at(int64_t element) const {
-    return Cursor(static_cast<int32_t>(element / 4));
-  }
+  __device__ Cursor at(int64_t element) const { return Cursor(static_cast<int32_t>(element / 4)); }
 
   __device__ void prefetch(const Cursor& at) const { cuda::prefetch(upper_row(at.window_)); }
   __device__ Vector load(const Cursor& at, int64_t ahead) const {

@@ -9,25 +9,13 @@
 #include "common/with_format.h"
 #include "cuda/pool/max_pool_call_of.h"
 #include "cuda/relu/call_on_tensors.h"
-#include "cuda/relu/counting_relu_launch.h"
-#include "cuda/relu_pool/relu_quads_launch.h"
+#include "cuda/relu_pool/relu_pool_launch.h"
 #include "relu_pool/tensors.h"
 
 namespace relustat::cuda {
 namespace {
 
 using Optional = std::optional<at::Tensor>;
-
-// Returns whether it has pooled, too; if not, it has only counted.
-template <class Format>
-bool count(Binning binning, const UnitLayout& units, const CountingReluCall& relu,
-           const MaxPoolCall& pool) {
-  if constexpr (sizeof(typename Format::Bits) <= sizeof(float)) {
-    if (launch_relu_quads<Format>(binning, units, relu, pool)) return true;
-  }
-  launch_counting_relu<Format>(binning, units, relu);
-  return false;
-}
 
 std::tuple<at::Tensor, at::Tensor> relu_max_pool(
     const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges, int64_t unit_dim,
@@ -45,8 +33,9 @@ std::tuple<at::Tensor, at::Tensor> relu_max_pool(
   if (!is_recomputation()) {
     const CallOnTensors relu(tensors.x, counters, edges, unit_dim, mask, blocks, layout);
     with_format(pool.dtype, [&]<class Format>() {
-      is_pooled = count<Format>(static_cast<Binning>(binning),
-                                dense_unit_layout(tensors.x, unit_dim), relu.kernel_call, pool);
+      is_pooled =
+          launch_relu_pool<Format>(static_cast<Binning>(binning),
+                                   dense_unit_layout(tensors.x, unit_dim), relu.kernel_call, pool);
     });
   }
   if (!is_pooled) launch_max_pool(pool);

@@ -20,7 +20,8 @@ __global__ void __launch_bounds__(kCountingReluThreads, kCountingReluBlocksPerPr
 
 // Whether windows of 2 x 2 are whole in vectors, and a unit's elements in whole planes.
 template <class Format>
-bool are_relu_quads(const UnitLayout& units, const CountingReluCall& relu, const MaxPoolCall& pool) {
+bool are_relu_quads(const UnitLayout& units, const CountingReluCall& relu,
+                    const MaxPoolCall& pool) {
   constexpr int64_t kSize = sizeof(typename Format::Bits);
   const WindowNumbers& h = pool.pooling.h;
   return pool.channels == 1 && pool.fits_narrow_index() &&
@@ -29,7 +30,7 @@ bool are_relu_quads(const UnitLayout& units, const CountingReluCall& relu, const
 }
 
 // Calls launch(kernel, call), if the kernel for quads serves this call; else returns false. There
-// is none for histograms per unit.
+// is none for float64 and for histograms per unit.
 template <class Format, class Launch>
 bool with_relu_quads_kernel(Binning binning, const UnitLayout& units,
                             const CountingReluLimits& limits, const CountingReluCall& relu,
@@ -63,6 +64,18 @@ bool with_relu_quads_kernel(Binning binning, const UnitLayout& units,
     case Binning::kLog:
       return start.template operator()<Keys>(Keys::table(call.layout));
   }
+  return false;
+}
+
+// Calls launch(kernel, call) with a kernel that counts, and returns whether it pools, too.
+template <class Format, class Launch>
+bool with_relu_pool_kernel(Binning binning, const UnitLayout& units,
+                           const CountingReluLimits& limits, const CountingReluCall& relu,
+                           const MaxPoolCall& pool, const Launch& launch) {
+  if constexpr (sizeof(typename Format::Bits) <= sizeof(float)) {
+    if (with_relu_quads_kernel<Format>(binning, units, limits, relu, pool, launch)) return true;
+  }
+  with_counting_relu_kernel_of<Format, /*kWrites=*/false>(binning, units, limits, relu, launch);
   return false;
 }
 

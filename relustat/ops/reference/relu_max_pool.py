@@ -35,6 +35,9 @@ def relu_max_pool(
         kernel_size, stride, padding, dilation, ceil_mode: of one to three axes.
     """
     counting = counters, edges, unit_dim, binning, mask, blocks
-    pooling = kernel_size, stride, padding, dilation, ceil_mode
-    check_relu_max_pool(x, counting, PoolGeometry(*map(tuple, pooling[:4]), ceil_mode))  # type: ignore[arg-type]
-    return max_pool(counting_relu(x, *counting), *pooling)
+    pooling = PoolGeometry(
+        tuple(kernel_size), tuple(stride), tuple(padding), tuple(dilation), ceil_mode
+    )
+    # Before anything is counted.
+    check_relu_max_pool(x, counting, pooling)
+    return max_pool(counting_relu(x, *counting), *pooling.arguments)
