@@ -1,31 +1,25 @@
-"""Which ReLUs of a model have a pool as the only reader of their output."""
+"""Which ReLUs of a model hand their output to a pool, and to nothing else."""
 
 from __future__ import annotations
 
-import copy
-import operator
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
-import torch
-from torch import fx, nn
+from torch import nn
 
-Site = tuple[str, str, int]
-"""A call in the source: its module, function and line."""
+from relustat._hooks import HookDicts, hook_dicts
 
-# Between a forward that calls a module and the module's own.
-_BETWEEN = frozenset({"torch.nn.modules.module", "torch.fx._symbolic_trace"})
+from .source_calls import HandOver, Site, follow, source_calls, unread_methods
 
 # What returns memory of its own: nobody else sees it if a ReLU writes over it.
-_FRESH_MODULES = (
-    *(nn.Conv1d, nn.Conv2d, nn.Conv3d),
-    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
-    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
-    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d, nn.GroupNorm),
-)
-_FRESH_FUNCTIONS: frozenset[Any] = frozenset(
-    {torch.add, torch.cat, operator.add, operator.mul, operator.sub}
+_FRESH: frozenset[type[nn.Module]] = frozenset(
+    {
+        *(nn.Conv1d, nn.Conv2d, nn.Conv3d),
+        *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+        *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+        *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d, nn.GroupNorm),
+    }
 )
 
 
@@ -34,257 +28,141 @@ class Neighbours(NamedTuple):
 
     Attributes:
         pools: those behind it.
-        producers: those before it, if it writes over what they give.
+        is_fresh: whether nothing else sees what an in-place ReLU writes over there.
+        producer_hooks: those of the modules before it, which may keep what they gave.
     """
 
     pools: tuple[nn.Module, ...]
-    producers: tuple[nn.Module, ...]
+    is_fresh: bool
+    producer_hooks: tuple[HookDicts, ...]
+
+    def joined(self, other: Neighbours) -> Neighbours:
+        """Those of two calls in one line."""
+        pools = dict.fromkeys((*self.pools, *other.pools))
+        hooks = *self.producer_hooks, *other.producer_hooks
+        return Neighbours(tuple(pools), self.is_fresh and other.is_fresh, hooks)
 
 
 class Pairs(NamedTuple):
     """What :func:`find_pairs` finds.
 
     Attributes:
-        neighbours: of each ReLU with a pool behind it, by the lines of its calls.
+        sequentials: the ``nn.Sequential`` that hold a ReLU and a pool right behind it.
+        neighbours: of each ReLU that another ``forward`` hands to a pool, by the lines of its calls.
         why_not: of each pool with a call that is not behind such a ReLU, the reason.
     """
 
+    sequentials: list[nn.Sequential]
     neighbours: dict[nn.Module, dict[Site, Neighbours]]
     why_not: dict[nn.Module, str]
 
 
 def call_site() -> Site:
-    """The innermost line outside of this package and of PyTorch's way to a forward."""
+    """The line that called the module whose forward asks."""
     frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__") in _BETWEEN:
+    # PyTorch's way from a module to its forward.
+    while frame.f_back is not None and frame.f_globals.get("__name__") == nn.Module.__module__:
         frame = frame.f_back
     return frame.f_globals.get("__name__", ""), frame.f_code.co_name, frame.f_lineno
+
+
+def is_fresh(module: object) -> bool:
+    """Whether a module is one of PyTorch's that return memory of their own."""
+    return type(module) in _FRESH and "forward" not in module.__dict__
+
+
+def runs_in_order(module: nn.Module) -> bool:
+    """Whether a module is an ``nn.Sequential`` with PyTorch's own ``forward``."""
+    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
 
 
 def find_pairs(
     model: nn.Module, relus: Collection[nn.Module], pools: Collection[nn.Module]
 ) -> Pairs:
-    """Looks for pairs of a ReLU and a pool in traces by ``torch.fx``, in both modes.
-
-    What cannot be traced is looked into: each of its modules may still be.
+    """Looks for pairs of a ReLU and a pool, in the model's structure and its source.
 
     Args:
-        model: it is not changed; a copy without its parameters is traced.
+        model: nothing of it is run.
         relus, pools: modules of the model.
     """
-    try:
-        shared = {id(parameter): parameter for parameter in model.parameters()}
-        skeleton = copy.deepcopy(model, shared)
-    except Exception as error:
-        reason = f"{type(model).__name__} cannot be copied for a trace: {_first_line(error)}"
-        return Pairs({}, dict.fromkeys(pools, reason))
-    originals = dict(zip(skeleton.modules(), model.modules(), strict=True))
-    traces = _Traces()
-    with torch.random.fork_rng(devices=[]):
-        graphs = traces.of(skeleton)
-    found = _Found(originals, relus, pools)
-    for each in graphs:
-        found.read(each)
-    return found.pairs(
-        {originals[module]: reason for module, reason in traces.opaque.items()}, model
-    )
+    finder = _Finder(relus, pools)
+    for module in model.modules():
+        if runs_in_order(module):
+            finder.look_into_sequential(module)  # type: ignore[arg-type]
+        else:
+            finder.look_into_source(module)
+    for pool in pools:
+        if pool not in finder.seen:
+            finder.why_not[pool] = _why_unseen(pool, model)
+    return finder.pairs
 
 
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-class _Tracer(fx.Tracer):
-    """Notes the line of each call of a module."""
-
-    SITE = "relustat_site"
-
-    def __init__(self, opaque: Collection[nn.Module]) -> None:
-        super().__init__()
-        self.opaque = opaque
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:  # noqa: ARG002
-        return m in self.opaque or is_leaf(m)
-
-    def call_module(
-        self,
-        m: nn.Module,
-        forward: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
-        result = super().call_module(m, forward, args, kwargs)
-        if isinstance(result, fx.Proxy):
-            # Not that of a call which gives the result of another one.
-            result.node.meta.setdefault(self.SITE, call_site())
-        return result
-
-
-def is_leaf(module: nn.Module) -> bool:
-    """Whether a module is PyTorch's own or relustat's, and no container."""
-    home = type(module).__module__
-    is_ours = home.startswith(f"{__name__.partition('.')[0]}.")
-    return (is_ours or home.startswith("torch.nn.")) and not isinstance(module, nn.Sequential)
-
-
-class _Graph(NamedTuple):
-    root: nn.Module
-    graph: fx.Graph
-
-
-class _Traces:
-    """Traces as much of a model as can be.
-
-    Attributes:
-        opaque: the modules that cannot be traced, and why.
-    """
-
-    def __init__(self) -> None:
-        self.opaque: dict[nn.Module, str] = {}
-
-    def of(self, module: nn.Module) -> list[_Graph]:
-        """The graphs of a module, and of all inside of it that are not in one of these."""
-        own, inside = self._visit(module)
-        return [*own, *inside]
-
-    def _visit(self, module: nn.Module) -> tuple[list[_Graph], list[_Graph]]:
-        """The graphs of a module, and those of modules inside of opaque ones."""
-        if module in self.opaque:
-            return [], []
-        graphs = self._try(module)
-        if graphs:
-            return graphs, []
-        known = len(self.opaque)
-        parts = [self._visit(child) for child in module.children() if not is_leaf(child)]
-        inside = [each for _, below in parts for each in below]
-        if len(self.opaque) > known:
-            graphs = self._try(module)
-        if graphs:
-            del self.opaque[module]
-            return graphs, inside
-        return [], [*inside, *(each for own, _ in parts for each in own)]
-
-    def _try(self, module: nn.Module) -> list[_Graph]:
-        graphs = []
-        for is_training in (True, False):
-            module.train(is_training)
-            try:
-                graphs.append(_Graph(module, _Tracer(self.opaque).trace(module)))
-            except Exception as error:  # a forward may raise anything if it is given a proxy
-                self.opaque[module] = _first_line(error)
-                return []
-        return graphs
-
-
-class _Found:
-    """What graphs say of the calls of ReLUs and pools."""
-
-    def __init__(
-        self,
-        originals: dict[nn.Module, nn.Module],
-        relus: Collection[nn.Module],
-        pools: Collection[nn.Module],
-    ) -> None:
-        self.originals = originals
+class _Finder:
+    def __init__(self, relus: Collection[nn.Module], pools: Collection[nn.Module]) -> None:
         self.relus = relus
         self.pools = pools
-        self.calls: dict[tuple[nn.Module, Site], list[tuple[nn.Module, nn.Module | None]]] = {}
-        self.others: set[tuple[nn.Module, Site]] = set()
-        self.why_not: dict[nn.Module, str] = {}
         self.seen: set[nn.Module] = set()
+        self.why_not: dict[nn.Module, str] = {}
+        self.pairs = Pairs([], {}, self.why_not)
 
-    def read(self, graph: _Graph) -> None:
-        """Takes in the calls of one graph."""
-        self._root = graph.root
-        for node in graph.graph.nodes:
-            module = self._module(node)
-            if module is None:
+    def look_into_sequential(self, sequential: nn.Sequential) -> None:
+        children = list(sequential)
+        for index, pool in enumerate(children):
+            if pool not in self.pools:
                 continue
-            if module in self.relus:
-                self._read_relu(module, node)
-            elif module in self.pools:
-                self.seen.add(module)
-                before = node.all_input_nodes[0] if node.all_input_nodes else None
-                if before is not None and self._module(before) not in self.relus:
-                    self.why_not.setdefault(module, self._what_is_before(before))
+            self.seen.add(pool)
+            relu = children[index - 1] if index > 0 else None
+            if relu not in self.relus:
+                self.why_not.setdefault(pool, _what_is_before(relu))
+            elif relu.inplace and not (index > 1 and is_fresh(children[index - 2])):  # type: ignore[union-attr]
+                self.why_not.setdefault(pool, _WRITES_OVER)
+            if relu in self.relus and sequential not in self.pairs.sequentials:
+                self.pairs.sequentials.append(sequential)
 
-    def pairs(self, opaque: dict[nn.Module, str], model: nn.Module) -> Pairs:
-        """The result. A line that also calls the ReLU in another way is left out."""
-        neighbours: dict[nn.Module, dict[Site, Neighbours]] = {}
-        for (relu, site), calls in self.calls.items():
-            if (relu, site) in self.others:
-                for pool, _ in calls:
-                    self.why_not.setdefault(pool, "the same line calls its ReLU without a pool")
+    def look_into_source(self, owner: nn.Module) -> None:
+        for call in source_calls(owner):
+            pool = follow(owner, call.callee)
+            if not isinstance(pool, nn.Module) or pool not in self.pools:
                 continue
-            neighbours.setdefault(relu, {})[site] = Neighbours(
-                tuple(dict.fromkeys(pool for pool, _ in calls)),
-                tuple(dict.fromkeys(each for _, each in calls if each is not None)),
-            )
-        for pool in self.pools:
-            if pool not in self.seen:
-                self.why_not[pool] = _why_unseen(pool, opaque, model)
-        return Pairs(neighbours, self.why_not)
+            self.seen.add(pool)
+            if call.hand_over is None:
+                self.why_not.setdefault(pool, call.why_not)
+            else:
+                self.take_hand_over(owner, pool, call.hand_over)
 
-    def _read_relu(self, relu: nn.Module, node: fx.Node) -> None:
-        key = relu, node.meta[_Tracer.SITE]
-        readers = list(node.users)
-        pools = [self._module(each) for each in readers if self._module(each) in self.pools]
-        why_not = self._why_not(relu, node, readers) if pools else "no pool"
-        if not why_not:
-            source = self._module(node.all_input_nodes[0]) if relu.inplace else None
-            self.calls.setdefault(key, []).append((pools[0], source))  # type: ignore[arg-type]
+    def take_hand_over(self, owner: nn.Module, pool: nn.Module, hand_over: HandOver) -> None:
+        relu = follow(owner, hand_over.giver)
+        if not isinstance(relu, nn.Module) or relu not in self.relus:
+            self.why_not.setdefault(pool, _what_is_before(relu))
             return
-        self.others.add(key)
-        for pool in pools:
-            self.why_not.setdefault(pool, why_not)  # type: ignore[arg-type]
-
-    def _why_not(self, relu: nn.Module, node: fx.Node, readers: list[fx.Node]) -> str:
-        others = [self._name(each) for each in readers if self._module(each) not in self.pools]
-        if others:
-            return f"its ReLU's output is also read by {', '.join(others)}"
-        if len(readers) > 1:
-            return "its ReLU's output is read by several pools"
-        if not relu.inplace:
-            return ""
-        source = node.all_input_nodes[0]
-        others = [self._name(each) for each in source.users if each is not node]
-        if others:
-            return f"its ReLU writes over an input that is also read by {', '.join(others)}"
-        is_fresh = source.op == "call_function" and source.target in _FRESH_FUNCTIONS
-        if isinstance(self._module(source), _FRESH_MODULES) or is_fresh:
-            return ""
-        return f"its ReLU writes over what {self._name(source)} gives, which others may see"
-
-    def _what_is_before(self, node: fx.Node) -> str:
-        module = self._module(node)
-        if node.op == "placeholder":
-            return f"its input comes from outside of {type(self._root).__name__}"
-        if isinstance(module, nn.ReLU):
-            return "its ReLU is not swapped"
-        if module is None and "relu" in self._name(node):
-            return "its ReLU is a function, no module"
-        return f"its input comes from {self._name(node)}, not from a ReLU"
-
-    def _module(self, node: fx.Node) -> nn.Module | None:
-        """The module of the model that a node calls."""
-        if node.op != "call_module":
-            return None
-        return self.originals[self._root.get_submodule(str(node.target))]
-
-    def _name(self, node: fx.Node) -> str:
-        if node.op == "output":
-            return "the caller"
-        if node.op == "call_module":
-            return str(node.target)
-        return str(getattr(node.target, "__name__", node.target))
+        producer = hand_over.producer and follow(owner, hand_over.producer)
+        fresh = is_fresh(producer)
+        if relu.inplace and not fresh:
+            self.why_not.setdefault(pool, _WRITES_OVER)
+        hooks = (hook_dicts(producer),) if fresh else ()  # type: ignore[arg-type]
+        neighbours = Neighbours((pool,), fresh, hooks)
+        lines = self.pairs.neighbours.setdefault(relu, {})
+        known = lines.get(hand_over.site)
+        lines[hand_over.site] = known.joined(neighbours) if known else neighbours
 
 
-def _why_unseen(pool: nn.Module, opaque: dict[nn.Module, str], model: nn.Module) -> str:
-    """The innermost module around a pool that cannot be traced."""
-    around = [each for each in _around(pool, model) if each in opaque]
-    if not around:
-        return "its forward calls it nowhere"
-    return f"torch.fx cannot trace {type(around[-1]).__name__}: {opaque[around[-1]]}"
+_WRITES_OVER = "its ReLU writes over an input that others may see"
+
+
+def _what_is_before(module: Any) -> str:
+    if module is None:
+        return "it is the first of its Sequential"
+    if isinstance(module, nn.ReLU):
+        return "its ReLU is not swapped"
+    return f"its input comes from a {type(module).__name__}, not from an nn.ReLU"
+
+
+def _why_unseen(pool: nn.Module, model: nn.Module) -> str:
+    around = [each for each in _around(pool, model)]
+    unread = [name for each in around for name in unread_methods(each)]
+    if unread:
+        return f"the source of {unread[-1]} cannot be read"
+    return "no line of a forward calls it by its name"
 
 
 def _around(module: nn.Module, model: nn.Module) -> Iterator[nn.Module]:

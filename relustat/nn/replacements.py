@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from relustat._hooks import has_hooks
+from relustat._hooks import has_hooks, hook_dicts
 from relustat.ops.counters import Counters
 from relustat.ops.counting_relu import counting_relu
 from relustat.ops.inputs import describe, is_called_directly, is_countable
@@ -20,10 +20,11 @@ from relustat.ops.pool_geometry import per_axis
 
 from ._torchscript import not_scriptable
 from .counted_module import described
-from .fusable_pairs import Neighbours, Site, call_site
+from .fusable_pairs import Neighbours, call_site, is_fresh
 from .max_pool import has_kernel, pooled
-from .pending_relu import PendingReLU
+from .pending_relu import PendingReLU, ReLU
 from .relu_max_pool import relu_pooled
+from .source_calls import Site
 
 MARK = "_relustat_swapped"
 
@@ -99,12 +100,12 @@ class SwappedReLU(Swapped):
 
     def why_two_passes(self, neighbours: Neighbours) -> str:
         """What keeps a call from being one pass with its pool; empty if nothing does."""
-        if has_hooks(self.module, *neighbours.pools, *neighbours.producers):
+        if self.module.inplace and not neighbours.is_fresh:
+            return "its ReLU writes over an input that others may see"
+        hooks = map(hook_dicts, (self.module, *neighbours.pools))
+        if has_hooks(*hooks, *(neighbours.producer_hooks if self.module.inplace else ())):
             return "a hook sees what is between them"
-        is_pool_on = all(
-            is_swapped(pool) and replacement(pool).is_on() for pool in neighbours.pools
-        )
-        return "" if is_pool_on else "the pool is not swapped any more"
+        return "" if all(map(is_active, neighbours.pools)) else "the pool is not swapped any more"
 
     def rectify(self, input: Tensor) -> Tensor:
         """What the plain module gives."""
@@ -133,11 +134,11 @@ class SwappedPool(Swapped):
     """An ``nn.MaxPool*d`` that saves switches instead of indices.
 
     Attributes:
-        why_two_passes: why swap(fuse=True) has left a call to two passes; empty if it has not, or
+        two_passes_where: why swap(fuse=True) has left a call to two passes; empty if it has not, or
             was not asked to.
     """
 
-    why_two_passes = ""
+    two_passes_where = ""
 
     def __init__(self, module: Any, axes: int) -> None:
         super().__init__(module)
@@ -155,10 +156,51 @@ class SwappedPool(Swapped):
         x = pending.take_input(lambda x: has_kernel(self.module, self.axes, x))
         if x is None:
             return self.forward(pending.rectified())
-        return relu_pooled(self.module, self.axes, x, pending.counters)
+        return self.rectify_and_pool(x, pending.left_relu)
+
+    def rectify_and_pool(self, x: Tensor, relu: ReLU) -> Any:
+        """The pool of a ReLU, which is counted, in one pass."""
+        try:
+            return relu_pooled(self.module, self.axes, x, relu.counters)
+        except (TypeError, ValueError, IndexError):
+            # Nothing is counted then. The first of the two modules may well serve the input.
+            return self.forward(relu.count_and_rectify(x))
 
     def extra_repr(self) -> str:
         return f"{type(self.module).extra_repr(self.module)}, by switches"
+
+
+class SwappedSequential(Swapped):
+    """An ``nn.Sequential`` that runs a ReLU and the pool behind it in one pass."""
+
+    def attributes(self) -> dict[str, Any]:
+        return {MARK: self, "forward": self.forward}
+
+    def forward(self, input: Any) -> Any:
+        modules = list(self.module)
+        at = 0
+        while at < len(modules):
+            pool = None
+            if is_called_directly(input) and not self.why_two_passes(modules, at):
+                pool = replacement(modules[at + 1])
+            if isinstance(pool, SwappedPool) and has_kernel(pool.module, pool.axes, input):
+                input = pool.rectify_and_pool(input, replacement(modules[at]))  # type: ignore[arg-type]
+                at += 2
+            else:
+                input = modules[at](input)
+                at += 1
+        return input
+
+    def why_two_passes(self, modules: list[nn.Module], at: int) -> str:
+        """What keeps a module and the next one from being one pass; empty if nothing does."""
+        around = modules[max(at - 1, 0) : at + 2]
+        relu, pool = modules[at], modules[at + 1] if at + 1 < len(modules) else None
+        if not (is_active(relu, SwappedReLU) and is_active(pool, SwappedPool)):
+            return "no swapped ReLU and pool"
+        if relu.inplace and not (at > 0 and is_fresh(around[0])):
+            return "its ReLU writes over an input that others may see"
+        seen = around if relu.inplace else around[-2:]
+        return "a hook sees what is between them" if has_hooks(*map(hook_dicts, seen)) else ""
 
 
 class SwappedUnpool(Swapped):
@@ -202,3 +244,9 @@ def replacement(module: nn.Module) -> Swapped:
     """What a swapped module does."""
     swapped: Swapped = module.__dict__[MARK]
     return swapped
+
+
+def is_active(module: object, kind: type[Swapped] = Swapped) -> bool:
+    """Whether a module is swapped for this, and still does it."""
+    swapped = module.__dict__.get(MARK) if isinstance(module, nn.Module) else None
+    return isinstance(swapped, kind) and swapped.is_on()

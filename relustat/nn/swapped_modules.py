@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from torch import nn
@@ -13,7 +15,15 @@ from .counting_relu import CountingReLU
 from .max_pool import MaxPool1d, MaxPool2d, MaxPool3d
 from .module_paths import check_is_module, named_modules
 from .relu_max_pool import ReLUMaxPool1d, ReLUMaxPool2d, ReLUMaxPool3d
-from .replacements import SwappedPool, SwappedReLU, SwappedUnpool, is_swapped, replacement
+from .replacements import (
+    SwappedPool,
+    SwappedReLU,
+    SwappedSequential,
+    SwappedUnpool,
+    is_active,
+    is_swapped,
+    replacement,
+)
 from .swapping import POOL_AXES
 
 _COUNTS, _POOLS, _UNPOOLS = "counts", "pools by switches", "unpools in order"
@@ -96,27 +106,40 @@ def _pairs(
     """The partners of each module now, and why a pool has two passes."""
     with_others: dict[nn.Module, list[str]] = {}
     why_two_passes: dict[nn.Module, str] = {}
-    swapped = [replacement(module) for module in paths if is_swapped(module)]
-    for each in swapped:
-        if isinstance(each, SwappedPool) and each.is_on() and each.why_two_passes:
-            why_two_passes[each.module] = each.why_two_passes
-    for each in swapped:
-        if not isinstance(each, SwappedReLU) or not each.is_on():
+    for module in paths:
+        if is_active(module, SwappedPool):
+            why_two_passes[module] = replacement(module).two_passes_where  # type: ignore[attr-defined]
+    for relu, pool, why in _handed_over(paths):
+        if pool not in paths:
             continue
-        for neighbours in each.neighbours.values():
-            why = each.why_two_passes(neighbours)
-            for pool in neighbours.pools:
-                if why:
-                    why_two_passes[pool] = why
-                elif pool in paths:
-                    with_others.setdefault(each.module, []).append(paths[pool])
-                    with_others.setdefault(pool, []).append(paths[each.module])
+        if why:
+            why_two_passes[pool] = why
+            continue
+        with_others.setdefault(relu, []).append(paths[pool])
+        with_others.setdefault(pool, []).append(paths[relu])
     return with_others, why_two_passes
+
+
+def _handed_over(modules: Iterable[nn.Module]) -> Iterator[tuple[nn.Module, nn.Module, str]]:
+    """Each ReLU and pool that were found to be one pass, and what keeps them from it now."""
+    for module in modules:
+        if is_active(module, SwappedReLU):
+            relu = replacement(module)
+            for neighbours in relu.neighbours.values():  # type: ignore[attr-defined]
+                for pool in neighbours.pools:
+                    yield module, pool, relu.why_two_passes(neighbours)  # type: ignore[attr-defined]
+        elif is_active(module, SwappedSequential):
+            children = list(module)  # type: ignore[call-overload]
+            for at, (relu, pool) in enumerate(itertools.pairwise(children)):
+                if is_active(relu, SwappedReLU) and is_active(pool, SwappedPool):
+                    yield relu, pool, replacement(module).why_two_passes(children, at)  # type: ignore[attr-defined]
 
 
 def _state(module: nn.Module) -> tuple[str, str]:
     """What a module does, and why it is not swapped; both empty if nobody would expect it."""
-    if is_swapped(module) and replacement(module).is_on():
+    if is_active(module, SwappedSequential):
+        return "", ""
+    if is_active(module):
         kinds = {SwappedReLU: _COUNTS, SwappedUnpool: _UNPOOLS}
         return kinds.get(type(replacement(module)), _POOLS), ""
     if isinstance(module, CountingReLU):

@@ -18,6 +18,7 @@ from .replacements import (
     Swapped,
     SwappedPool,
     SwappedReLU,
+    SwappedSequential,
     SwappedUnpool,
     is_swapped,
     replacement,
@@ -53,11 +54,12 @@ def swap(
             ``nn.MaxUnpool2d`` give the same values in each run (PyTorch's threads race where
             windows overlap in channels_last on the CPU).
         fuse: also have each ReLU and the pool behind it run in one pass, as in
-            :class:`relustat.ReLUMaxPool2d`, where only that pool reads the ReLU's output. A copy of
-            the model's structure is run through ``torch.fx`` to see that: no other thread may run
-            a module meanwhile. :func:`swapped` says which pairs were found, and why not others.
-            Where something else sees what is between the two after all, as a hook, it gets the
-            ReLU's output, and they run in two passes.
+            :class:`relustat.ReLUMaxPool2d`, where only that pool can read the ReLU's output. These
+            are neighbours in an ``nn.Sequential``, and calls right after one another in a method
+            (``self.pool(self.relu(x))``, or two lines): the source is read, and nothing is run.
+            An in-place ReLU must also be the only one to see its input: that of a convolution or
+            a norm right before it. With a hook on one of them, which sees what is between, they run
+            in two passes. :func:`swapped` says which pairs were found, and why not others.
         bins, unit_dim, unit_histograms, every, zero_blocks: see :class:`relustat.Counters`.
 
     Returns:
@@ -128,7 +130,10 @@ def _fuse(model: nn.Module) -> None:
     for module, relu in relus.items():
         relu.neighbours = pairs.neighbours.get(module, {})
     for module, pool in pools.items():
-        pool.why_two_passes = pairs.why_not.get(module, "")
+        pool.two_passes_where = pairs.why_not.get(module, "")
+    for sequential in pairs.sequentials:
+        if not is_swapped(sequential) and "forward" not in sequential.__dict__:
+            SwappedSequential(sequential).put_on()
 
 
 def unswap(model: Model) -> Model:
