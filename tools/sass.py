@@ -89,6 +89,11 @@ class Trip:
         """The number of widest loads."""
         return self.loaded // self.widest if self.widest else 0
 
+    @property
+    def counts(self) -> bool:
+        """Whether it adds to shared memory: a kernel may also have a loop that does not count."""
+        return any(instruction.name == "ATOMS" for instruction in self.instructions)
+
     def pipes(self) -> Counter[str]:
         return Counter(instruction.pipe for instruction in self.instructions)
 
@@ -198,7 +203,7 @@ class Graph:
         innermost = [h for h in both if not any(o != h and o in loops[h][0] for o in both)]
         if innermost:
             found = [trips[header] for header in innermost]
-            return max(found, key=lambda t: (t.widest, t.stored, len(t.instructions)))
+            return max(found, key=lambda t: (t.counts, t.widest, t.stored, len(t.instructions)))
         every = set(range(len(self.blocks)))
         exits = {n for n in every if any(i.name == "EXIT" for i in self.blocks[n])}
         return self.trip(0, every, exits)
