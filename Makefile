@@ -18,7 +18,7 @@ PY = "$(VENV)/bin/python"
 PIP = $(PY) -m pip install --quiet --disable-pip-version-check
 ENV_STAMP = "$(VENV)/.relustat-env"
 CUDA_TESTS = tests/cuda_host/test_activation_hash.py tests/cuda_host/test_counting_relu.py \
-  tests/cuda_host/test_pooling.py
+  tests/cuda_host/test_pooling.py tests/cuda_host/test_relu_max_pool.py
 INSTALL_STAMP = "$(VENV)/.relustat-install"
 BENCH_STAMP = "$(VENV)/.relustat-bench"
 BUILD_STAMP = build/.built-for

@@ -16,9 +16,6 @@ from torch.nn.modules import module as _global
 HOOK_DICTS = ("_forward_pre_hooks", "_forward_hooks")
 """The attributes with a module's hooks, by their numbers."""
 
-HookDicts = tuple[dict[int, Any], ...]
-"""The hooks of a module. Unlike the module they are small to pickle."""
-
 Registered = Callable[[nn.Module, str, nn.Module | None], None]
 
 
@@ -35,19 +32,15 @@ def take_off(module: nn.Module, hook: object) -> None:
                 hooks.pop(number, None)
 
 
-def hook_dicts(module: nn.Module) -> HookDicts:
-    """All hooks of a module that are called with its inputs, outputs or gradients."""
-    return (
-        module._forward_hooks,
-        module._forward_pre_hooks,
-        module._backward_hooks,
-        module._backward_pre_hooks,
+def has_hooks(*modules: nn.Module) -> bool:
+    """Whether anything is called with the inputs, outputs or gradients of one of the modules."""
+    return bool(_global._has_any_global_hook()) or any(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        for module in modules
     )
-
-
-def has_hooks(*of_modules: HookDicts) -> bool:
-    """Whether there is a hook in these dicts, or one for all modules."""
-    return bool(_global._has_any_global_hook()) or any(map(any, of_modules))
 
 
 def on_registration(hook: Registered) -> None:

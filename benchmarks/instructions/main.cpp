@@ -1,6 +1,6 @@
 // Calls one kernel once, for valgrind to count its instructions: those of measured(), no others.
 //     main relu BINNING BINS UNITS INNER | units BINNING BINS UNITS | narrow BINNING BINS |
-//          pool KERNEL SIZE | unpool KERNEL SIZE
+//          pool KERNEL SIZE | unpool KERNEL SIZE | relu_pool BINNING BINS KERNEL SIZE
 // The kernels are the AVX2 ones: valgrind knows no AVX-512.
 
 #include <cmath>
@@ -57,16 +57,20 @@ std::vector<float> edges_of(relustat::Binning binning, int bins) {
   relustat::cpu::max_unpool_share(share);
 }
 
-// x: 2^20 elements of [outer, units, inner].
+constexpr int64_t kElements = int64_t{1} << 20;
+
+// x: elements of [outer, units, inner]. `pooled` and its scratch: or null.
 void run_relu(const void* x, relustat::Dtype dtype, char** binning_and_bins, int64_t units,
-              int64_t inner, bool by_strips) {
+              int64_t inner, bool by_strips, int64_t elements = kElements,
+              const relustat::cpu::PooledTensor* pooled = nullptr, void* pool_scratch = nullptr) {
   const auto binning = static_cast<relustat::Binning>(std::atoi(binning_and_bins[0]));
   const auto edges = edges_of(binning, std::atoi(binning_and_bins[1]));
-  const auto elements = int64_t{1} << 20;
   std::vector<float> y(elements);
   CountingReluShare share{};
   share.x = x;
   share.y = y.data();
+  share.pooled = pooled;
+  share.pool_scratch = pool_scratch;
   share.dtype = dtype;
   share.outer = share.row_end = elements / units / inner;
   share.by_strips = share.unit_histograms = by_strips;
@@ -88,7 +92,7 @@ void run_relu(const void* x, relustat::Dtype dtype, char** binning_and_bins, int
 }
 
 void run_narrow(char** binning_and_bins) {
-  const auto x = normal(size_t{1} << 20);
+  const auto x = normal(kElements);
   std::vector<uint16_t> upper_halves(x.size());
   for (size_t i = 0; i < x.size(); ++i) {
     upper_halves[i] = static_cast<uint16_t>(relustat::bit_cast<uint32_t>(x[i]) >> 16);
@@ -111,22 +115,50 @@ relustat::PoolingNumbers square(int64_t kernel, int64_t size) {
 // As many planes as make 16 of 112x112.
 int64_t planes_of(int64_t size) { return 16 * 112 * 112 / (size * size); }
 
-void run_pool(char** kernel_and_size) {
-  const int64_t size = std::atoll(kernel_and_size[1]), planes = planes_of(size);
+// Planes of numbers, and what a pooling writes of them.
+struct Pool {
+  explicit Pool(char** kernel_and_size)
+      : size(std::atoll(kernel_and_size[1])),
+        planes(planes_of(size)),
+        numbers(square(std::atoll(kernel_and_size[0]), size)),
+        pooling(numbers),
+        x(normal(planes * size * size)),
+        y(planes * pooling.outputs()),
+        offsets(y.size()) {
+    share.pooling = numbers;
+    share.y = y.data();
+    share.offsets = offsets.data();
+  }
+
+  const int64_t size;
+  const int64_t planes;
+  const relustat::PoolingNumbers numbers;
+  const relustat::Pooling pooling;
+  const std::vector<float> x;
+  std::vector<float> y;
+  std::vector<uint8_t> offsets;
   MaxPoolShare share{};
-  share.pooling = square(std::atoll(kernel_and_size[0]), size);
-  const relustat::Pooling pooling(share.pooling);
-  const auto x = normal(planes * size * size);
-  std::vector<float> y(planes * pooling.outputs());
-  std::vector<uint8_t> offsets(y.size());
-  const relustat::cpu::PoolPlan plan(pooling, 0, sizeof(float));
+};
+
+void run_pool(char** kernel_and_size) {
+  Pool pool(kernel_and_size);
+  const relustat::cpu::PoolPlan plan(pool.pooling, 0, sizeof(float));
   std::vector<char> scratch(plan.bytes);
-  share.x = x.data();
-  share.y = y.data();
-  share.offsets = offsets.data();
-  share.end = plan.is_by_planes ? planes : planes * pooling.h.output;
-  share.scratch = scratch.data();
-  measured(share);
+  pool.share.x = pool.x.data();
+  pool.share.end = plan.is_by_planes ? pool.planes : pool.planes * pool.pooling.h.output;
+  pool.share.scratch = scratch.data();
+  measured(pool.share);
+}
+
+void run_relu_pool(char** binning_bins_kernel_and_size) {
+  Pool pool(binning_bins_kernel_and_size + 2);
+  const relustat::cpu::PooledTensor pooled{pool.share, pool.planes, sizeof(float)};
+  const relustat::cpu::StreamLayout layout(pooled, relustat::cpu::WindowRows(pooled),
+                                           relustat::cpu::kSpan);
+  std::vector<char> scratch(layout.bytes);
+  run_relu(pool.x.data(), relustat::Dtype::kFloat32, binning_bins_kernel_and_size, pool.planes,
+           pool.size * pool.size, false, static_cast<int64_t>(pool.x.size()), &pooled,
+           scratch.data());
 }
 
 void run_unpool(char** kernel_and_size) {
@@ -161,16 +193,18 @@ int main(int count, char** arguments) {
   const std::string what = count > 1 ? arguments[1] : "";
   char** const numbers = arguments + 2;
   if (what == "relu" && count == 6) {
-    const auto x = normal(size_t{1} << 20);
+    const auto x = normal(kElements);
     run_relu(x.data(), relustat::Dtype::kFloat32, numbers, std::atoll(numbers[2]),
              std::atoll(numbers[3]), false);
   } else if (what == "units" && count == 5) {
-    const auto x = normal(size_t{1} << 20);
+    const auto x = normal(kElements);
     run_relu(x.data(), relustat::Dtype::kFloat32, numbers, std::atoll(numbers[2]), 1, true);
   } else if (what == "narrow" && count == 4) {
     run_narrow(numbers);
   } else if (what == "pool" && count == 4) {
     run_pool(numbers);
+  } else if (what == "relu_pool" && count == 6) {
+    run_relu_pool(numbers);
   } else if (what == "unpool" && count == 4) {
     run_unpool(numbers);
   } else {

@@ -26,6 +26,9 @@ namespace {
 // The largest scratch memory that a thread keeps from call to call.
 constexpr size_t kMostScratchWordsKept = size_t{1} << 18;
 
+// What stays in a processor's cache, or nearly so.
+constexpr int64_t kMostStreamBytes = int64_t{2} << 20;
+
 // With fewer strips, threads work on neighbours, and wait for each other's cache lines.
 constexpr int64_t kStripsPerThread = 4;
 
@@ -78,12 +81,16 @@ bool goes_by_strips(const UnitLayout& units, const Optional& mask, const Counter
          layout.slots <= kMostUnitSlots;
 }
 
+int64_t stream_bytes(const PooledTensor& pooled) {
+  return StreamLayout(pooled, WindowRows(pooled), kSpan).bytes;
+}
+
 // Calls run(share) with a thread's scratch for a pool, if the share has one.
 template <class Run>
 void with_pool_scratch(CountingReluShare share, const Run& run) {
   const KeepDenormals keep_denormals;
   if (share.pooled == nullptr) return run(share);
-  const Scratch scratch(StreamLayout(*share.pooled, WindowRows(*share.pooled), kSpan).bytes);
+  const Scratch scratch(stream_bytes(*share.pooled));
   share.pool_scratch = scratch.memory();
   run(share);
 }
@@ -98,6 +105,8 @@ bool takes_turn(const at::Tensor& x, const CountingArguments& arguments) {
   const int64_t every = counters[CounterLayout::kEvery];
   return every > 0 && counters[CounterLayout::kTicks]++ % every == 0;
 }
+
+bool can_stream(const PooledTensor& pooled) { return stream_bytes(pooled) <= kMostStreamBytes; }
 
 bool counts_in_order(const at::Tensor& x, const CountingArguments& arguments,
                      const CounterLayout& layout) {

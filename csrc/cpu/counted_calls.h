@@ -32,6 +32,9 @@ void rectify_and_count(const at::Tensor& x, void* y, const PooledTensor* pooled,
 // The same without counting.
 void rectify_and_pool(const at::Tensor& x, const PooledTensor& pooled);
 
+// Whether a thread can hold all that windows still need. Long rows are for one thread, too.
+bool can_stream(const PooledTensor& pooled);
+
 // Whether all counts are made in the order of memory, as a pool needs its input.
 bool counts_in_order(const at::Tensor& x, const CountingArguments& arguments,
                      const CounterLayout& layout);

@@ -1,4 +1,5 @@
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/relu.h>
 #include <torch/library.h>
 
 #include <optional>
@@ -26,13 +27,17 @@ std::tuple<at::Tensor, at::Tensor> relu_max_pool(
   const CountingArguments arguments{counters, edges, unit_dim, binning, mask, blocks};
   const MaxPoolShare outputs = max_pool_outputs(tensors);
   const PooledTensor pooled{outputs, tensors.pooled.planes, x.element_size()};
-  if (!takes_turn(x, arguments)) {
+  const bool streams = can_stream(pooled);
+  const bool counts = takes_turn(x, arguments);
+  if (streams && !counts) {
     rectify_and_pool(tensors.x, pooled);
-  } else if (counts_in_order(tensors.x, arguments, layout)) {
+  } else if (streams && counts_in_order(tensors.x, arguments, layout)) {
     rectify_and_count(tensors.x, nullptr, &pooled, arguments, layout);
   } else {
-    const at::Tensor rectified = at::empty_like(tensors.x);
-    rectify_and_count(tensors.x, rectified.mutable_data_ptr(), nullptr, arguments, layout);
+    const at::Tensor rectified = counts ? at::empty_like(tensors.x) : at::relu(tensors.x);
+    if (counts) {
+      rectify_and_count(tensors.x, rectified.mutable_data_ptr(), nullptr, arguments, layout);
+    }
     pool_windows(rectified, outputs);
   }
   return {tensors.y, tensors.offsets};

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from relustat._torch_internals import pytree, unseen_by_subclasses
@@ -35,12 +36,14 @@ class PendingReLU(Tensor):
     _left_relu: ReLU
     _output: Tensor | None
     _is_counted: bool
+    _has_grad_mode: bool
 
     @classmethod
     def of(cls, x: Tensor, relu: ReLU) -> PendingReLU:
         """Leaves the ReLU of a plain tensor to the next reader."""
         pending = x.as_subclass(cls)
         pending._left_relu, pending._output, pending._is_counted = relu, None, False
+        pending._has_grad_mode = torch.is_grad_enabled()
         return pending
 
     @property
@@ -65,7 +68,8 @@ class PendingReLU(Tensor):
             relu = self._left_relu
             compute = relu.rectify if self._is_counted else relu.count_and_rectify
             self._is_counted = True
-            self._output = compute(self._plain())
+            with torch.set_grad_enabled(self._has_grad_mode):
+                self._output = compute(self._plain())
         return self._output
 
     def _plain(self) -> Tensor:

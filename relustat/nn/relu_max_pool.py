@@ -60,7 +60,8 @@ class _ReLUMaxPool(CountedModule):
 
     def forward(self, input: Tensor) -> Any:
         if returns_switches(self) or has_kernel(self, self._axes, input):
-            return relu_pooled(self, self._axes, input, self.counters)
+            results = relu_max_pool(self._axes, input, self.counters, numbers_of(self))
+            return returned(self, *results)
         rectified = counting_relu(input, self.counters)
         return _PLAIN[self._axes](rectified, *numbers_of(self), return_indices=self.return_indices)
 
@@ -74,18 +75,6 @@ class _ReLUMaxPool(CountedModule):
         if not torch.compiler.is_dynamo_compiling():
             parts.append(described(self.counters))
         return ", ".join(parts)
-
-
-def relu_pooled(module: Any, axes: int, x: Tensor, counters: Counters) -> Any:
-    """What a pooling module gives for ``relu(x)``, which is counted, in one pass.
-
-    Args:
-        module: a module with the attributes of an ``nn.MaxPool*d``, perhaps ``return_switches``.
-        axes: the number of pooled axes.
-        x: the ReLU's input, for whose output :func:`has_kernel` holds.
-        counters: those of the ReLU.
-    """
-    return returned(module, *relu_max_pool(axes, x, counters, numbers_of(module)))
 
 
 class ReLUMaxPool1d(_ReLUMaxPool):

@@ -12,19 +12,20 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from relustat._hooks import has_hooks, hook_dicts
+from relustat._hooks import has_hooks
 from relustat.ops.counters import Counters
 from relustat.ops.counting_relu import counting_relu
 from relustat.ops.inputs import describe, is_called_directly, is_countable
 from relustat.ops.pool_geometry import per_axis
+from relustat.ops.relu_max_pool import relu_max_pool
 
 from ._torchscript import not_scriptable
+from .calling_line import calling_frame, local_of, site_of
 from .counted_module import described
-from .fusable_pairs import Neighbours, call_site, is_fresh
-from .max_pool import has_kernel, pooled
+from .fusable_pairs import WRITES_OVER, is_fresh
+from .max_pool import has_kernel, numbers_of, pooled, returned
 from .pending_relu import PendingReLU, ReLU
-from .relu_max_pool import relu_pooled
-from .source_calls import Site
+from .source_calls import HandOver, Site, follow
 
 MARK = "_relustat_swapped"
 
@@ -79,10 +80,10 @@ class SwappedReLU(Swapped):
     """An ``nn.ReLU`` that counts, or leaves it to the pool behind it.
 
     Attributes:
-        neighbours: of its calls with a pool behind them, by the source line of each.
+        hand_overs: of the lines that give its output to a pool, and to nothing else.
     """
 
-    neighbours: dict[Site, Neighbours] = {}
+    hand_overs: dict[Site, HandOver] = {}
 
     def __init__(self, module: Any, counters: Counters) -> None:
         super().__init__(module)
@@ -92,20 +93,21 @@ class SwappedReLU(Swapped):
         return {**super().attributes(), "counters": self.counters}
 
     def forward(self, input: Tensor) -> Tensor:
-        if self.neighbours and is_called_directly(input):
-            neighbours = self.neighbours.get(call_site())
-            if neighbours is not None and not self.why_two_passes(neighbours):
-                return PendingReLU.of(input, self)
+        if self.hand_overs and is_called_directly(input):
+            frame = calling_frame()
+            hand_over = self.hand_overs.get(site_of(frame))
+            if hand_over is not None:
+                owner = local_of(frame, hand_over.owner)
+                if not self.why_two_passes(owner, hand_over):
+                    return PendingReLU.of(input, self)
         return self.count_and_rectify(input)
 
-    def why_two_passes(self, neighbours: Neighbours) -> str:
+    def why_two_passes(self, owner: object, hand_over: HandOver) -> str:
         """What keeps a call from being one pass with its pool; empty if nothing does."""
-        if self.module.inplace and not neighbours.is_fresh:
-            return "its ReLU writes over an input that others may see"
-        hooks = map(hook_dicts, (self.module, *neighbours.pools))
-        if has_hooks(*hooks, *(neighbours.producer_hooks if self.module.inplace else ())):
-            return "a hook sees what is between them"
-        return "" if all(map(is_active, neighbours.pools)) else "the pool is not swapped any more"
+        relu, pool = follow(owner, hand_over.giver), follow(owner, hand_over.receiver)
+        if relu is not self.module or pool is None:
+            return "another module is called there now"
+        return why_two_passes(follow(owner, hand_over.producer or ()), relu, pool)
 
     def rectify(self, input: Tensor) -> Tensor:
         """What the plain module gives."""
@@ -161,10 +163,11 @@ class SwappedPool(Swapped):
     def rectify_and_pool(self, x: Tensor, relu: ReLU) -> Any:
         """The pool of a ReLU, which is counted, in one pass."""
         try:
-            return relu_pooled(self.module, self.axes, x, relu.counters)
+            results = relu_max_pool(self.axes, x, relu.counters, numbers_of(self.module))
         except (TypeError, ValueError, IndexError):
             # Nothing is counted then. The first of the two modules may well serve the input.
             return self.forward(relu.count_and_rectify(x))
+        return returned(self.module, *results)
 
     def extra_repr(self) -> str:
         return f"{type(self.module).extra_repr(self.module)}, by switches"
@@ -177,30 +180,26 @@ class SwappedSequential(Swapped):
         return {MARK: self, "forward": self.forward}
 
     def forward(self, input: Any) -> Any:
+        x = input
         modules = list(self.module)
         at = 0
         while at < len(modules):
             pool = None
-            if is_called_directly(input) and not self.why_two_passes(modules, at):
+            if is_called_directly(x) and not self.why_two_passes(modules, at):
                 pool = replacement(modules[at + 1])
-            if isinstance(pool, SwappedPool) and has_kernel(pool.module, pool.axes, input):
-                input = pool.rectify_and_pool(input, replacement(modules[at]))  # type: ignore[arg-type]
+            if isinstance(pool, SwappedPool) and has_kernel(pool.module, pool.axes, x):
+                x = pool.rectify_and_pool(x, replacement(modules[at]))  # type: ignore[arg-type]
                 at += 2
             else:
-                input = modules[at](input)
+                x = modules[at](x)
                 at += 1
-        return input
+        return x
 
     def why_two_passes(self, modules: list[nn.Module], at: int) -> str:
         """What keeps a module and the next one from being one pass; empty if nothing does."""
-        around = modules[max(at - 1, 0) : at + 2]
-        relu, pool = modules[at], modules[at + 1] if at + 1 < len(modules) else None
-        if not (is_active(relu, SwappedReLU) and is_active(pool, SwappedPool)):
-            return "no swapped ReLU and pool"
-        if relu.inplace and not (at > 0 and is_fresh(around[0])):
-            return "its ReLU writes over an input that others may see"
-        seen = around if relu.inplace else around[-2:]
-        return "a hook sees what is between them" if has_hooks(*map(hook_dicts, seen)) else ""
+        if at + 1 == len(modules) or not is_active(modules[at], SwappedReLU):
+            return "it is no ReLU, or the last module"
+        return why_two_passes(modules[at - 1] if at > 0 else None, modules[at], modules[at + 1])
 
 
 class SwappedUnpool(Swapped):
@@ -250,3 +249,21 @@ def is_active(module: object, kind: type[Swapped] = Swapped) -> bool:
     """Whether a module is swapped for this, and still does it."""
     swapped = module.__dict__.get(MARK) if isinstance(module, nn.Module) else None
     return isinstance(swapped, kind) and swapped.is_on()
+
+
+def why_two_passes(producer: nn.Module | None, relu: nn.Module, pool: nn.Module) -> str:
+    """What keeps a swapped ReLU and the pool behind it from being one pass; empty if nothing does.
+
+    Args:
+        producer: the module whose output the ReLU gets, if nothing else has that.
+        relu: it is swapped.
+        pool: the next module.
+    """
+    if not is_active(pool, SwappedPool):
+        return "the pool is not swapped"
+    between = [relu, pool]
+    if relu.inplace:
+        if producer is None or not is_fresh(producer):
+            return WRITES_OVER
+        between.append(producer)
+    return "a hook sees what is between them" if has_hooks(*between) else ""

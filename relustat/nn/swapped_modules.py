@@ -24,6 +24,7 @@ from .replacements import (
     is_swapped,
     replacement,
 )
+from .source_calls import follow, source_calls
 from .swapping import POOL_AXES
 
 _COUNTS, _POOLS, _UNPOOLS = "counts", "pools by switches", "unpools in order"
@@ -107,8 +108,9 @@ def _pairs(
     with_others: dict[nn.Module, list[str]] = {}
     why_two_passes: dict[nn.Module, str] = {}
     for module in paths:
-        if is_active(module, SwappedPool):
-            why_two_passes[module] = replacement(module).two_passes_where  # type: ignore[attr-defined]
+        swapped = replacement(module) if is_active(module) else None
+        if isinstance(swapped, SwappedPool):
+            why_two_passes[module] = swapped.two_passes_where
     for relu, pool, why in _handed_over(paths):
         if pool not in paths:
             continue
@@ -122,17 +124,24 @@ def _pairs(
 
 def _handed_over(modules: Iterable[nn.Module]) -> Iterator[tuple[nn.Module, nn.Module, str]]:
     """Each ReLU and pool that were found to be one pass, and what keeps them from it now."""
-    for module in modules:
-        if is_active(module, SwappedReLU):
-            relu = replacement(module)
-            for neighbours in relu.neighbours.values():  # type: ignore[attr-defined]
-                for pool in neighbours.pools:
-                    yield module, pool, relu.why_two_passes(neighbours)  # type: ignore[attr-defined]
-        elif is_active(module, SwappedSequential):
-            children = list(module)  # type: ignore[call-overload]
+    for owner in modules:
+        if is_active(owner, SwappedSequential):
+            sequential = replacement(owner)
+            assert isinstance(sequential, SwappedSequential)
+            children = list(sequential.module)
             for at, (relu, pool) in enumerate(itertools.pairwise(children)):
                 if is_active(relu, SwappedReLU) and is_active(pool, SwappedPool):
-                    yield relu, pool, replacement(module).why_two_passes(children, at)  # type: ignore[attr-defined]
+                    yield relu, pool, sequential.why_two_passes(children, at)
+            continue
+        for call in source_calls(owner):
+            giver = follow(owner, call.hand_over.giver) if call.hand_over else None
+            receiver = follow(owner, call.callee)
+            if giver is None or receiver is None or not is_active(giver, SwappedReLU):
+                continue
+            swapped = replacement(giver)
+            assert isinstance(swapped, SwappedReLU)
+            if call.hand_over and call.site in swapped.hand_overs:
+                yield giver, receiver, swapped.why_two_passes(owner, call.hand_over)
 
 
 def _state(module: nn.Module) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from relustat.ops.counters import Counters, UnitDim
 from relustat.stats.bins import Bins, LogBins
 
 from .counted_module import CountedModule
-from .fusable_pairs import find_pairs
+from .fusable_pairs import Pairs, find_pairs
 from .module_paths import check_is_module
 from .replacements import (
     MARK,
@@ -107,10 +107,12 @@ def swap(
             made.append(SwappedPool(module, POOL_AXES[type(module)]))
         elif pools and type(module) is nn.MaxUnpool2d:
             made.append(SwappedUnpool(module))
+    known = [replacement(each) for each in model.modules() if is_swapped(each)]
+    pairs = _pairs(model, [*known, *made]) if fuse else None
     for each in made:
         each.put_on()
-    if fuse:
-        _fuse(model)
+    if pairs is not None:
+        _fuse(pairs, [*known, *made])
     if not made and not any(map(is_swapped, model.modules())):
         what = "nn.ReLU or pool" if pools else "nn.ReLU"
         warnings.warn(
@@ -121,16 +123,21 @@ def swap(
     return model
 
 
-def _fuse(model: nn.Module) -> None:
-    """Tells the swapped ReLUs and pools of a model of each other."""
-    swapped = [replacement(each) for each in model.modules() if is_swapped(each)]
-    relus = {each.module: each for each in swapped if isinstance(each, SwappedReLU)}
-    pools = {each.module: each for each in swapped if isinstance(each, SwappedPool)}
-    pairs = find_pairs(model, relus, pools)
-    for module, relu in relus.items():
-        relu.neighbours = pairs.neighbours.get(module, {})
-    for module, pool in pools.items():
-        pool.two_passes_where = pairs.why_not.get(module, "")
+def _pairs(model: nn.Module, swapped: list[Swapped]) -> Pairs:
+    """What swapped ReLUs and pools of a model can run in one pass."""
+    relus = {each.module for each in swapped if isinstance(each, SwappedReLU)}
+    return find_pairs(
+        model, relus, {each.module for each in swapped if isinstance(each, SwappedPool)}
+    )
+
+
+def _fuse(pairs: Pairs, swapped: list[Swapped]) -> None:
+    """Tells swapped modules of each other."""
+    for each in swapped:
+        if isinstance(each, SwappedReLU):
+            each.hand_overs = {**each.hand_overs, **pairs.hand_overs.get(each.module, {})}
+        elif isinstance(each, SwappedPool):
+            each.two_passes_where = pairs.why_not.get(each.module, "")
     for sequential in pairs.sequentials:
         if not is_swapped(sequential) and "forward" not in sequential.__dict__:
             SwappedSequential(sequential).put_on()

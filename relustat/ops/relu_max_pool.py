@@ -64,11 +64,12 @@ def relu_max_pool2d(
 
     The result is bit for bit that of :func:`counting_relu` and then :func:`max_pool2d`, and so are
     the counts, which are of ``x``: outputs, switches (in a window without anything above 0 they
-    point at its first cell), and gradients. The rectified map is never in memory. For backward a
-    byte of switches and a byte of flags are saved for each output.
+    point at its first cell), and gradients. For backward a byte of switches and a byte of flags are
+    saved for each output, and no rectified map. There is none in memory at any time, unless its
+    rows or slices are longer than what a processor's cache holds.
 
-    Under function modes and ``torch.func`` transforms, in traces, for integers and where units are
-    made of several dimensions, it is these two functions that run.
+    Under function modes, in traces, for integers and where units are made of several dimensions,
+    these two functions run instead. Like :func:`max_pool2d` it raises under ``torch.func.grad``.
 
     Args:
         x: [N, C, H, W] or [C, H, W], contiguous or channels_last; float32, float64, bfloat16 or

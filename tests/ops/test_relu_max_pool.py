@@ -74,6 +74,29 @@ def test_any_number_of_threads(device, bins, threads):
                 assert_is_relu_and_pool(axes, x, geometry, bins)
 
 
+def test_windows_deeper_than_the_input(device):
+    """A window row needs all rows of its slice, of which there is one."""
+    for shape in ((1, 1, 1, 90, 300), (2, 3, 1, 150, 64), (1, 2, 2, 90, 300)):
+        for x in formats(nasty(shape, torch.float32, device), 3):
+            for geometry in [
+                (3, 2, 1, 1, False),
+                (2, 1, 1, 1, True),
+                ((3, 1, 1), 1, (1, 0, 0), 1, False),
+            ]:
+                assert_is_relu_and_pool(3, x, geometry, LogBins())
+
+
+def test_rows_longer_than_a_cache(device):
+    """Which a thread does not hold."""
+    x = nasty((1, 2, 700_001), torch.float32, device)
+    assert_is_relu_and_pool(1, x, (3, 2, 1, 1, False), LogBins())
+    counters = Counters()
+    counters.enabled = False
+    y, _ = relu_max_pool1d(x, counters, 3, 2)
+    assert same_bits(y, torch.max_pool1d(torch.relu(x), 3, 2))
+    assert counters.stats.calls == 0
+
+
 @pytest.mark.parametrize("planes", [1, 31, 32, 33, 70, 300])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_small_planes_in_groups(device, dtype, planes):

@@ -33,7 +33,7 @@ class WindowRows {
     const int64_t depths = least(pooling_.d.reach() + 1, pooling_.d.input);
     const int64_t heights = least(pooling_.h.reach() + 1, pooling_.h.input);
     if (is_by_planes()) return plane_elements();
-    return row_cells_ * (depths > 1 ? depths * pooling_.h.input : heights);
+    return row_cells_ * (pooling_.d.reach() > 0 ? depths * pooling_.h.input : heights);
   }
 
   // The first element that this row or a later one needs.
