@@ -24,7 +24,6 @@ namespace {
 
 // The distance at which memory is fetched ahead, because counting leaves it idle.
 constexpr int64_t kFetchAheadBytes = 4096;
-constexpr int64_t kCacheLineBytes = 64;
 
 template <class Binner>
 constexpr bool kSearches = false;
@@ -209,8 +208,8 @@ class Loop {
     constexpr int64_t kAhead = kFetchAheadBytes / sizeof(Bits);
     for (int64_t line = 0; line < kSpan; line += kCacheLineBytes / sizeof(Bits)) {
       __builtin_prefetch(x_ + i + kAhead + line, /*write=*/0);
-      output_.fetch(i + kAhead + line);
     }
+    output_.fetch(i + kAhead);
   }
 
   // find_slots with the writer, while the span is rectified.

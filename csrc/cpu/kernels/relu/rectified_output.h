@@ -39,9 +39,12 @@ class RectifiedOutput {
     return to_ + (i - first_);
   }
 
-  // Before at(i).
+  // Asks for the memory of the span that begins with element i. A stream's is there.
   [[gnu::always_inline]] inline void fetch(int64_t i) const {
-    if (stream_ == nullptr) __builtin_prefetch(to_ + i, /*write=*/1);
+    if (stream_ != nullptr) return;
+    for (int64_t line = 0; line < kSpan; line += kCacheLineBytes / sizeof(Bits)) {
+      __builtin_prefetch(to_ + i + line, /*write=*/1);
+    }
   }
 
   void finish() {

@@ -9,5 +9,7 @@ inline namespace RELUSTAT_ISA {
 // processor finds the next slots while it still counts these.
 constexpr int64_t kSpan = 128;
 
+constexpr int64_t kCacheLineBytes = 64;
+
 }  // namespace RELUSTAT_ISA
 }  // namespace relustat::cpu
