@@ -34,8 +34,7 @@ class ReluMaxPool : public torch::autograd::Function<ReluMaxPool> {
                                const Optional& mask, const Optional& blocks,
                                const PoolingArguments& pooling) {
     const at::AutoDispatchBelowADInplaceOrView guard;
-    auto [y, offsets] =
-        relu_max_pool(x, counters, edges, unit_dim, binning, mask, blocks, pooling);
+    auto [y, offsets] = relu_max_pool(x, counters, edges, unit_dim, binning, mask, blocks, pooling);
     context->mark_non_differentiable({offsets});
     context->save_for_backward({offsets, y.le(0)});
     pooling.save(context);
@@ -61,8 +60,8 @@ std::tuple<Tensor, Tensor> relu_max_pool_autograd(
     at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, bool ceil_mode) {
   const PoolingArguments pooling(kernel_size, stride, padding, dilation, ceil_mode);
   if (has_tangent(x)) {
-    const auto [y, offsets] = relu_max_pool(x._fw_primal(0), counters, edges, unit_dim, binning,
-                                            mask, blocks, pooling);
+    const auto [y, offsets] =
+        relu_max_pool(x._fw_primal(0), counters, edges, unit_dim, binning, mask, blocks, pooling);
     const Tensor tangent = max_unpool_backward(x._fw_grad(0), std::nullopt, offsets, pooling, kSum);
     return {with_tangent(y, tangent.masked_fill(y.le(0), 0)), offsets};
   }

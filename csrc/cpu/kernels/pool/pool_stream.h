@@ -72,8 +72,7 @@ class PoolStream {
       row_ = complete;
     }
     const int64_t first = first_needed(element);
-    memmove(cells_, cells_ + (first - first_) * element_bytes_,
-            (element - first) * element_bytes_);
+    memmove(cells_, cells_ + (first - first_) * element_bytes_, (element - first) * element_bytes_);
     first_ = first;
   }
 
