@@ -85,14 +85,13 @@ int64_t stream_bytes(const PooledTensor& pooled) {
   return StreamLayout(pooled, WindowRows(pooled), kSpan).bytes;
 }
 
-// Calls run(share) with a thread's scratch for a pool, if the share has one.
-template <class Run>
-void with_pool_scratch(CountingReluShare share, const Run& run) {
+// Runs a kernel on a thread's share, with a scratch for its pool if it has one.
+void run_share(void (*kernel)(const CountingReluShare&), CountingReluShare share) {
   const KeepDenormals keep_denormals;
-  if (share.pooled == nullptr) return run(share);
+  if (share.pooled == nullptr) return kernel(share);
   const Scratch scratch(stream_bytes(*share.pooled));
   share.pool_scratch = scratch.memory();
-  run(share);
+  kernel(share);
 }
 
 }  // namespace
@@ -148,7 +147,7 @@ void rectify_and_count(const at::Tensor& x, void* y, const PooledTensor* pooled,
     share.zeros = zeros;
     share.histogram = histogram;
     share.scratch = scratch.data();
-    with_pool_scratch(share, kernels().counting_relu);
+    run_share(kernels().counting_relu, share);
     if (scratch.size() > kMostScratchWordsKept) std::vector<uint32_t>().swap(scratch);
   };
   const int64_t elements = units.elements();
@@ -208,7 +207,7 @@ void rectify_and_pool(const at::Tensor& x, const PooledTensor& pooled) {
     CountingReluShare share = whole;
     share.begin = begin;
     share.end = end;
-    with_pool_scratch(share, kernels().rectify_and_pool);
+    run_share(kernels().rectify_and_pool, share);
   });
 }
 

@@ -33,11 +33,11 @@ std::tuple<at::Tensor, at::Tensor> relu_max_pool(
     rectify_and_pool(tensors.x, pooled);
   } else if (streams && counts_in_order(tensors.x, arguments, layout)) {
     rectify_and_count(tensors.x, nullptr, &pooled, arguments, layout);
+  } else if (!counts) {
+    pool_windows(at::relu(tensors.x), outputs);
   } else {
-    const at::Tensor rectified = counts ? at::empty_like(tensors.x) : at::relu(tensors.x);
-    if (counts) {
-      rectify_and_count(tensors.x, rectified.mutable_data_ptr(), nullptr, arguments, layout);
-    }
+    const at::Tensor rectified = at::empty_like(tensors.x);
+    rectify_and_count(tensors.x, rectified.mutable_data_ptr(), nullptr, arguments, layout);
     pool_windows(rectified, outputs);
   }
   return {tensors.y, tensors.offsets};

@@ -110,11 +110,15 @@ def _what_is_before(module: nn.Module | None) -> str:
         return "no module is right before it"
     if isinstance(module, nn.ReLU):
         return "its ReLU is not swapped"
-    return f"its input comes from a {type(module).__name__}, not from an nn.ReLU"
+    return f"its input comes from {type(module).__name__}, not from an nn.ReLU"
 
 
 def _why_unseen(pool: nn.Module, model: nn.Module) -> str:
-    around = [each for each in model.modules() if each is not pool and pool in set(each.modules())]
+    around = [
+        each
+        for each in model.modules()
+        if each is not pool and any(part is pool for part in each.modules())
+    ]
     unread = [name for each in around for name in unread_methods(each)]
     if unread:
         return f"the source of {unread[-1]} cannot be read"

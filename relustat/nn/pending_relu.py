@@ -33,7 +33,7 @@ class PendingReLU(Tensor):
     is computed then.
     """
 
-    _left_relu: ReLU
+    left_relu: ReLU
     _output: Tensor | None
     _is_counted: bool
     _has_grad_mode: bool
@@ -42,13 +42,9 @@ class PendingReLU(Tensor):
     def of(cls, x: Tensor, relu: ReLU) -> PendingReLU:
         """Leaves the ReLU of a plain tensor to the next reader."""
         pending = x.as_subclass(cls)
-        pending._left_relu, pending._output, pending._is_counted = relu, None, False
+        pending.left_relu, pending._output, pending._is_counted = relu, None, False
         pending._has_grad_mode = torch.is_grad_enabled()
         return pending
-
-    @property
-    def left_relu(self) -> ReLU:
-        return self._left_relu
 
     def take_input(self, can_serve: Callable[[Tensor], bool]) -> Tensor | None:
         """The input of the ReLU, for one reader that rectifies and counts it.
@@ -65,7 +61,7 @@ class PendingReLU(Tensor):
     def rectified(self) -> Tensor:
         """The output of the ReLU."""
         if self._output is None:
-            relu = self._left_relu
+            relu = self.left_relu
             compute = relu.rectify if self._is_counted else relu.count_and_rectify
             self._is_counted = True
             with torch.set_grad_enabled(self._has_grad_mode):

@@ -93,8 +93,8 @@ class ReLUMaxPool2d(_ReLUMaxPool):
     """A counting ReLU and ``nn.MaxPool2d`` behind it, in one pass over memory.
 
     Outputs, indices, gradients and counts are bit for bit those of :class:`CountingReLU` and
-    :class:`MaxPool2d`. The input is read once, and the rectified map is never in memory: in
-    training, two bytes are saved for each output instead. To have a model's own modules do so, use
+    :class:`MaxPool2d`. The input is read once. For backward two bytes are saved for each output,
+    and no rectified map. To have a model's own modules do so, use
     :func:`relustat.swap` with ``fuse=True``.
 
     Args:

@@ -48,13 +48,13 @@ LEFT = [
     (FunctionalReLU, {"pool": "its input comes from F.relu, no module"}),
     (
         lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.ReLU()),
-        {"1": "its input comes from a Conv2d, not from an nn.ReLU"},
+        {"1": "its input comes from Conv2d, not from an nn.ReLU"},
     ),
     (lambda: nn.Sequential(nn.ReLU(inplace=True), nn.MaxPool2d(2)), {"1": WRITES_OVER}),
     (lambda: nn.Sequential(nn.MaxPool2d(2)), {"0": "no module is right before it"}),
     (
         lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Identity(), nn.MaxPool2d(2)),
-        {"3": "its input comes from a Identity, not from an nn.ReLU"},
+        {"3": "its input comes from Identity, not from an nn.ReLU"},
     ),
     (
         lambda: nn.Sequential(nn.Conv2d(3, 4, 3), type("Mine", (nn.ReLU,), {})(), nn.MaxPool2d(2)),

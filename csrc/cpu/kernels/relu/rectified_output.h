@@ -1,10 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
 #include "common/float_format.h"
-#include "common/with_format.h"
 #include "cpu/kernels/pool/pool_stream.h"
 #include "cpu/kernels/relu/counting_relu.h"
 #include "cpu/kernels/relu/rectify.h"
