@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from relustat._optional import import_optional
+from relustat._figures import new_figure
 from relustat.stats.histogram import Int64Array
 
 from .series import CountsByEpoch
@@ -34,13 +34,10 @@ def history_grid(history: CountsByEpoch, columns: int = 4) -> Figure:
     Raises:
         ImportError: if matplotlib is missing.
     """
-    figure_module = import_optional("matplotlib.figure", "plot", "plotting")
     sites = history.call_sites
     columns = max(1, min(columns, len(sites)))
     rows = max(1, math.ceil(len(sites) / columns))
-    figure: Figure = figure_module.Figure(
-        figsize=(3.1 * columns, 1.5 * rows + 0.5), layout="constrained"
-    )
+    figure = new_figure(figsize=(3.1 * columns, 1.5 * rows + 0.5), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for index, axes in enumerate(panels):
         if index >= len(sites):
@@ -65,7 +62,7 @@ def _draw_history(axes: Axes, history: CountsByEpoch, site: str) -> None:
     now = sum(len(history.dead_units(site, width)) for width in widths)
     axes.set_title(f"{site}: {now}/{units} dead", fontsize=8)
     epochs, zeros = history.trend(site, "zero_fraction")
-    dead = history.trend(site, "dead_units")[1] / units
+    dead = history.trend(site, "dead")[1] / units
     shares = {"zeros, of all outputs": zeros, "dead units, of all units": dead}
     draw_shares(axes, epochs, shares, top=125)
     for name, marker, height, color in [("deaths", 7, 119, _DIED), ("revivals", 6, 109, _REVIVED)]:

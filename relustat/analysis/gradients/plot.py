@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from relustat._figures import new_figure
 from relustat._optional import import_optional
 
 if TYPE_CHECKING:
@@ -31,8 +32,7 @@ def figure(layers: Sequence[str], values: npt.NDArray[np.floating]) -> Figure:
     if not len(values):
         shape = list(values.shape)
         raise ValueError(f"plot: norms must be [steps, layers] with at least one step, got {shape}")
-    figure_module = import_optional("matplotlib.figure", "plot", "plotting")
-    made: Figure = figure_module.Figure(figsize=(9, 4), layout="constrained")
+    made = new_figure(figsize=(9, 4), layout="constrained")
     axes = made.add_subplot()
     draw(axes, layers, values)
     axes.set_title("norm of each layer's gradient", fontsize=10)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
-from relustat._optional import import_optional
+from relustat._figures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -90,9 +90,7 @@ def hypercolumn_clusters_grid(photographs: Tensor, labels: Tensor) -> Figure:
 
 
 def _panels(rows: int, columns: int, aspect: float) -> tuple[Figure, Any]:
-    figure_module = import_optional("matplotlib.figure", "plot", "plotting")
-    # Not pyplot's figure: it needs no screen, and nobody has to close it.
-    figure: Figure = figure_module.Figure(
+    figure = new_figure(
         figsize=(_PANEL * columns, (_PANEL * aspect + 0.1) * rows + 0.4), layout="constrained"
     )
     panels = figure.subplots(rows, columns, squeeze=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from relustat._optional import import_optional
+from relustat._figures import new_figure
 from relustat.analysis.image_grids import by_sigma, image_grid
 
 if TYPE_CHECKING:
@@ -52,12 +52,9 @@ def patch_grid(
     Raises:
         ImportError: if matplotlib is missing.
     """
-    figure_module = import_optional("matplotlib.figure", "plot", "plotting")
     columns = min(4, math.ceil(math.sqrt(len(patches) / 2)))
     rows = math.ceil(len(patches) / columns)
-    figure: Figure = figure_module.Figure(
-        figsize=(3.6 * columns, 1.95 * rows + 0.4), layout="constrained"
-    )
+    figure = new_figure(figsize=(3.6 * columns, 1.95 * rows + 0.4), layout="constrained")
     panels = figure.subplots(rows, 2 * columns, squeeze=False).ravel()
     for panel in panels:
         panel.set_axis_off()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from relustat._optional import import_optional
+from relustat._figures import new_figure
 from relustat.history.plots import draw_shares
 from relustat.stats.histogram import Int64Array
 
@@ -74,12 +74,11 @@ def rates_figure(
     Raises:
         ImportError: if matplotlib is missing.
     """
-    figure_module = import_optional("matplotlib.figure", "plot", "plotting")
     columns = max(1, min(columns, max(map(len, layers.values()))))
     rows = [max(1, math.ceil(len(each) / columns)) for each in layers.values()]
     heights = [*(_HEADING_HEIGHT + _PANEL_HEIGHT * count for count in rows), _WORST_HEIGHT]
     size = (_PANEL_WIDTH * max(columns, len(layers)), sum(heights))
-    figure: Figure = figure_module.Figure(figsize=size, layout="constrained")
+    figure = new_figure(figsize=size, layout="constrained")
     *blocks, last = figure.subfigures(len(heights), height_ratios=heights, squeeze=False).ravel()
     for block, (kind, each), count in zip(blocks, layers.items(), rows, strict=True):
         block.suptitle(f"{kind}, by layer", fontsize=10)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
+from relustat._figures import new_figure
 from relustat._optional import import_optional
 
 from .gaussian_fit import GaussianFit
@@ -115,10 +116,7 @@ def receptive_field_grid(fields: Mapping[str, DrawnField], columns: int = 4) -> 
 
 
 def _figure(width: float, height: float) -> Figure:
-    figure_module = import_optional("matplotlib.figure", "plot", "plotting")
-    # Not pyplot's figure: it needs no screen, and nobody has to close it.
-    figure: Figure = figure_module.Figure(figsize=(width, height), layout="constrained")
-    return figure
+    return new_figure(figsize=(width, height), layout="constrained")
 
 
 def _sizes(field: DrawnField) -> str:
