@@ -1,0 +1,146 @@
+"""What a page holds of a call site, to be drawn when it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from relustat.report.columns import COLUMNS
+from relustat.report.dead_units import dead_now
+from relustat.report.findings import Finding
+from relustat.report.plots import drawn_slices
+from relustat.report.row import Row
+from relustat.report.shown import EpochCounts
+from relustat.stats.bins import Bins
+from relustat.stats.relu_stats import ReLUStats
+
+from .numbers import plain, short
+from .snapshot import Snapshot
+from .units import listed, units_of
+
+_TRENDS = ("zero_fraction", "dead", "deaths", "revivals")
+
+
+class Layers:
+    """The call sites of one report, or of two, as plain numbers for JSON.
+
+    Args:
+        reports: with what each is called.
+
+    Attributes:
+        bins: the edges of all bins that occur, which the call sites share.
+    """
+
+    def __init__(self, reports: Sequence[tuple[str, Snapshot]]) -> None:
+        self._sides = [_Side(label, report) for label, report in reports]
+        self.bins: list[list[float]] = []
+        self._known: list[Bins] = []
+
+    def layer(self, site: str) -> dict[str, Any]:
+        """All that is drawn of one call site."""
+        sides = [side for side in self._sides if site in side.rows]
+        stats = [side.rows[site].stats for side in sides]
+        return {
+            "name": site,
+            "sides": [
+                {**side.numbers(site), "histogram": self._histogram(each)}
+                for side, each in zip(sides, stats, strict=True)
+            ],
+            "changes": _changes(*stats) if len(stats) == 2 else [],
+        }
+
+    def _histogram(self, stats: ReLUStats) -> dict[str, Any] | None:
+        if stats.bins is None:
+            return None
+        histogram = stats.histogram
+        counts = histogram.counts()
+        filled = np.flatnonzero(counts)
+        first, last = (int(filled[0]), int(filled[-1])) if len(filled) else (0, -1)
+        drawn = drawn_slices(histogram)
+        return {
+            "bins": self._index(stats.bins),
+            "first": first,
+            "counts": counts[first : last + 1].tolist(),
+            "linear": None
+            if drawn is None
+            else {"edges": short(drawn[0]), "counts": drawn[1].tolist()},
+            "underflow": histogram.underflow,
+            "overflow": histogram.overflow,
+            "nan": histogram.nan,
+        }
+
+    def _index(self, bins: Bins) -> int:
+        if bins not in self._known:
+            self._known.append(bins)
+            self.bins.append(short(bins.edges))
+        return self._known.index(bins)
+
+
+class _Side:
+    """What one report says of its call sites."""
+
+    def __init__(self, label: str, report: Snapshot) -> None:
+        self.rows: dict[str, Row] = {row.call_site: row for row in report.rows}
+        self._label = label
+        self._call_sites = report.call_sites
+        self._groups = report.groups
+        self._history = report.history
+        self._in_history = frozenset(report.history.call_sites if report.history else ())
+        self._findings: dict[str, list[Finding]] = {}
+        for finding in report.findings:
+            self._findings.setdefault(finding.call_site, []).append(finding)
+
+    def numbers(self, site: str) -> dict[str, Any]:
+        """All of one call site but its histogram."""
+        row = self.rows[site]
+        history = self._history if site in self._in_history else None
+        texts = row.texts()
+        told = [name for name in COLUMNS if name not in {"call_site", "histogram"} and texts[name]]
+        return {
+            "label": self._label,
+            "units": self._call_sites[site].units,
+            "warnings": [each.text for each in self._findings.get(site, [])],
+            "facts": {name: texts[name] for name in told},
+            "widths": [
+                units_of(row.stats.of_width(width), _last_deaths(history, site, width))
+                for width in row.stats.widths
+            ],
+            "history": None if history is None else _by_epoch(history, site),
+            "groups": [
+                {"name": name, "zero_fraction": plain(stats[site].zero_fraction)}
+                for name, stats in self._groups.items()
+                if site in stats
+            ],
+        }
+
+
+def _by_epoch(history: EpochCounts, site: str) -> dict[str, Any]:
+    epochs, _ = history.trend(site, "zero_fraction")
+    trends = {name: history.trend(site, name)[1] for name in _TRENDS}
+    return {
+        "epochs": epochs.tolist(),
+        "units": sum(history.total(site).widths),
+        **{name: [plain(value) for value in values] for name, values in trends.items()},
+    }
+
+
+def _last_deaths(history: EpochCounts | None, site: str, width: int) -> dict[int, int]:
+    """The epoch in which each unit died last."""
+    if history is None or width not in history.total(site).widths:
+        return {}
+    return {
+        int(unit): epoch for epoch, units in history.deaths(site, width).items() for unit in units
+    }
+
+
+def _changes(first: ReLUStats, second: ReLUStats) -> list[dict[str, Any]]:
+    """Which units died and were revived between two reports, by number of units."""
+    found = []
+    for width in (width for width in first.widths if width in second.widths):
+        before, after = (dead_now(each.of_width(width)) for each in (first, second))
+        died, revived = np.setdiff1d(after, before), np.setdiff1d(before, after)
+        for what, units in (("died", died), ("revived", revived)):
+            found.append({"what": what, "of": width, **listed(units)})
+    return found
