@@ -22,7 +22,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
         with file:
             yield file
-        draft.replace(target)
+        try:
+            draft.replace(target)
+        except OSError as error:
+            raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
     except BaseException:
         draft.unlink(missing_ok=True)
         raise

@@ -47,7 +47,7 @@ NAMES = {
         relu_max_pool
     """,
     "relustat.report": """
-        Report Row histogram_grid merge_files
+        ComparedRow Comparison Finding Report Row histogram_grid merge_files unit_figure
     """,
     "relustat.stats": """
         Bins EdgeBins Histogram LinearBins LogBins ReLUStats UnitCounts

@@ -115,7 +115,7 @@ class History:
         Args:
             site: name of the call site.
             name: "zero_fraction", "activation_rate", "death_rate"; "mean", "std", "median" or "p99"
-                of the inputs, by their histogram; "dead_units", the mean number in an epoch;
+                of the inputs, by their histogram; "dead", the mean number in an epoch;
                 "deaths" or "revivals", the number in the span.
 
         Returns:
@@ -193,7 +193,7 @@ class History:
         """One row for each call site and each span in which it was called, indexed by both.
 
         ``frame.loc["relu1"]`` holds the rows of one call site by first epoch. A row has the last
-        epoch, the columns of a report, deaths and revivals; ``dead_units`` is as in :meth:`trend`.
+        epoch, the columns of a report, deaths and revivals; ``dead`` is as in :meth:`trend`.
         """
         return table.frame(self)
 

@@ -27,7 +27,7 @@ _RATES: dict[str, Callable[[ReLUStats], float]] = {
 
 # For the units of one width; several widths add up.
 _UNITS: dict[str, Callable[[UnitLifetimes], float]] = {
-    "dead_units": lambda lifetimes: int(lifetimes.dead_epochs.sum()) / lifetimes.epochs,
+    "dead": lambda lifetimes: int(lifetimes.dead_epochs.sum()) / lifetimes.epochs,
     "deaths": lambda lifetimes: int(lifetimes.deaths.sum()),
     "revivals": lambda lifetimes: int(lifetimes.revivals.sum()),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from relustat._messages import align
 from relustat._optional import import_optional
+from relustat.report.columns import COLUMNS
 from relustat.report.row import Row
 from relustat.report.sparkline import share_line
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("call site", "zero at start", "at end", "dead", "deaths", "revivals")
 
-_OF_UNITS = ("dead_units", "deaths", "revivals")
+_OF_UNITS = ("dead", "deaths", "revivals")
 
 # The number of epochs whose share of zeros a line shows.
 _POINTS = 12
@@ -67,11 +67,10 @@ def frame(history: CountsByEpoch) -> pandas.DataFrame:
         numbers = {name: history.trend(site, name)[1] for name in _OF_UNITS}
         for index, span in enumerate(history.spans):
             if site in span.stats:
-                row = dataclasses.asdict(Row.of(site, span.stats[site]))
+                row = Row.of(site, span.stats[site]).numbers()
                 of_units = {name: values[index] for name, values in numbers.items()}
                 rows.append({"first": span.first, "last": span.last, **row, **of_units})
-    names = [field.name for field in dataclasses.fields(Row)]
     made: pandas.DataFrame = frame_module.DataFrame(
-        rows, columns=["first", "last", *names, "deaths", "revivals"]
+        rows, columns=["first", "last", *COLUMNS, "deaths", "revivals"]
     )
     return made.astype({"deaths": int, "revivals": int}).set_index(["call_site", "first"])

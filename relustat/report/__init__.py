@@ -1,8 +1,21 @@
-"""Counts as a table, a data frame, a picture and a file."""
+"""Counts as a table, a data frame, a picture, a page and a file; two reports side by side."""
 
+from .compared_row import ComparedRow
+from .comparison import Comparison
+from .findings import Finding
 from .merge_files import merge_files
 from .plots import histogram_grid
 from .report import Report
 from .row import Row
+from .unit_plots import unit_figure
 
-__all__ = ["Report", "Row", "histogram_grid", "merge_files"]
+__all__ = [
+    "ComparedRow",
+    "Comparison",
+    "Finding",
+    "Report",
+    "Row",
+    "histogram_grid",
+    "merge_files",
+    "unit_figure",
+]

@@ -1,4 +1,4 @@
-"""Pictures of statistics, with matplotlib."""
+"""Pictures of histograms, with matplotlib."""
 
 from __future__ import annotations
 
@@ -9,22 +9,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from relustat._figures import new_figure
 from relustat._optional import import_optional
 from relustat.stats.bins import LinearBins
 from relustat.stats.histogram import Histogram
 from relustat.stats.relu_stats import ReLUStats
 
 from .sparkline import central_range
+from .unit_shares import slices
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_PASSED, _ZEROED = "#1f77b4", "#c7c7c7"
+_PASSED, _ZEROED, _OTHER = "#1f77b4", "#c7c7c7", "#d55e00"
 _SLICES = 100
 
 
-def histogram_grid(stats: Mapping[str, ReLUStats], columns: int = 4) -> Figure:
+def histogram_grid(
+    stats: Mapping[str, ReLUStats | None],
+    columns: int = 4,
+    *,
+    other: Mapping[str, ReLUStats] | None = None,
+    names: tuple[str, str] = ("this", "other"),
+) -> Figure:
     """A panel for each call site with the histogram of its inputs, normalised to unit area.
 
     Inputs that the ReLU sets to zero are grey. The x-axis shows the central 99.8 % of the inputs.
@@ -32,59 +41,105 @@ def histogram_grid(stats: Mapping[str, ReLUStats], columns: int = 4) -> Figure:
     slices. The share of zeros in the title is exact.
 
     Args:
-        stats: statistics by call-site name.
+        stats: statistics by call-site name; None where only ``other`` has some.
         columns: number of panels in a row.
+        other: statistics whose histograms are drawn as outlines over these.
+        names: what the legend calls the two.
 
     Raises:
         ImportError: if matplotlib is missing.
     """
-    figure_module = import_optional("matplotlib.figure", "plot", "plotting")
     columns = max(1, min(columns, len(stats)))
     rows = max(1, math.ceil(len(stats) / columns))
-    # Not pyplot's figure: it needs no screen, and nobody has to close it.
-    figure: Figure = figure_module.Figure(figsize=(3.1 * columns, 2.2 * rows), layout="constrained")
+    figure = new_figure(figsize=(3.1 * columns, 2.2 * rows), layout="constrained")
     for index, (name, site) in enumerate(stats.items()):
         axes = figure.add_subplot(rows, columns, index + 1)
-        axes.set_title(f"{name}: {100 * site.zero_fraction:.1f} % zero", fontsize=9)
-        _draw(axes, site.histogram if site.bins is not None else None)
+        draw_histogram(axes, name, site, other, names)
+    if other is not None:
+        figure.legend(handles=_keys(names), loc="outside upper right", ncols=2, fontsize=8)
     figure.supxlabel("input of the ReLU; grey: set to zero", fontsize=8)
     return figure
 
 
-def _draw(axes: Axes, histogram: Histogram | None) -> None:
+def draw_histogram(
+    axes: Axes,
+    name: str,
+    stats: ReLUStats | None,
+    other: Mapping[str, ReLUStats] | None,
+    names: tuple[str, str],
+) -> Figure:
+    """Draws one panel of :func:`histogram_grid`; returns its figure."""
+    theirs = None if other is None else other.get(name)
+    shares = [f"{100 * each.zero_fraction:.1f}" for each in (stats, theirs) if each is not None]
+    where = "" if other is None or len(shares) == 2 else f", only in {names[stats is None]}"
+    axes.set_title(f"{name}: {' and '.join(shares)} % zero{where}", fontsize=9)
     axes.tick_params(labelsize=7)
     axes.set_yticks([])
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
-    within = central_range(histogram, 0.001) if histogram is not None else None
-    if histogram is None or within is None:
-        text = "no histogram kept" if histogram is None else "all inputs in one bin"
+    drawn = [_density(each) if each is not None else None for each in (stats, theirs)]
+    ranges = [edges[[0, -1]] for edges, _ in filter(None, drawn)]
+    if not ranges:
+        kept = [each for each in (stats, theirs) if each is not None and each.bins is not None]
+        text = "all inputs in one bin" if kept else "no histogram kept"
         axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, fontsize=8)
         axes.set_xticks([])
-        return
+    else:
+        if drawn[0] is not None:
+            edges, density = drawn[0]
+            axes.stairs(density, edges, fill=True, color=_PASSED)
+            below = edges <= 0
+            if below.sum() > 1:
+                axes.stairs(density[: below.sum() - 1], edges[below], fill=True, color=_ZEROED)
+        if drawn[1] is not None:
+            axes.stairs(drawn[1][1], drawn[1][0], color=_OTHER)
+        low, high = (float(each) for each in (np.min(ranges), np.max(ranges)))
+        axes.set_xlim(low, high)
+        axes.set_ylim(0, None)
+        # Labels with four digits must not touch.
+        axes.locator_params(axis="x", nbins=5)
+        if low < 0 < high:
+            axes.axvline(0, color="black", linewidth=0.6)
+    figure: Figure = axes.get_figure(root=True)  # type: ignore[assignment]
+    return figure
+
+
+def _keys(names: tuple[str, str]) -> list[Artist]:
+    """What a legend shows of the two."""
+    patches = import_optional("matplotlib.patches", "plot", "plotting")
+    filled, line = {"facecolor": _PASSED}, {"facecolor": "none", "edgecolor": _OTHER}
+    return [
+        patches.Patch(label=name, **look) for name, look in zip(names, (filled, line), strict=True)
+    ]
+
+
+def add_legend(axes: Axes, names: tuple[str, str]) -> None:
+    """Says in the panel which is which."""
+    axes.legend(handles=_keys(names), fontsize=7, frameon=False)
+
+
+def _density(stats: ReLUStats) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+    """Edges and densities in the central range; None if there is nothing to draw."""
+    if stats.bins is None:
+        return None
+    counted = drawn_slices(stats.histogram)
+    if counted is None:
+        return None
+    edges, counts = counted
+    return edges, counts / np.diff(edges) / stats.histogram.sum()
+
+
+def drawn_slices(
+    histogram: Histogram,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]] | None:
+    """Edges and counts in the central 99.8 % of the inputs; None if all are in one bin."""
+    within = central_range(histogram, 0.001)
+    if within is None:
+        return None
     low, high = within
     if isinstance(histogram.bins, LinearBins):
         first = int(np.searchsorted(histogram.edges, low, side="right")) - 1
         last = int(np.searchsorted(histogram.edges, high))
-        edges = histogram.edges[first : last + 1]
-        counts = histogram.counts()[first:last]
-    else:
-        edges = _slices(low, high)
-        counts = histogram.counts_between(edges)
-    density = counts / np.diff(edges) / histogram.sum()
-    axes.stairs(density, edges, fill=True, color=_PASSED)
-    below = edges <= 0
-    if below.sum() > 1:
-        axes.stairs(density[: below.sum() - 1], edges[below], fill=True, color=_ZEROED)
-    axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylim(0, None)
-    # Labels with four digits must not touch.
-    axes.locator_params(axis="x", nbins=5)
-    if edges[0] < 0 < edges[-1]:
-        axes.axvline(0, color="black", linewidth=0.6)
-
-
-def _slices(low: float, high: float) -> npt.NDArray[np.float64]:
-    """About 100 equal slices. 0 is an edge: no slice holds both zeroed and passed inputs."""
-    step = (high - low) / _SLICES
-    return np.float64(step) * np.arange(math.floor(low / step), math.ceil(high / step) + 1)
+        return histogram.edges[first : last + 1], histogram.counts()[first:last]
+    edges = slices(low, high, _SLICES)
+    return edges, histogram.counts_between(edges)

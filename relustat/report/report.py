@@ -1,76 +1,62 @@
-"""A report: the statistics of all call sites as text, data frame, picture and file."""
+"""A report: the statistics of all call sites as text, data frame, picture, page and file."""
 
 from __future__ import annotations
 
-import dataclasses
+import difflib
 import functools
-import html
-import itertools
 import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from relustat._messages import align, many, some
+from relustat._messages import many, some
 from relustat._optional import import_optional
+from relustat._patterns import NameChoice, Patterns
 from relustat.nn.module_paths import named_modules
 from relustat.nn.swapping import counters_of
 from relustat.stats import npz
 from relustat.stats.relu_stats import ReLUStats
 
-from . import plots
+from . import page, plots, table
 from .call_site import CallSite
-from .dead_units import died, has_several_samples
+from .columns import COLUMNS
+from .comparison import Comparison
+from .findings import Finding, findings, never_called
 from .row import Row
+from .shown import EpochCounts
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # More calls of one place are one row of the printed table.
 _MOST_CALLS_APART = 10
-# If a larger share of values lies outside the bins, quantiles and pictures mislead.
-_MUCH_OUTSIDE = 0.01
-
-_NOT_COUNTED = ": not counted, "
-
-_HEADINGS = (
-    *("call site", "after", "elements", "zero", "dead", "dead now", "on", "death rate"),
-    "zero blocks",
-    *("min", "median", "p99", "max", "inputs"),
-)
-
-_NOT_ALWAYS_KNOWN = ("after", "zero blocks")
 
 
-def not_counted(name: str, reason: str) -> str:
-    """The warning of a ReLU that was called and not counted."""
-    return f"{name}{_NOT_COUNTED}{reason}"
-
-
-class Report:
+class Report(Mapping[str, Row]):
     """Statistics of all call sites of a model, in the order of execution.
 
-    ``print(report)`` shows a line for each call site: the layer that made its inputs, if one is
-    known; the number of elements; the share of zeros among the outputs; the number of dead units
-    (all outputs 0) of all units; that of units that are dead now (all outputs 0 in the last 100
-    calls, or in all), and of units that are always on (no output 0); the death rate (mean over
-    units of the share of calls with only zeros); the share of blocks of units whose outputs were
-    all 0, if they were counted; minimum, median, 99th percentile and maximum of the inputs; and
-    their histogram between the percentiles 0.5 and 99.5. More than 10 calls of one place, as in a
-    loop, are one line. Warnings follow, and how units were found where no layer told it.
+    It is a mapping from the name of a call site to its :class:`Row`, which has all numbers.
+
+    ``print(report)`` shows a line for each call site. Its columns, and those of data frames, files
+    and pages, are the attributes of :class:`Row`. More than 10 calls of one place, as in a loop,
+    are one line. Warnings follow, and how units were found where no layer told it.
 
     Attributes:
         stats: statistics by call-site name.
         call_sites: where each is.
+        history: counts by epoch, which the page of :meth:`to_html` shows; None if there are none.
+            A watch with snapshots gives its own.
     """
 
     # Reports that version 0.1 pickled have none.
     _groups: Mapping[str, Mapping[str, ReLUStats]] = MappingProxyType({})
+    history: EpochCounts | None = None
 
     def __init__(
         self,
@@ -78,12 +64,17 @@ class Report:
         notes: list[str] | None = None,
         call_sites: Mapping[str, CallSite] | None = None,
         groups: Mapping[str, Mapping[str, ReLUStats]] | None = None,
+        history: EpochCounts | None = None,
     ) -> None:
         known = call_sites or {}
         self.stats = dict(stats)
         self.call_sites = {name: known.get(name, CallSite(name, name)) for name in self.stats}
         self._notes = list(notes or [])
-        self._groups = {name: dict(each) for name, each in (groups or {}).items()}
+        self._groups = {
+            name: {site: counts for site, counts in each.items() if counts.calls}
+            for name, each in (groups or {}).items()
+        }
+        self.history = history
 
     @classmethod
     def of(cls, model: nn.Module) -> Report:
@@ -100,8 +91,43 @@ class Report:
         """
         counters = {path or "relu": counters_of(module) for module, path in named_modules(model)}
         stats = {path: each.stats for path, each in counters.items() if each is not None}
-        never = [f"{path}: never called" for path, each in stats.items() if not each.calls]
+        never = [never_called(path) for path, each in stats.items() if not each.calls]
         return cls({path: each for path, each in stats.items() if each.calls}, never)
+
+    # A mapping of rows
+
+    def __getitem__(self, name: str) -> Row:
+        """The row of a call site.
+
+        Raises:
+            KeyError: if there is no such call site. The message names similar ones.
+        """
+        if name not in self.stats:
+            similar = difflib.get_close_matches(str(name), self.stats) or self.stats
+            raise KeyError(f"Report: no call site is named {name!r}; there are {some(similar)}")
+        return Row.of(name, self.stats[name], self.call_sites[name].short_after())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.stats)
+
+    def __len__(self) -> int:
+        return len(self.stats)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all is the same that a file holds."""
+        if not isinstance(other, Report):
+            return NotImplemented
+        mine, theirs = (
+            (each.stats, each.call_sites, each._notes, each._groups) for each in (self, other)
+        )
+        return mine == theirs
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def rows(self) -> list[Row]:
+        """One for each call site."""
+        return list(self.values())
 
     @property
     def groups(self) -> dict[str, Report]:
@@ -111,20 +137,10 @@ class Report:
         several groups is a call of each.
         """
         return {
-            name: Report(
-                {site: stats for site, stats in each.items() if stats.calls},
-                call_sites=self.call_sites,
-            )
-            for name, each in self._groups.items()
+            name: Report(each, call_sites=self.call_sites) for name, each in self._groups.items()
         }
 
-    @property
-    def rows(self) -> list[Row]:
-        """One for each call site."""
-        return [
-            Row.of(name, stats, self.call_sites[name].short_after())
-            for name, stats in self.stats.items()
-        ]
+    # Rows joined
 
     def by_module(self) -> Report:
         """The report with one row for each module: the sums of its call sites.
@@ -155,8 +171,8 @@ class Report:
     def _sum(self, names: list[str]) -> ReLUStats:
         return functools.reduce(operator.add, (self.stats[name] for name in names))
 
-    def _folded(self) -> Report:
-        """The report with one row for the many calls of one place."""
+    def folded(self) -> Report:
+        """The report as it is printed: the calls of one place are one row if they are over 10."""
         places: dict[str, list[str]] = {}
         for name, site in self.call_sites.items():
             places.setdefault(site.place, []).append(name)
@@ -172,7 +188,14 @@ class Report:
             if shown not in stats:
                 stats[shown] = self.stats[name] if names is None else self._sum(names)
                 sites[shown] = site
-        return Report(stats, self._notes, sites, self._groups)
+        return Report(stats, self._notes, sites, self._groups, self.history)
+
+    # What was found
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The warnings with their kinds and call sites."""
+        return findings(self.folded().rows, self._notes)
 
     @property
     def warnings(self) -> list[str]:
@@ -181,14 +204,13 @@ class Report:
         A death rate over one half is one, too, unless a unit has a single element in each call:
         then it is the share of zeros.
         """
-        report = self._folded()
-        return report._warnings(report.rows)
+        return list(map(str, self.findings))
 
     @property
     def notes(self) -> list[str]:
         """How units were found where no layer told it, and the groups."""
         found: dict[str, list[str]] = {}
-        for name, site in self._folded().call_sites.items():
+        for name, site in self.folded().call_sites.items():
             if site.units:
                 found.setdefault(site.units, []).append(name)
         notes = [f"{some(names)}: units: {how}" for how, names in found.items()]
@@ -196,99 +218,156 @@ class Report:
             notes.append(f"groups: {some(self._groups)}: each has a report in .groups")
         return notes
 
-    def _warnings(self, rows: list[Row]) -> list[str]:
-        is_any = rows or any(_NOT_COUNTED in note for note in self._notes)
-        found = [] if is_any else ["no ReLU was seen"]
-        for row in rows:
-            if row.dead_units:
-                found.append(
-                    f"{row.call_site}: {row.dead_units} of {row.units} units gave only zeros "
-                    f"in {many(row.calls, 'call')}"
-                )
-            found += [f"{row.call_site}: {died}" for died in died(self.stats[row.call_site])]
-            if row.death_rate > 0.5 and has_several_samples(self.stats[row.call_site]):
-                found.append(
-                    f"{row.call_site}: on average, a unit gave only zeros in {row.death_rate:.1%} "
-                    "of the calls (death rate)"
-                )
-            if row.nans:
-                found.append(f"{row.call_site}: {row.nans:,} of {row.elements:,} inputs were NaN")
-        for name, stats in self.stats.items():
-            if stats.bins is None:
-                continue
-            histogram = stats.histogram
-            outside = (histogram.underflow + histogram.overflow) / max(histogram.sum(), 1)
-            if outside > _MUCH_OUTSIDE:
-                found.append(
-                    f"{name}: {outside:.1%} of the inputs lay outside the bins, "
-                    f"which reach from {stats.bins.edges[0]:g} to {stats.bins.edges[-1]:g}"
-                )
-        return found + self._notes
-
-    def _table(self, rows: list[Row]) -> list[list[str]]:
-        """The cells of the printed table, without the columns in which nothing is known."""
-        cells = [row.cells() for row in rows]
-        known = [
-            name not in _NOT_ALWAYS_KNOWN or any(each[index] for each in cells)
-            for index, name in enumerate(_HEADINGS)
-        ]
-        return [list(itertools.compress(each, known)) for each in ([*_HEADINGS], *cells)]
-
     def __str__(self) -> str:
-        report = self._folded()
-        rows = report.rows
-        lines = align(report._table(rows)) if rows else []
-        lines += [f"! {warning}" for warning in report._warnings(rows)]
-        return "\n".join([*lines, *(f"  {note}" for note in report.notes)])
+        lines = table.lines(self.folded().rows)
+        lines += [f"! {warning}" for warning in self.warnings]
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
     def __repr__(self) -> str:
         return f"<Report of {many(len(self.stats), 'call site')}; print() shows it>"
 
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
-
     def __rich__(self) -> Any:
-        table_module = import_optional("rich.table", "rich", "a coloured table")
-        text_module = import_optional("rich.text", "rich", "a coloured table")
-        console_module = import_optional("rich.console", "rich", "a coloured table")
-        report = self._folded()
-        rows = report.rows
-        headings, *cells = report._table(rows)
-        table = table_module.Table(box=None, header_style="bold", pad_edge=False)
-        for index, column in enumerate(zip(headings, *cells, strict=True)):
-            is_last = index == len(headings) - 1
-            # A narrow terminal cuts the picture, but never a name or a number.
-            table.add_column(
-                column[0],
-                justify="left" if index == 0 or is_last else "right",
-                no_wrap=True,
-                min_width=None if is_last else max(map(len, column)),
+        return table.rich_group(self.folded().rows, self.warnings, self.notes)
+
+    def _repr_html_(self) -> str:
+        return page.overview(self)
+
+    # Side by side
+
+    def compare(self, other: Report, names: tuple[str, str] = ("this", "other")) -> Comparison:
+        """This report beside another: what changed at each call site, the worst first.
+
+        Args:
+            other: a later checkpoint, another seed, another model. Call sites are compared by name.
+            names: what to call the two.
+
+        Returns:
+            A :class:`Comparison`, which ``print`` shows.
+
+        Raises:
+            TypeError: if ``other`` is no report.
+
+        Example:
+            >>> import torch, relustat
+            >>> first, second = (
+            ...     relustat.Report({"relu": relustat.functional.relu_stats(torch.tensor([x]))[1]})
+            ...     for x in ([1.0, 2.0], [1.0, -2.0])
+            ... )
+            >>> change = first.compare(second)["relu"]
+            >>> change.zero_fraction_change, change.died_units
+            (0.5, {2: array([1])})
+        """
+        return Comparison(self, _checked_report("compare", other), names)
+
+    def to_html(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        other: Report | None = None,
+        names: tuple[str, str] = ("this", "other"),
+    ) -> None:
+        """Writes a page to look at in a browser: one file, which needs no network.
+
+        It has a table of all call sites, to sort and to filter; what the warnings mean and what
+        people do about them; and for each call site, once it is opened, its histogram, how often
+        its units fire, which are dead and since when, the :attr:`history` and the groups.
+
+        Args:
+            path: the file to write, whole or not at all.
+            other: a report to show beside this one.
+            names: what to call the two.
+
+        Raises:
+            ImportError: if Jinja2 is missing.
+            OSError: if the file cannot be written.
+            TypeError: if ``other`` is no report.
+
+        Example:
+            >>> import pathlib, tempfile, torch, relustat
+            >>> model = torch.nn.ReLU()
+            >>> with relustat.watch(model) as watch:
+            ...     _ = model(torch.tensor([[-1.0, 2.0]]))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     path = pathlib.Path(folder) / "relus.html"
+            ...     watch.report().to_html(path)
+            ...     path.stat().st_size < 600_000
+            True
+        """
+        if other is not None:
+            self.compare(other, names).to_html(path)
+        else:
+            page.write(path, self)
+
+    def plot(
+        self,
+        *,
+        other: Report | None = None,
+        names: tuple[str, str] = ("this", "other"),
+        only: Patterns | None = None,
+        ax: Axes | None = None,
+    ) -> Figure:
+        """A grid of normalised histograms, one for each call site.
+
+        :func:`relustat.report.histogram_grid` says what is drawn.
+
+        Args:
+            other: a report to draw as outlines over this one.
+            names: what the legend calls the two.
+            only: draw these call sites alone: a glob of names, a compiled regular expression, or
+                several.
+            ax: axes of matplotlib to draw the only call site into; None: a new figure.
+
+        Returns:
+            The figure, which a notebook shows.
+
+        Raises:
+            ImportError: if matplotlib is missing.
+            TypeError: if ``other`` is no report, or ``only`` no pattern.
+            ValueError: if ``only`` fits no call site, or several are for ``ax``.
+        """
+        choice = NameChoice.of("plot", only, None)
+        theirs = None if other is None else _checked_report("plot", other).stats
+        sites = dict.fromkeys([*self.stats, *(theirs or {})])
+        chosen = [name for name in sites if choice.takes(name)]
+        if only is not None and not chosen:
+            raise ValueError(
+                f"plot: only must fit a call site, got {only!r}; there are {some(sites)}"
             )
-        for row, line in zip(rows, cells, strict=True):
-            style = "red" if row.nans else "yellow" if row.dead_now_units else ""
-            table.add_row(*(text_module.Text(cell) for cell in line), style=style)
-        warnings = [
-            text_module.Text(f"! {warning}", "yellow") for warning in report._warnings(rows)
-        ]
-        notes = [text_module.Text(f"  {note}") for note in report.notes]
-        return console_module.Group(*([table] if rows else []), *warnings, *notes)
+        mine = {name: self.stats.get(name) for name in chosen}
+        if ax is None:
+            return plots.histogram_grid(mine, other=theirs, names=names)
+        if len(chosen) != 1:
+            raise ValueError(
+                f"plot: ax takes one call site, got {len(chosen)}; choose one of {some(sites)} "
+                "by only="
+            )
+        if theirs is not None:
+            plots.add_legend(ax, names)
+        return plots.draw_histogram(ax, chosen[0], mine[chosen[0]], theirs, names)
+
+    # Handing on
 
     def to_pandas(self) -> pandas.DataFrame:
-        """One row for each call site, indexed by its name."""
+        """One row for each call site, indexed by its name; columns are those of :class:`Row`."""
         frame_module = import_optional("pandas", "pandas", "to_pandas")
         frame: pandas.DataFrame = frame_module.DataFrame(
-            [dataclasses.asdict(row) for row in self.rows],
-            columns=[field.name for field in dataclasses.fields(Row)],
+            [row.numbers() for row in self.rows], columns=list(COLUMNS)
         ).set_index("call_site")
         return frame
 
     def to_dict(self) -> dict[str, Any]:
-        """All counts and warnings as plain numbers, lists and strings, for JSON."""
+        """All counts, rows and warnings as plain numbers, lists and strings, for JSON.
+
+        ``rows`` has the columns of :class:`Row`. :meth:`from_dict` reads it back; a history has a
+        ``to_dict`` of its own.
+        """
         return {
             "version": npz.VERSION,
+            "rows": [row.numbers() for row in self.rows],
             "call_sites": {name: stats.to_dict() for name, stats in self.stats.items()},
             "where": {name: site._asdict() for name, site in self.call_sites.items()},
             "warnings": self.warnings,
+            "given_warnings": self._notes,
             "notes": self.notes,
             **(
                 {"groups": {name: each.to_dict() for name, each in self.groups.items()}}
@@ -297,15 +376,33 @@ class Report:
             ),
         }
 
-    def plot(self) -> Figure:
-        """A grid of normalised histograms, one for each call site.
-
-        :func:`relustat.report.plots.histogram_grid` says what is drawn.
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Report:
+        """The report whose :meth:`to_dict` this is, also by way of JSON.
 
         Raises:
-            ImportError: if matplotlib is missing.
+            ValueError: if it is not such a dict, or a newer relustat wrote it.
+
+        Example:
+            >>> import json, torch, relustat
+            >>> _, stats = relustat.functional.relu_stats(torch.tensor([[-1.0, 2.0]]))
+            >>> report = relustat.Report({"fc.relu": stats})
+            >>> relustat.Report.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+            True
         """
-        return plots.histogram_grid(self.stats)
+        npz.check_version("from_dict", state)
+        try:
+            where = state.get("where", {})
+            sites = state["call_sites"].items()
+            groups = {name: cls.from_dict(each) for name, each in state.get("groups", {}).items()}
+            return cls(
+                {name: ReLUStats.from_dict(each) for name, each in sites},
+                list(map(str, state.get("given_warnings", []))),
+                {name: CallSite.from_dict(name, where.get(name, {})) for name, _ in sites},
+                {name: group.stats for name, group in groups.items()},
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"from_dict: must be what to_dict() returns, got {error!r}") from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes all counts to an ``.npz`` file, whole or not at all. Warnings are not written."""
@@ -333,3 +430,9 @@ class Report:
                 for name, state in named.items()
             },
         )
+
+
+def _checked_report(caller: str, other: object) -> Report:
+    if not isinstance(other, Report):
+        raise TypeError(f"{caller}: other must be a Report, got {type(other).__name__}")
+    return other

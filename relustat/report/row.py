@@ -4,21 +4,52 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import TYPE_CHECKING, Any
 
 from relustat.stats.relu_stats import ReLUStats
 
+from . import unit_plots
+from .columns import COLUMNS
 from .dead_units import dead_now
 from .sparkline import sparkline
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """The numbers that the table shows of one call site, unformatted.
+    """The numbers of one call site, unformatted: the columns of tables, data frames and files.
 
-    ``after`` names the layer that made the inputs, if it is known. ``low`` and ``high`` bound all
-    inputs; ``median`` and ``p99`` are their quantiles. All four are NaN if only zeros were counted.
-    ``death_rate`` is the mean over units of dead calls / calls. ``dead_now_units`` is the number of
-    units that gave only zeros in the last 100 calls, or in all if there were fewer.
+    Attributes:
+        call_site: where the ReLU is computed.
+        after: the layer that made its inputs; empty if none is known.
+        calls: calls counted.
+        elements: inputs counted.
+        zero_fraction: share of outputs that are 0.
+        units: number of units.
+        dead: number of units that gave only zeros.
+        dead_now: number of units that gave only zeros in the last 100 calls, or in all if there
+            were fewer.
+        always_on: number of units that gave no zero.
+        death_rate: mean over units of dead calls / calls.
+        zero_block_fraction: share of blocks of units that were all 0; NaN if they were not counted.
+        nans: inputs that are NaN.
+        min: lower bound of all inputs; like the next three NaN if only zeros were counted.
+        median: median of the inputs.
+        p99: 99th percentile of the inputs.
+        max: upper bound of all inputs.
+        histogram: the inputs as 12 characters.
+        stats: the counts, from which all these are derived. It is no column.
+
+    Example:
+        >>> import torch, relustat
+        >>> model = torch.nn.Sequential(torch.nn.ReLU())
+        >>> with relustat.watch(model) as watch:
+        ...     _ = model(torch.tensor([[-1.0, 2.0]]))
+        >>> row = watch.report()["0"]
+        >>> row.dead, row.units, row.stats.dead_units
+        (1, 2, array([0]))
     """
 
     call_site: str
@@ -27,17 +58,18 @@ class Row:
     elements: int
     zero_fraction: float
     units: int
-    dead_units: int
-    dead_now_units: int
-    always_on_units: int
+    dead: int
+    dead_now: int
+    always_on: int
     death_rate: float
     zero_block_fraction: float
     nans: int
-    low: float
+    min: float
     median: float
     p99: float
-    high: float
+    max: float
     histogram: str
+    stats: ReLUStats = dataclasses.field(repr=False)
 
     @classmethod
     def of(cls, call_site: str, stats: ReLUStats, after: str = "") -> Row:
@@ -56,37 +88,63 @@ class Row:
             elements=stats.elements,
             zero_fraction=stats.zero_fraction,
             units=sum(stats.widths),
-            dead_units=sum(len(part.dead_units) for part in by_width),
-            dead_now_units=sum(len(dead_now(part)) for part in by_width),
-            always_on_units=sum(len(part.always_on_units) for part in by_width),
+            dead=sum(len(part.dead_units) for part in by_width),
+            dead_now=sum(len(dead_now(part)) for part in by_width),
+            always_on=sum(len(part.always_on_units) for part in by_width),
             death_rate=stats.death_rate,
             zero_block_fraction=stats.zero_block_fraction,
             nans=stats.nans,
-            low=low,
+            min=low,
             median=median,
             p99=p99,
-            high=high,
+            max=high,
             histogram=picture,
+            stats=stats,
         )
 
-    def cells(self) -> list[str]:
-        """The cells of the printed table."""
-        return [
-            self.call_site,
-            self.after,
-            f"{self.elements:,}",
-            f"{self.zero_fraction:.1%}",
-            f"{self.dead_units}/{self.units}",
-            str(self.dead_now_units),
-            str(self.always_on_units),
-            f"{self.death_rate:.1%}",
-            "" if math.isnan(self.zero_block_fraction) else f"{self.zero_block_fraction:.1%}",
-            *(_short(value) for value in (self.low, self.median, self.p99, self.high)),
-            self.histogram,
-        ]
+    def numbers(self) -> dict[str, Any]:
+        """All columns by name."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
+    def texts(self) -> dict[str, str]:
+        """All columns by name, as people read them."""
+        return {
+            "call_site": self.call_site,
+            "after": self.after,
+            "calls": f"{self.calls:,}",
+            "elements": f"{self.elements:,}",
+            "zero_fraction": percent(self.zero_fraction),
+            "units": f"{self.units:,}",
+            "dead": f"{self.dead}/{self.units}",
+            "dead_now": f"{self.dead_now}",
+            "always_on": f"{self.always_on}",
+            "death_rate": percent(self.death_rate),
+            "zero_block_fraction": (
+                "" if math.isnan(self.zero_block_fraction) else percent(self.zero_block_fraction)
+            ),
+            "nans": f"{self.nans:,}",
+            **{name: short(getattr(self, name)) for name in ("min", "median", "p99", "max")},
+            "histogram": self.histogram,
+        }
+
+    def plot_units(self) -> Figure:
+        """The units as pictures: their shares of zeros, how often they fire, their histograms.
+
+        :func:`relustat.report.unit_plots.unit_figure` says what is drawn.
+
+        Raises:
+            ImportError: if matplotlib is missing.
+        """
+        return unit_plots.unit_figure(self.call_site, self.stats)
 
 
-def _short(value: float) -> str:
+def percent(share: float) -> str:
+    """A share as a percentage."""
+    return "-" if math.isnan(share) else f"{share:.1%}"
+
+
+def short(value: float) -> str:
+    """A number with two or three digits."""
     if math.isnan(value):
         return "-"
     return f"{value:.0f}" if 10 <= abs(value) < 1e6 else f"{value:.2g}"

@@ -17,6 +17,7 @@ from relustat._dynamo import (
     values_of,
 )
 from relustat._messages import named, some
+from relustat._patterns import NameChoice
 from relustat.ops.counters import Counters
 from relustat.report.call_site import CallSite
 from relustat.stats.relu_stats import ReLUStats
@@ -62,6 +63,7 @@ class CallSites:
         paths: the paths of the model's modules.
         make_counters: called once for each site, with its name. It gives its counters, and "given"
             if the user has said which dimension its units are.
+        choice: the names of the sites that are counted.
         are_apart: whether each repeated call of one place has a site.
         order: the names of sites in the order of execution, as far as it is known. New names are
             added. (A graph that was traced for another watch does not show the order again.)
@@ -76,12 +78,14 @@ class CallSites:
         make_counters: Callable[[str], tuple[Counters, str]],
         order: list[str],
         *,
+        choice: NameChoice,
         are_apart: bool,
     ) -> None:
         self._taken = frozenset(paths)
         self._make_counters = make_counters
         self._sites: dict[tuple[str, int], Site] = {}
         self._order = order
+        self._choice = choice
         self._are_apart = are_apart
         self._counting = True
         self.seen: set[str] = set()
@@ -136,7 +140,7 @@ class CallSites:
     def _new(self, name: str) -> Site:
         counters, units = self._make_counters(name)
         counters.enabled = self._counting
-        return Site(name, name, "", False, counters, units)
+        return Site(name, name, "", False, counters, units, self._choice.takes(name))
 
     def _unique(self) -> list[Site]:
         """Each site once, in the order in which they were found."""
@@ -180,6 +184,11 @@ class CallSites:
             site.name: CallSite(site.path, site.place, tuple(site.layers), site.units)
             for site in self._unique()
         }
+
+    @property
+    def left_out(self) -> list[str]:
+        """The names of the sites that were met and not chosen."""
+        return [site.name for site in self._unique() if not site.is_chosen]
 
     def _counted(self) -> list[tuple[Site, ReLUStats]]:
         sites = {site.name: site for site in self._unique()}

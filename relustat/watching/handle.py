@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from torch import nn
 
+from relustat._messages import many, some
+from relustat._patterns import NameChoice
 from relustat.history.history import History
 from relustat.nn.module_paths import check_is_module, named_modules, plain_path, uncompiled
 from relustat.ops.counters import Counters
-from relustat.report.report import Report, not_counted
+from relustat.report.findings import never_called, not_counted
+from relustat.report.report import Report
 from relustat.stats.relu_stats import ReLUStats
 
 from .call_sites import CallSites
@@ -58,6 +61,7 @@ class Watch:
         during: During,
         repeats: Repeats,
         patterns: Iterable[str],
+        choice: NameChoice,
         mask: MaskOf | None,
         groups: LabelsOf | None,
         options: Mapping[str, Any],
@@ -67,13 +71,16 @@ class Watch:
             raise ValueError(f"watch: repeats must be 'apart' or 'together', got {repeats!r}")
         paths = {plain_path(path) for path, _ in model.named_modules(remove_duplicate=False)}
         self._patterns = list(patterns)
+        self._choice = choice
         warn_of_unfitting(self._patterns, paths)
         check_mask(mask)
         check_groups(groups)
         self._model = model
         self._modules = modules
         order = _orders.setdefault(uncompiled(model), [])
-        self._sites = CallSites(paths, make_counters, order, are_apart=repeats == "apart")
+        self._sites = CallSites(
+            paths, make_counters, order, choice=choice, are_apart=repeats == "apart"
+        )
         self._counts = Counts(model, self._sites, options)
         its_modules = dict(named_modules(model))
         self._site_counter = SiteCounter(
@@ -171,7 +178,7 @@ class Watch:
         called = self._sites.seen | self._sites.modules_called()
         called |= self._counts.sites_of_other_ranks
         never = [path for path in self._watched_modules.never_called() if path not in called]
-        warnings += [f"{path}: never called" for path in never if self._modules]
+        warnings += [never_called(path) for path in never if self._modules]
         sites = self._sites.described
         if sites:
             warnings += [
@@ -179,8 +186,15 @@ class Watch:
                 for pattern in self._patterns
                 if not any(first_fitting([pattern], name) for name in sites)
             ]
+            unfitting = self._choice.unfitting(sites)
+            warnings += [f"{pattern} fits no ReLU that was called" for pattern in unfitting]
+        left_out = self._sites.left_out
+        if left_out:
+            reason = f"left out by only or skip ({some(left_out)})"
+            warnings.append(f"{many(len(left_out), 'call site')}, not counted: {reason}")
         warnings += [f"{name}: {changed}" for name, changed in self._sites.changed()]
-        return Report(self.stats, warnings, sites, self._counts.groups)
+        history = self.history if len(self.history) else None
+        return Report(self.stats, warnings, sites, self._counts.groups, history)
 
     @property
     def history(self) -> History:

@@ -114,8 +114,10 @@ def check_parameters(model: nn.Module, there: Mapping[str, str]) -> None:
 def check_options(here: Mapping[str, Any], there: Mapping[str, Any]) -> None:
     """Raises ValueError if a state is that of a watch with other options."""
     for name, mine in here.items():
-        if there[name] != mine:
+        # Older states lack newer options, which were not given then.
+        theirs = there.get(name)
+        if theirs != mine:
             raise ValueError(
-                f"load_state_dict: {name} must be that of the watch, got {there[name]!r} in the "
+                f"load_state_dict: {name} must be that of the watch, got {theirs!r} in the "
                 f"state, {mine!r} here"
             )

@@ -30,6 +30,7 @@ class Site:
         layers: the layers that made its inputs, in the order of their first calls.
         units: how its units were found; see :class:`relustat.report.call_site.CallSite`.
         shard: which units of the layer this process has, if it does not have all.
+        is_chosen: whether its calls are counted; see ``only`` of :func:`relustat.watch`.
         lock: held while a call and its parts by label are counted.
         by_label: the counters of each label; see :mod:`relustat.watching.labels`.
         traced: its attribute ``number``, int64 [], is that of :func:`site_of`. (A graph takes a
@@ -42,6 +43,7 @@ class Site:
     is_module: bool
     counters: Counters
     units: str
+    is_chosen: bool = True
     layers: dict[str, None] = dataclasses.field(default_factory=dict)
     is_in_graph: bool = False
     shard: Shard | None = None

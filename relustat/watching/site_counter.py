@@ -109,7 +109,7 @@ class SiteCounter:
             site = self._sites.at(place, repeat, forward)
             if is_in_block and watched.module is not None:
                 forward.is_counted = self.is_counted(watched.module)
-        if not forward.is_counted:
+        if not forward.is_counted or not site.is_chosen:
             return compute()
         if not is_countable(x) or not (is_compiling or keeps_numbers(x)):
             output = compute()  # which may raise an error

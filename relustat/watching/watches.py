@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
+from relustat._patterns import NameChoice, Patterns
 from relustat.nn.module_paths import check_is_module
 from relustat.ops.counters import Counters, UnitDim
 from relustat.stats.bins import Bins, LogBins
@@ -33,6 +34,8 @@ def watch(
     mask: MaskOf | None = None,
     groups: LabelsOf | None = None,
     zero_blocks: int | None = None,
+    only: Patterns | None = None,
+    skip: Patterns | None = None,
 ) -> Watch:
     """Counts every ReLU that ``model`` computes, however it is written, until closed.
 
@@ -65,6 +68,10 @@ def watch(
         repeats: what happens if one place of the code is reached several times in one forward, as
             in a loop: each has a call site ("apart"), or all are one ("together").
 
+        only: count these call sites alone: a glob of names (``"layer1.*"``, where ``*`` stands for
+            dots, too), a compiled regular expression, which is searched for, or several of them.
+        skip: do not count these; patterns as for ``only``.
+
     Returns:
         A :class:`Watch`: a context manager, or to be closed with ``close()``.
 
@@ -84,6 +91,7 @@ def watch(
         >>> {name: stats.elements for name, stats in watch.stats.items()}
         {'1': 128}
     """
+    choice = NameChoice.of("watch", only, skip)
     by_name = {} if unit_dims is None else dict(unit_dims)
 
     def make_counters(name: str) -> tuple[Counters, str]:
@@ -111,6 +119,7 @@ def watch(
         during=during,
         repeats=repeats,
         patterns=by_name,
+        choice=choice,
         mask=mask,
         groups=groups,
         options={
@@ -122,6 +131,7 @@ def watch(
             "during": during,
             "repeats": repeats,
             "zero_blocks": zero_blocks,
+            **choice.to_dict(),
         },
     )
 

@@ -79,7 +79,7 @@ class Training:
                 "zero_fraction": (x <= 0).mean(),
                 "activation_rate": (x > 0).mean(),
                 "death_rate": dead[epochs].mean(),
-                "dead_units": dead[epochs].sum(axis=1).mean(),
+                "dead": dead[epochs].sum(axis=1).mean(),
                 "deaths": died[epochs].sum(),
                 "revivals": revived[epochs].sum(),
             }

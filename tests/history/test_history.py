@@ -33,7 +33,7 @@ def test_a_unit_dies_at_3_and_is_revived_at_5():
     assert as_lists(history.deaths("relu")) == {3: [1], 6: [2]}
     assert as_lists(history.revivals("relu")) == {5: [1]}
     assert history.dead_units("relu").tolist() == [2, 3]
-    at, dead = history.trend("relu", "dead_units")
+    at, dead = history.trend("relu", "dead")
     assert (at.dtype, dead.dtype) == (np.int64, np.float64)
     assert at.tolist() == list(range(8))
     assert dead.tolist() == [1, 1, 1, 2, 2, 1, 2, 2]
@@ -47,7 +47,7 @@ def test_deaths_within_a_window_are_counted_though_its_units_were_not_dead_in_al
     assert history.trend("relu", "revivals")[1].sum() == 20
     assert history.total("relu").dead_units.tolist() == []
     assert {unit for units in history.deaths("relu").values() for unit in units} == {0}
-    dead, spans = history.trend("relu", "dead_units")[1], history.spans
+    dead, spans = history.trend("relu", "dead")[1], history.spans
     lengths = np.array([span.last - span.first + 1 for span in spans])
     assert dead @ lengths == pytest.approx(20)
 
@@ -58,7 +58,7 @@ def test_an_epoch_without_calls_says_nothing():
     history = history_of([on, off, None, None, off, on, None, off])
     assert as_lists(history.deaths("relu")) == {1: [1], 7: [1]}
     assert as_lists(history.revivals("relu")) == {5: [1]}
-    for name in ("zero_fraction", "dead_units", "deaths", "death_rate", "mean", "p99"):
+    for name in ("zero_fraction", "dead", "deaths", "death_rate", "mean", "p99"):
         epochs, values = history.trend("relu", name)
         assert epochs.tolist() == list(range(8))
         assert np.isnan(values).tolist() == [x in (2, 3, 6) for x in range(8)]
@@ -163,7 +163,7 @@ def test_widths_are_told_apart():
     assert history.revivals("relu", 2) == {}
     assert history.dead_units("relu", 3).tolist() == []
     assert history.dead_units("relu", 2).tolist() == [1]
-    assert history.trend("relu", "dead_units")[1].tolist() == [0, 2, 1]
+    assert history.trend("relu", "dead")[1].tolist() == [0, 2, 1]
     assert history.trend("relu", "deaths")[1].tolist() == [0, 2, 0]
     for name in ("deaths", "revivals", "dead_units"):
         with pytest.raises(

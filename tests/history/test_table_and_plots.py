@@ -43,7 +43,7 @@ def test_pandas():
     linear = frame.loc["linear"]
     assert linear.index.tolist() == [span.first for span in history.spans]
     assert linear["last"].tolist() == [span.last for span in history.spans]
-    for name in ("zero_fraction", "death_rate", "dead_units", "deaths", "revivals", "p99"):
+    for name in ("zero_fraction", "death_rate", "dead", "deaths", "revivals", "p99"):
         assert linear[name].tolist() == history.trend("linear", name)[1].tolist()
     assert linear["elements"].sum() == history.total("linear").elements
     gaps = history_of([[True], None, [True]]).to_pandas()

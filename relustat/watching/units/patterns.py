@@ -6,12 +6,13 @@ import warnings
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 
+from relustat._patterns import fits
 from relustat.ops.counters import UnitDim
 
 
 def first_fitting(patterns: Iterable[str], name: str) -> str | None:
     """The first of the patterns that fits a call site's name."""
-    return next((pattern for pattern in patterns if fnmatchcase(name, pattern)), None)
+    return next((pattern for pattern in patterns if fits(pattern, name)), None)
 
 
 def warn_of_unfitting(patterns: Iterable[str], paths: Collection[str]) -> None:

@@ -1,0 +1,147 @@
+"""One call site in two reports."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from relustat.stats.histogram import Int64Array
+from relustat.stats.relu_stats import ReLUStats
+
+from .dead_units import dead_now
+from .row import Row, percent
+
+COMPARED_COLUMNS = {
+    "call_site": "where the ReLU is computed",
+    "zero_fraction": "share of outputs that are 0",
+    "other_zero_fraction": "the same in the other report",
+    "zero_fraction_change": "the other less this",
+    "dead_now": "units that are dead now",
+    "other_dead_now": "the same in the other report",
+    "died": "units that are dead now in the other report alone",
+    "revived": "units that are dead now in this report alone",
+    "histogram_distance": "share of the inputs that would have to move to another bin",
+    "histogram": "the inputs between their percentiles 0.5 and 99.5",
+    "other_histogram": "the same in the other report",
+}
+"""What each column says of a call site in two reports."""
+
+PRINTED = tuple(COMPARED_COLUMNS)
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparedRow:
+    """One call site in two reports, this and the other.
+
+    Attributes:
+        call_site: its name.
+        zero_fraction: share of outputs that are 0, in this report.
+        other_zero_fraction: the same in the other one.
+        zero_fraction_change: the other less this.
+        dead_now: number of units that are dead now in this report; see :class:`Row`.
+        other_dead_now: the same in the other one.
+        died: number of units that are dead now in the other report alone.
+        revived: number of units that are dead now in this report alone.
+        histogram_distance: share of the inputs that would have to move to another bin to make both
+            histograms equal (the total variation distance); NaN if their bins are not the same.
+        histogram: the inputs as 12 characters, in this report.
+        other_histogram: the same in the other one.
+        died_units: indices of the units that died, int64 [died], by number of units.
+        revived_units: indices of the units that were revived, int64 [revived], by number of units.
+        unlike: why some of it could not be compared; empty if all was.
+        row: all numbers in this report.
+        other_row: all numbers in the other one.
+    """
+
+    call_site: str
+    zero_fraction: float
+    other_zero_fraction: float
+    zero_fraction_change: float
+    dead_now: int
+    other_dead_now: int
+    died: int
+    revived: int
+    histogram_distance: float
+    histogram: str
+    other_histogram: str
+    died_units: dict[int, Int64Array]
+    revived_units: dict[int, Int64Array]
+    unlike: str
+    row: Row = dataclasses.field(repr=False)
+    other_row: Row = dataclasses.field(repr=False)
+
+    @classmethod
+    def of(cls, row: Row, other: Row) -> ComparedRow:
+        widths = [width for width in row.stats.widths if width in other.stats.widths]
+        died, revived = {}, {}
+        for width in widths:
+            before, after = (dead_now(each.stats.of_width(width)) for each in (row, other))
+            died[width] = np.setdiff1d(after, before)
+            revived[width] = np.setdiff1d(before, after)
+        return cls(
+            call_site=row.call_site,
+            zero_fraction=row.zero_fraction,
+            other_zero_fraction=other.zero_fraction,
+            zero_fraction_change=other.zero_fraction - row.zero_fraction,
+            dead_now=row.dead_now,
+            other_dead_now=other.dead_now,
+            died=sum(map(len, died.values())),
+            revived=sum(map(len, revived.values())),
+            histogram_distance=_distance(row.stats, other.stats),
+            histogram=row.histogram,
+            other_histogram=other.histogram,
+            died_units=died,
+            revived_units=revived,
+            unlike=_unlike(row.stats, other.stats),
+            row=row,
+            other_row=other,
+        )
+
+    def badness(self) -> tuple[float, float]:
+        """What rows are sorted by: the share of units that died, and the growth of zeros."""
+        change = self.zero_fraction_change
+        return self.died / max(self.row.units, 1), -1.0 if math.isnan(change) else change
+
+    def numbers(self) -> dict[str, Any]:
+        """All columns by name."""
+        return {name: getattr(self, name) for name in COMPARED_COLUMNS}
+
+    def texts(self) -> dict[str, str]:
+        """All columns by name, as people read them."""
+        change, distance = self.zero_fraction_change, self.histogram_distance
+        return {
+            "call_site": self.call_site,
+            "zero_fraction": percent(self.zero_fraction),
+            "other_zero_fraction": percent(self.other_zero_fraction),
+            "zero_fraction_change": "-" if math.isnan(change) else f"{round(change, 3) + 0.0:+.1%}",
+            "dead_now": f"{self.dead_now}/{self.row.units}",
+            "other_dead_now": f"{self.other_dead_now}/{self.other_row.units}",
+            "died": f"{self.died}",
+            "revived": f"{self.revived}",
+            "histogram_distance": percent(distance),
+            "histogram": self.histogram,
+            "other_histogram": self.other_histogram,
+        }
+
+
+def _distance(stats: ReLUStats, other: ReLUStats) -> float:
+    if stats.bins is None or stats.bins != other.bins:
+        return math.nan
+    shares = []
+    for each in (stats.histogram, other.histogram):
+        counts = np.append(each.counts(flow=True), each.nan)
+        shares.append(counts / max(int(counts.sum()), 1))
+    return float(np.abs(shares[0] - shares[1]).sum() / 2)
+
+
+def _unlike(stats: ReLUStats, other: ReLUStats) -> str:
+    found = []
+    if sorted(stats.widths) != sorted(other.widths):
+        widths = (", ".join(map(str, sorted(each.widths))) for each in (stats, other))
+        found.append(f"the numbers of units differ ({' and '.join(widths)})")
+    if stats.bins != other.bins:
+        found.append(f"the bins differ ({stats.bins} and {other.bins})")
+    return "; ".join(found)

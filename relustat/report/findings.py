@@ -1,0 +1,94 @@
+"""What a report warns of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from relustat._messages import many
+
+from .dead_units import died, has_several_samples
+from .row import Row
+
+# If a larger share of values lies outside the bins, quantiles and pictures mislead.
+_MUCH_OUTSIDE = 0.01
+# A unit that is silent in most calls.
+_HIGH_DEATH_RATE = 0.5
+
+_NOT_COUNTED = ": not counted, "
+_NEVER_CALLED = ": never called"
+
+
+def not_counted(name: str, reason: str) -> str:
+    """The warning of a ReLU that was called and not counted."""
+    return f"{name}{_NOT_COUNTED}{reason}"
+
+
+def never_called(name: str) -> str:
+    """The warning of a ReLU that is in the model and was not called."""
+    return f"{name}{_NEVER_CALLED}"
+
+
+class Finding(NamedTuple):
+    """A warning.
+
+    Attributes:
+        kind: "dead", "died", "death rate", "nan", "outside the bins", "not counted",
+            "never called", "no ReLU" or "other".
+        call_site: where; empty if it is of the whole model.
+        text: what was found.
+    """
+
+    kind: str
+    call_site: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.call_site}: {self.text}" if self.call_site else self.text
+
+    @classmethod
+    def given(cls, warning: str) -> Finding:
+        """A warning of whoever counted, such as a watch."""
+        if _NOT_COUNTED in warning or ", not counted: " in warning:
+            return cls("not counted", "", warning)
+        return cls("never called" if warning.endswith(_NEVER_CALLED) else "other", "", warning)
+
+
+def findings(rows: Sequence[Row], given: Sequence[str]) -> list[Finding]:
+    """All warnings: those of the counts first, then those that were given.
+
+    A death rate over one half is one, too, unless a unit has a single element in each call: then it
+    is the share of zeros.
+    """
+    found = [Finding.given(warning) for warning in given]
+    if not rows and not any(each.kind == "not counted" for each in found):
+        return [Finding("no ReLU", "", "no ReLU was seen"), *found]
+    of_units = [each for row in rows for each in _of_units(row)]
+    return [*of_units, *(each for row in rows for each in _outside_the_bins(row)), *found]
+
+
+def _of_units(row: Row) -> Iterator[Finding]:
+    name, stats = row.call_site, row.stats
+    if row.dead:
+        text = f"{row.dead} of {row.units} units gave only zeros in {many(row.calls, 'call')}"
+        yield Finding("dead", name, text)
+    yield from (Finding("died", name, text) for text in died(stats))
+    if row.death_rate > _HIGH_DEATH_RATE and has_several_samples(stats):
+        rate = f"{row.death_rate:.1%} of the calls (death rate)"
+        text = f"on average, a unit gave only zeros in {rate}"
+        yield Finding("death rate", name, text)
+    if row.nans:
+        yield Finding("nan", name, f"{row.nans:,} of {row.elements:,} inputs were NaN")
+
+
+def _outside_the_bins(row: Row) -> Iterator[Finding]:
+    if row.stats.bins is None:
+        return
+    histogram, edges = row.stats.histogram, row.stats.bins.edges
+    outside = (histogram.underflow + histogram.overflow) / max(histogram.sum(), 1)
+    if outside > _MUCH_OUTSIDE:
+        text = (
+            f"{outside:.1%} of the inputs lay outside the bins, "
+            f"which reach from {edges[0]:g} to {edges[-1]:g}"
+        )
+        yield Finding("outside the bins", row.call_site, text)
