@@ -33,6 +33,7 @@ from relustat.demo import load_images
 HIDDEN = 16
 # After the first convolution's ReLU; before and after the dense layer.
 DROPOUT = {"without dropout": (0.0, 0.0, 0.0), "with dropout": (0.5, 0.5, 0.2)}
+CLASSES = ["#0072b2", "#e69f00"]
 COMPARED = ["relu2", "relu3", "conv2.weight", "lin1.weight"]
 
 
@@ -120,11 +121,9 @@ def draw_boundary(axes, model, points, labels):
     grid = torch.cartesian_prod(reach, reach)
     with torch.no_grad():
         classes = model(grid).argmax(1).reshape(len(reach), -1).T
-    axes.contourf(
-        reach, reach, classes, levels=[-0.5, 0.5, 1.5], colors=["#1f77b4", "#ff7f0e"], alpha=0.25
-    )
-    axes.scatter(*points.T, c=np.array(["#1f77b4", "#ff7f0e"])[labels], s=9)
-    axes.set_title("two clouds, and the classes of the MLP", fontsize=8)
+    axes.contourf(reach, reach, classes, levels=[-0.5, 0.5, 1.5], colors=CLASSES, alpha=0.25)
+    axes.scatter(*points.T, c=np.array(CLASSES)[labels], s=9)
+    axes.set_title("two clouds, and the\nclasses of the MLP", fontsize=9)
     axes.set_xticks([])
     axes.set_yticks([])
 
@@ -134,25 +133,33 @@ def draw_layer(axes, name, layers):
     rates.draw(axes)
     what = f"gradient of {name}" if "." in name else name
     axes.set_title(
-        f"{what}\n{rates.activation[-1]:.0%} active, {rates.death[-1]:.0%} dead", fontsize=8
+        f"{what}\n{rates.activation[-1]:.0%} active, {rates.death[-1]:.0%} dead", fontsize=9
     )
+    axes.set_xlabel("epoch", fontsize=8)
 
 
 def draw(mlp, points, labels, of_mlp, of_cnns, path):
-    figure = Figure(figsize=(12.5, 7.5), layout="constrained")
-    rows = figure.subfigures(3, 1)
-    panels = rows[0].subplots(1, 4)
-    rows[0].suptitle("an MLP with too many units", fontsize=10)
-    draw_boundary(panels[0], mlp, points, labels)
-    for axes, name in zip(panels[1:], ["relu1", "relu2", "lin2.weight"], strict=True):
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.08)
+    rows = figure.subplots(3, 4)
+    headings = ["an MLP with too many units", *(f"a CNN {heading}" for heading in of_cnns)]
+    for heading, row in zip(headings, rows, strict=True):
+        row[0].set_ylabel(heading, fontsize=9)
+    figure.align_ylabels(rows[:, 0])
+    draw_boundary(rows[0, 0], mlp, points, labels)
+    for axes, name in zip(rows[0, 1:], ["relu1", "relu2", "lin2.weight"], strict=True):
         draw_layer(axes, name, of_mlp.outputs | of_mlp.gradients)
-    panels[1].legend(fontsize=8, frameon=False)
-    for row, (heading, rates) in zip(rows[1:], of_cnns.items(), strict=True):
-        row.suptitle(f"a CNN {heading}", fontsize=10)
-        for axes, name in zip(row.subplots(1, 4), COMPARED, strict=True):
+    for row, rates in zip(rows[1:], of_cnns.values(), strict=True):
+        for axes, name in zip(row, COMPARED, strict=True):
             draw_layer(axes, name, rates.outputs | rates.gradients)
-    rows[-1].supxlabel("epoch", fontsize=9)
-    figure.savefig(path, dpi=100)
+    handles, names = rows[0, 1].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=2, frameon=False)
+    figure.supxlabel(
+        "activation rate: outputs above 0, or gradients other than 0; "
+        "death rate: units without any in a batch",
+        fontsize=9,
+    )
+    figure.savefig(path, dpi=120)
 
 
 def main(arguments=None):

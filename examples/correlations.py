@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 RESAMPLES = 2000
+# Resamples of fewer pairs repeat each other, and their percentiles say little.
+FEWEST_PAIRS = 20
 
 Values = npt.NDArray[np.float64]
 
@@ -42,8 +44,16 @@ class Correlation:
 
     @classmethod
     def of(cls, a: npt.ArrayLike, b: npt.ArrayLike) -> Correlation | None:
-        """The correlation with 95 % bootstrap intervals, or None if a list is constant."""
+        """The correlation with 95 % bootstrap intervals, or None if a list is constant.
+
+        Raises:
+            ValueError: if there are fewer than 20 pairs.
+        """
         x, y = np.asarray(a, float), np.asarray(b, float)
+        if len(x) < FEWEST_PAIRS:
+            raise ValueError(
+                f"Correlation.of: an interval takes at least {FEWEST_PAIRS} pairs, got {len(x)}"
+            )
         if np.ptp(x) == 0 or np.ptp(y) == 0:
             return None
         drawn = np.random.default_rng(0).integers(len(x), size=(RESAMPLES, len(x)))

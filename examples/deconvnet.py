@@ -12,7 +12,7 @@ ReLU's input was positive. "guided" asks for both, which leaves the fewest and s
 Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014.
 Springenberg et al., Striving for Simplicity: The All Convolutional Net, ICLR 2015 workshop.
 
-    python examples/deconvnet.py [--weights vgg16-397923af.pth] [--images DIR] [--layer conv3_3]
+    python examples/deconvnet.py [--weights vgg16-397923af.pth] [--images DIR] [--layer conv4_2]
 """
 
 import argparse
@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader
 from relustat.analysis import by_sigma, deconvnet_grid, deconvnet_patches, layer_outputs
 
 RULES = ("deconvnet", "guided", "gradient")
+DPI, COMPRESSION = 160, {"quality": 92}  # the quality of WebP and JPEG; PNG has none
 
 
 def width_of(model, layer):
@@ -47,19 +48,19 @@ def most_active_units(model, loader, layer, count):
 
 def rules_picture(network, loader, name, unit, to_image):
     """The unit's strongest activation, projected back by each rule."""
-    figure = Figure(figsize=(9, 2.7), layout="constrained")
+    figure = Figure(figsize=(9, 2.75), layout="constrained")
     panels = figure.subplots(1, 1 + len(RULES))
     for panel, rule in zip(panels[1:], RULES, strict=True):
         patches = deconvnet_patches(network.model, loader, VGG16_RELUS[name], [unit], 1, rule)
         (patch,) = patches[unit]
         colours = to_image(patch.projection) - to_image(torch.zeros_like(patch.projection))
-        panel.imshow(by_sigma(colours, 4))
-        panel.set_title(f'rule "{rule}"', fontsize=9)
-    panels[0].imshow(to_image(patch.input).clamp(0, 1))
-    panels[0].set_title("what it saw", fontsize=9)
+        panel.imshow(by_sigma(colours, 4), interpolation="bicubic")
+        panel.set_title(f'rule "{rule}"', fontsize=10)
+    panels[0].imshow(to_image(patch.input).clamp(0, 1), interpolation="bicubic")
+    panels[0].set_title("what it saw", fontsize=10)
     for panel in panels:
         panel.set_axis_off()
-    figure.suptitle(f"VGG-16, {name}, unit {unit}: one activation by each rule", fontsize=10)
+    figure.suptitle(f"VGG-16, {name}, unit {unit}: one activation by each rule", fontsize=11)
     return figure
 
 
@@ -69,13 +70,14 @@ def main(arguments=None):
     parser.add_argument(
         "--images", type=Path, help="a folder; without it, scikit-image's photographs"
     )
-    parser.add_argument("--layer", choices=VGG16_RELUS, default="conv3_3")
+    parser.add_argument("--layer", choices=VGG16_RELUS, default="conv4_2")
     parser.add_argument(
         "--units", type=int, nargs="+", help="indices of units; without them, the most active ones"
     )
     parser.add_argument(
         "--strongest", type=int, default=4, help="number of photographs for each unit"
     )
+    parser.add_argument("--rule", choices=RULES, default=RULES[0], help="rule of the first picture")
     parser.add_argument("--out", type=Path, default=Path("deconvnet.png"))
     options = parser.parse_args(arguments)
     if options.images is not None and not options.images.is_dir():
@@ -102,17 +104,21 @@ def main(arguments=None):
         layer,
         units,
         options.strongest,
+        options.rule,
         to_image=to_image,
     )
     figure.suptitle(
-        f"VGG-16, {options.layer}: what excites a unit most, projected back and as it was seen",
-        fontsize=10,
+        f"VGG-16, {options.layer}: what excites a unit most, and its projection to pixels "
+        f'(rule "{options.rule}")',
+        fontsize=11,
     )
-    figure.savefig(options.out, dpi=90)
+    figure.savefig(options.out, dpi=DPI, pil_kwargs=COMPRESSION)
     print(f"{options.layer}, units {units}: {options.out}")
 
     rules = options.out.with_stem(f"{options.out.stem}-rules")
-    rules_picture(network, loader, options.layer, units[0], to_image).savefig(rules, dpi=90)
+    rules_picture(network, loader, options.layer, units[0], to_image).savefig(
+        rules, dpi=DPI, pil_kwargs=COMPRESSION
+    )
     print(f"unit {units[0]} by each rule: {rules}")
 
 

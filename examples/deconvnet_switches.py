@@ -23,6 +23,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from sklearn.datasets import load_sample_image
 
@@ -50,19 +51,23 @@ def sharing(switches):
 
 def draw(x, unpooled, path):
     titles = ["after the ReLU", 'unpooled, overlap="last"', 'unpooled, overlap="sum"']
-    figure = Figure(figsize=(12, 4.4), layout="constrained")
+    figure = Figure(figsize=(12, 4.3), layout="constrained")
     panels = figure.subplots(1, 3)
     brightest = max(each.max().item() for each in unpooled.values())
     for panel, title, image in zip(
         panels, titles, [x, unpooled["last"], unpooled["sum"]], strict=True
     ):
-        # Square roots, because most cells are dim.
-        shown = panel.imshow(image[0, 0].sqrt(), cmap="magma", vmin=0, vmax=brightest**0.5)
-        panel.set_title(title)
-        panel.set_xlabel(f"{image.count_nonzero():,} cells above 0, sum {image.sum():,.0f}")
+        # Colours by the square root, because most cells are dim.
+        scale = PowerNorm(0.5, vmin=0, vmax=brightest)
+        shown = panel.imshow(image[0, 0], cmap="magma", norm=scale, interpolation="nearest")
+        panel.set_title(title, fontsize=12)
+        panel.set_xlabel(
+            f"{image.count_nonzero():,} cells above 0, sum {image.sum():,.0f}", fontsize=11
+        )
         panel.set_xticks([])
         panel.set_yticks([])
-    figure.colorbar(shown, ax=panels, shrink=0.8, label="square root of the value")
+    bar = figure.colorbar(shown, cax=panels[2].inset_axes([1.04, 0, 0.05, 1]))
+    bar.set_label("value of the cell", fontsize=11)
     figure.savefig(path, dpi=110)
 
 

@@ -8,13 +8,14 @@ its window, and the number of windows that share a maximum.
 
 Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014.
 
-    python examples/feature_maps.py [--weights vgg16-397923af.pth] [--images DIR] [--out PNG]
+    python examples/feature_maps.py [--weights vgg16-397923af.pth] [--images DIR] [--out FILE]
 """
 
 import argparse
 from pathlib import Path
 
 import torch
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from networks import vgg16
 from photographs import Photographs
@@ -24,30 +25,40 @@ from relustat.analysis import by_sigma, filter_images, image_grid, inspect_switc
 
 LAYERS = {"features.2": "conv1_2", "features.3": "its ReLU", "features.4": "its pool"}
 SHOWN_MAPS = 16
+POSITIONS = 9  # of a 3x3 window
 
 
 def draw(network, x, maps, path):
-    figure = Figure(figsize=(13, 6.8), layout="constrained")
+    figure = Figure(figsize=(11, 7.3), layout="constrained")
     panels = figure.subplots(2, 3).ravel()
     panels[0].imshow(network.prepare.undo(x[0]).permute(1, 2, 0).clamp(0, 1))
-    panels[0].set_title("photograph", fontsize=9)
+    panels[0].set_title("photograph", fontsize=10)
     filters = filter_images(network.model)
     colours = filters.flip(0) if network.prepare.bgr else filters
     panels[1].imshow(colours.permute(1, 2, 0))
-    panels[1].set_title("the 64 filters of conv1_1, 3 deviations", fontsize=9)
+    panels[1].set_title("the 64 filters of conv1_1", fontsize=10)
     for panel, (layer, name) in zip(panels[2:], LAYERS.items(), strict=False):
         shown = by_sigma(maps[layer][0, :SHOWN_MAPS])
-        panel.imshow(image_grid(shown[:, None], 4)[0], cmap="gray", vmin=0, vmax=1)
-        panel.set_title(f"{name}: the first {SHOWN_MAPS} maps, 3 deviations", fontsize=9)
+        gap = shown.size(-1) // 28
+        panel.imshow(image_grid(shown[:, None], 4, gap)[0], cmap="gray", vmin=0, vmax=1)
+        panel.set_title(f"{name}: the first {SHOWN_MAPS} maps", fontsize=10)
     _, switches = relustat.functional.max_pool2d(maps["features.3"], 3, 2)
     corner = switches.offsets[0, 0, :24, :24]
-    shown = panels[5].imshow(corner, cmap="viridis", vmin=0, vmax=8)
-    panels[5].set_title("switches of 3x3 windows: map 0, a corner", fontsize=9)
-    figure.colorbar(shown, ax=panels[5], shrink=0.8, label="position in the window, row by row")
+    colours = colormaps["viridis"].resampled(POSITIONS)
+    shown = panels[5].imshow(corner, cmap=colours, vmin=-0.5, vmax=POSITIONS - 0.5)
+    panels[5].set_title("switches of 3x3 windows: a corner of map 0", fontsize=10)
+    # Beside the panel, not in its place, so that the panel keeps the size of the others.
+    bar = figure.colorbar(shown, cax=panels[5].inset_axes([1.03, 0, 0.05, 1]))
+    bar.set_ticks(range(POSITIONS), labels=["0: top left", *"123", "4: middle", *"567", "8"])
     for panel in panels:
         panel.set_xticks([])
         panel.set_yticks([])
-    figure.savefig(path, dpi=85)
+    figure.supxlabel(
+        "filters and maps: grey is the mean, black and white are 3 deviations away; "
+        "switches: the maximum's position in its window, row by row",
+        fontsize=9,
+    )
+    figure.savefig(path, dpi=110, pil_kwargs={"quality": 90})
 
 
 def main(arguments=None):

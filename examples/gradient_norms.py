@@ -9,8 +9,7 @@ tone for each layer, first to last, and a rest. A larger norm is a higher tone.
 * SGD, 1.0: two loud bursts, then a low hum. All ReLUs of two layers have died: the gradients below
   the last layer are exactly 0 (dots at the bottom of the picture), and only its bias still learns.
 * SGD with the wrong sign: nothing for 80 steps, then the tones rise to the top. The numbers
-overflow,
-  and NaN is heard as noise.
+  overflow, and NaN is heard as noise.
 * Adam, 0.01: lively from the first steps.
 
 Source: C. S. Perone, "Listening to the neural network gradient norms during training", Terra
@@ -22,6 +21,7 @@ Incognita, 2019, with MNIST.
 import argparse
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
@@ -56,20 +56,40 @@ def train(images, optimizer_class, options):
     return norms
 
 
+def limits(found):
+    """The ends of the axis of all panels: norms of runs that stay finite, with room for the dots.
+
+    One run that overflows would press all others flat; it leaves its panel at the top.
+    """
+    shown = np.concatenate([norms.values.ravel() for norms in found if not norms.not_finite])
+    low, high = np.log10(shown[shown > 0].min()), np.log10(shown.max())
+    return 10 ** (low - 0.15 * (high - low)), 10 ** (high + 0.1 * (high - low))
+
+
 def draw(found, path):
-    figure = Figure(figsize=(12, 5.6), layout="constrained")
-    *panels, legend = figure.subplots(2, 3).ravel()
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    *panels, legend = figure.subplots(2, 3, sharex=True, sharey=True).ravel()
     labelled = {}
     for axes, (name, norms) in zip(panels, found.items(), strict=True):
         norms.draw(axes)
-        axes.set_title(name, fontsize=10)
+        axes.set_title(name, fontsize=11)
         handles, labels = axes.get_legend_handles_labels()
         labelled.update(zip(labels, handles, strict=True))
+    panels[0].set_ylim(limits(found.values()))
+    # Below this panel there is none, only the legend.
+    panels[2].tick_params(labelbottom=True)
     legend.axis("off")
-    legend.legend(labelled.values(), labelled.keys(), loc="center", frameon=False)
-    figure.supxlabel("step", fontsize=9)
-    figure.supylabel("L2 norm of the layer's gradient; dots at the bottom: 0", fontsize=9)
-    figure.savefig(path, dpi=80)
+    legend.legend(
+        labelled.values(),
+        labelled.keys(),
+        title="gradient of the weights and biases of",
+        loc="center",
+        frameon=False,
+    )
+    figure.suptitle("A small CNN with several optimizers and learning rates", fontsize=12)
+    figure.supxlabel("step", fontsize=10)
+    figure.supylabel("L2 norm of a layer's gradient (dots at the bottom: 0)", fontsize=10)
+    figure.savefig(path, dpi=110)
 
 
 def main(arguments=None):

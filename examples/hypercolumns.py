@@ -15,7 +15,9 @@ The choice of layers and the clusters are Perone's: Convolutional hypercolumns i
 import argparse
 from pathlib import Path
 
+from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from networks import VGG16_RELUS, vgg16
 from photographs import Photographs
 
@@ -37,17 +39,46 @@ def pictures_of(photograph, columns, clusters):
     }
 
 
-def draw(rows, origin, path):
-    figure = Figure(figsize=(9.2, 2.35 * len(rows) + 0.5), layout="constrained")
+def draw_clusters(panel, labels, clusters):
+    """The clusters in colours, and below them a legend with their shares of the pixels."""
+    colours = colormaps["viridis"].resampled(clusters)
+    panel.imshow(labels, cmap=colours, vmin=-0.5, vmax=clusters - 0.5, interpolation="nearest")
+    shares = labels.flatten().bincount(minlength=clusters) / labels.numel()
+    panel.legend(
+        handles=[
+            Patch(color=colours(cluster), label=f"cluster {cluster}, {share:.0%}")
+            for cluster, share in enumerate(shares)
+        ],
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        ncols=2,
+        fontsize=8,
+        frameon=False,
+        borderpad=0.2,
+        handlelength=1,
+        columnspacing=1,
+    )
+
+
+def draw(rows, clusters, title, path):
+    figure = Figure(figsize=(9.2, 2.45 * len(rows) + 0.8), layout="constrained")
     panels = figure.subplots(len(rows), len(rows[0]), squeeze=False)
-    for title, panel in zip(rows[0], panels[0], strict=True):
-        panel.set_title(title, fontsize=9)
+    for title_of_column, panel in zip(rows[0], panels[0], strict=True):
+        panel.set_title(title_of_column, fontsize=9)
     for row, pictures in zip(panels, rows, strict=True):
-        for panel, picture in zip(row, pictures.values(), strict=True):
+        *others, labels = pictures.values()
+        for panel, picture in zip(row, others, strict=False):
             panel.imshow(picture.numpy(), cmap="magma")
+        draw_clusters(row[-1], labels, clusters)
+        for panel in row:
             panel.set_axis_off()
-    figure.suptitle(f"hypercolumns of VGG-16, {origin}", fontsize=10)
-    figure.savefig(path, dpi=90)
+    figure.suptitle(title, fontsize=11)
+    figure.supxlabel(
+        "means: black is a panel's lowest, pale yellow its highest; "
+        "clusters: each photograph's own, with their shares of its pixels",
+        fontsize=9,
+    )
+    figure.savefig(path, dpi=140, pil_kwargs={"quality": 90})
 
 
 def main(arguments=None):
@@ -58,7 +89,7 @@ def main(arguments=None):
     )
     parser.add_argument("--limit", type=int, default=3, help="largest number of photographs")
     parser.add_argument("--clusters", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("hypercolumns.jpg"))
+    parser.add_argument("--out", type=Path, default=Path("hypercolumns.png"))
     options = parser.parse_args(arguments)
     if options.limit < 1:
         parser.error(f"--limit must be at least 1, got {options.limit}")
@@ -83,7 +114,8 @@ def main(arguments=None):
             f"{name}: {list(columns.shape)}, mean {columns.mean().mean():.3g}; "
             f"clusters of {', '.join(f'{share:.1%}' for share in shares)}"
         )
-    draw(rows, network.origin, options.out)
+    weights = "" if options.weights else f", {network.origin}"
+    draw(rows, options.clusters, f"Hypercolumns of VGG-16{weights}", options.out)
     print(f"picture: {options.out}")
 
 

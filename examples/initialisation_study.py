@@ -6,15 +6,14 @@ input; so it should start with few activation patterns on the training set, and 
 experiment:
 
 * Many networks differ in their initial weights alone: PyTorch's initialisation with different
-seeds.
-  Images of 28x28 go through 784-750-320-50-10 units, smaller images through fewer. A ReLU follows
-  every layer, also the last one, as in the argument: a class whose output is 0 for every image is
-  never learnt. --linear-output leaves out the last ReLU.
+  seeds. Images of 28x28 go through 784-750-320-50-10 units, smaller images through fewer. A ReLU
+  follows every layer, also the last one, as in the argument: a class whose output is 0 for every
+  image is never learnt. --linear-output leaves out the last ReLU.
 * Before training, relustat.watch counts the zeros on the training images, and activation_patterns
-the
-  distinct patterns of each layer and of all layers.
+  the distinct patterns of each layer and of all layers.
 * All networks are trained on the same batches by SGD, and tested on other images.
 * The result is the correlation of each count with the test loss, with a bootstrapped 95 % interval.
+  Of fewer than 20 networks there is no interval, and no correlation is given.
 
 With seeds alone, zeros vary little. --shifts -0.2 0 0.2 adds networks with shifted initial biases,
 which have fewer or more zeros. Each shift has its own colour. A correlation over all shifts may
@@ -35,7 +34,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from correlations import Correlation
+from correlations import FEWEST_PAIRS, RESAMPLES, Correlation
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from torch import nn
 
@@ -49,6 +49,8 @@ WIDE, NARROW = (750, 320, 50), (32, 16, 12)
 BATCH, TEST_BATCH = 64, 1000
 AT_ONCE = 12  # networks; the gradients of more would be too large for memory that is kept mapped
 ZEROS, PATTERNS = "share of zeros", "patterns"
+AXES = {ZEROS: "share of ReLU outputs that are 0", PATTERNS: "distinct activation patterns"}
+SAME, FEW = "the same for every network", f"fewer than {FEWEST_PAIRS} networks"
 
 
 def make_model(inputs, widths, seed, *, shift=0.0, linear_output=False):
@@ -108,14 +110,18 @@ def train(models, images, steps, rate):
 
 
 def correlate(counts, losses):
-    """Prints a table, and gives the correlations by (what, layer); None for what is constant."""
-    found = {key: Correlation.of(values, losses) for key, values in counts.items()}
+    """Prints a table, and gives the correlations by (what, layer), or why there is none."""
+    is_few = len(losses) < FEWEST_PAIRS
+    found = {
+        key: FEW if is_few else Correlation.of(values, losses) or SAME
+        for key, values in counts.items()
+    }
     rows = [["counted", "layer", "from", "to", "Spearman", "Pearson", ""]]
     for (what, layer), correlation in found.items():
         values = counts[what, layer]
         row = [what, str(layer), *(f"{end:,.4g}" for end in (values.min(), values.max()))]
-        if correlation is None:
-            row += ["", "", "the same for every network"]
+        if isinstance(correlation, str):
+            row += ["", "", correlation]
         else:
             row += [str(correlation.spearman), str(correlation.pearson)]
             row += [correlation.in_words("test loss")]
@@ -129,25 +135,39 @@ def correlate(counts, losses):
 def draw(counts, losses, shifts, correlations, path):
     """A row of panels for zeros, and one for patterns."""
     layers = list(dict.fromkeys(layer for _, layer in counts))
-    figure = Figure(figsize=(2.4 * len(layers), 5), layout="constrained")
+    figure = Figure(figsize=(2.4 * len(layers), 5.8), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.1)
     panels = figure.subplots(2, len(layers), sharey=True, squeeze=False)
     rows = {ZEROS: panels[0], PATTERNS: panels[1]}
+    groups = np.unique(shifts)
+    colours = colormaps["viridis"](np.linspace(0.2, 0.9, len(groups)))
     for (what, layer), values in counts.items():
         panel = rows[what][layers.index(layer)]
-        for shift in np.unique(shifts):
+        for shift, colour in zip(groups, colours, strict=True):
             chosen = shifts == shift
             label = f"biases {shift:+g}"
-            panel.scatter(values[chosen], losses[chosen], s=9, alpha=0.6, label=label)
+            panel.scatter(values[chosen], losses[chosen], s=12, color=colour, label=label)
         correlation = correlations[what, layer]
-        found = "all the same" if correlation is None else f"Spearman {correlation.spearman}"
+        found = correlation if isinstance(correlation, str) else correlation.spearman
         name = f"layer {layer}" if layer != "all" else "all layers"
-        panel.set_title(f"{name}: {what}\n{found}", fontsize=8)
+        panel.set_title(f"{name}\n{found}", fontsize=9)
+        panel.set_xlabel(AXES[what], fontsize=8)
         panel.tick_params(labelsize=7)
     for row in rows.values():
-        row[0].set_ylabel("test loss", fontsize=8)
-    if len(np.unique(shifts)) > 1:
+        row[0].set_ylabel("test loss after training", fontsize=8)
+    if len(groups) > 1:
         rows[ZEROS][0].legend(fontsize=7)
-    figure.suptitle("What is counted before training, and the test loss after it", fontsize=10)
+    figure.suptitle(
+        f"Does what is counted before training foretell the test loss? {len(losses)} networks, "
+        "a dot each, which differ in their initial weights alone",
+        fontsize=10,
+    )
+    if len(losses) >= FEWEST_PAIRS:
+        figure.supxlabel(
+            "above each panel: Spearman's correlation of its two axes, from -1 to 1, and in "
+            f"brackets its 95 % interval, from {RESAMPLES:,} resamples of the networks",
+            fontsize=9,
+        )
     figure.savefig(path, dpi=110)
 
 
@@ -184,8 +204,8 @@ def parse(arguments):
     parser.add_argument("--rate", type=float, default=0.05, help="learning rate")
     parser.add_argument("--out", type=Path, default=Path("initialisation-study.png"))
     options = parser.parse_args(arguments)
-    if options.seeds < 4:
-        parser.error(f"--seeds must be at least 4, got {options.seeds}")
+    if options.seeds < 1:
+        parser.error(f"--seeds must be at least 1, got {options.seeds}")
     return options
 
 

@@ -62,6 +62,12 @@ class Preparation:
         rgb = x.flip(-3) if self.bgr else x
         return rgb * self._column(self.std) + self._column(self.mean)
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The smallest and the largest number that a prepared image can hold."""
+        ends = self(torch.tensor([0.0, 1.0]).expand(3, 1, 2))
+        return ends.min().item(), ends.max().item()
+
     @staticmethod
     def _column(values: tuple[float, float, float]) -> Tensor:
         return torch.tensor(values)[:, None, None]

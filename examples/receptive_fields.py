@@ -6,15 +6,13 @@ strongly each pixel moves the activation in the middle: the absolute gradient, a
 whole.
 
 * With equal weights all paths through the network count the same, and most paths begin in the
-middle.
-  The field is a 3x3 box, convolved with itself n times, which becomes a Gaussian of sigma
+  middle. The field is a 3x3 box, convolved with itself n times, which becomes a Gaussian of sigma
   sqrt(2n / 3). Here that is exact.
 * With random weights a gradient is a sum of random numbers, one for each path. Its variance is that
   Gaussian. Its absolute value is the Gaussian's square root: a Gaussian sqrt(2) times as wide, of
   sigma sqrt(4n / 3), or less where the theoretical field cuts it off.
 * Nonlinearities change the width little. With them each input has its own gradient, and the mean
-over
-  16 inputs is smooth. Without them all inputs have the same gradient.
+  over 16 inputs is smooth. Without them all inputs have the same gradient.
 
 So the effective field grows like the square root of the depth, and its share of the theoretical
 field shrinks like one over that root. The table ends with the measured exponents of sigma and of
@@ -121,13 +119,13 @@ def main(arguments=None):
     fields = fields_of_stacks()
     print_table(fields)
     titled = {f"{depth} layers, {kind}": field for (kind, depth), field in fields.items()}
-    receptive_field_grid(titled, columns=len(DEPTHS)).savefig(options.out, dpi=70)
+    receptive_field_grid(titled, columns=len(DEPTHS)).savefig(options.out, dpi=120)
     print(f"picture: {options.out} (relustat {relustat.__version__})")
     if options.weights is not None:
         trained = fields_of_vgg16(options.weights)
         for name, field in trained.items():
             print(f"VGG-16, {name}: {field}, 95 % in {field.area()} pixels")
-        receptive_field_grid(trained, columns=5).savefig(options.vgg16_out, dpi=90)
+        receptive_field_grid(trained, columns=5).savefig(options.vgg16_out, dpi=120)
         print(f"picture: {options.vgg16_out}")
 
 

@@ -13,8 +13,7 @@ Forward hooks with np.histogram easily go wrong; this does not:
 * The share of zeros is counted, not summed from bins. In bins without an edge at 0, as the 200 of
   ``np.linspace(-70, 40, 201)``, small positive inputs share a bin with negative ones.
 * No layer needs a range of its own. Logarithmic bins reach from -65,536 to 65,536, and values
-outside
-  are counted, not dropped.
+  outside are counted, not dropped.
 
 Weights are torchvision's files, vgg16-397923af.pth and resnet18-f37072fd.pth, or the original
 weights of VGG-16's convolutions; see networks.py. Without a file, weights are random, and the
@@ -27,6 +26,8 @@ He et al., Deep Residual Learning for Image Recognition, 2015.
 """
 
 import argparse
+import itertools
+import re
 import statistics
 import time
 from pathlib import Path
@@ -40,6 +41,7 @@ import relustat
 from relustat.report import histogram_grid
 
 NETWORKS = {"vgg16": vgg16, "resnet18": resnet18}
+NAMES = {"vgg16": "VGG-16", "resnet18": "ResNet-18"}
 VALIDATION_IMAGES = 50_000
 ROUNDS = 5
 # Fine enough for a picture: 32 bins from each power of two to the next.
@@ -105,6 +107,28 @@ def panels(model, stats):
     return {name: stats[call_site] for name, call_site in VGG16_RELUS.items()}
 
 
+def draw(stats, title, path):
+    """A column of panels for each block, whose name is the first part of a panel's."""
+    figure = histogram_grid(stats)
+    blocks = [
+        list(names)
+        for _, names in itertools.groupby(stats, lambda name: re.match(r"[a-z]+\d*", name)[0])
+    ]
+    rows = max(map(len, blocks))
+    height = 1.8 * rows + 1
+    figure.set_size_inches(2.3 * len(blocks), height)
+    # No layout engine, because it would give a column more room where labels are wide.
+    figure.set_layout_engine("none")
+    ends = {"left": 0.02, "right": 0.98, "bottom": 0.6 / height, "top": 1 - 0.85 / height}
+    grid = figure.add_gridspec(rows, len(blocks), **ends, wspace=0.2, hspace=0.45)
+    places = [(row, column) for column, block in enumerate(blocks) for row in range(len(block))]
+    for axes, place in zip(figure.axes, places, strict=True):
+        axes.set_subplotspec(grid[place])
+    figure.suptitle(title, fontsize=11, y=1 - 0.1 / height)
+    figure.supxlabel("input of the ReLU, the middle 99.8 %; grey: set to zero", fontsize=9)
+    figure.savefig(path, dpi=120)
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=NETWORKS, required=True)
@@ -140,9 +164,15 @@ def main(arguments=None):
     print(f"counting costs {middle:+.1%} ({low:+.1%} to {high:+.1%} in {ROUNDS} rounds)")
 
     out = options.out or Path(f"relus-{options.model}.png")
-    figure = histogram_grid(stats, columns=5)
-    figure.suptitle(title, fontsize=10)
-    figure.savefig(out, dpi=90)
+    weights = network.origin if options.weights is None else "trained weights"
+    low, high = network.prepare.limits
+    draw(
+        stats,
+        f"{NAMES[options.model]}: inputs of the ReLUs on {len(photographs)} photographs, "
+        f"a column for each block\n{weights}; the network takes pixels from {low:.3g} to "
+        f"{high:.3g}, which sets the scale of the numbers below",
+        out,
+    )
     print(f"picture: {out} (relustat {relustat.__version__})")
 
 

@@ -38,18 +38,20 @@ class Picture:
     made: str = ""
 
 
-UNITS = ("84", "2", "152", "95", "229", "44")
+# Units of conv4_2 whose strongest photographs have something in common that one can see: something
+# round, something like a face, a left edge that bends outwards, an arch.
+UNITS = ("238", "137", "349", "356")
 PICTURES = (
     Picture("relus-vgg16.png", "relu_analysis", ("--model=vgg16",), True),
     Picture("relus-resnet18.png", "relu_analysis", ("--model=resnet18",)),
     Picture("activation-rates.png", "activation_rates"),
-    Picture("deconvnet.jpg", "deconvnet", ("--units", *UNITS), True),
-    Picture("deconvnet-rules.jpg", "deconvnet", ("--units", *UNITS[:1]), True, "{stem}-rules.jpg"),
-    Picture("feature-maps.jpg", "feature_maps", (), True),
+    Picture("deconvnet.webp", "deconvnet", ("--rule=guided", "--units", *UNITS), True),
+    Picture("deconvnet-rules.webp", "deconvnet", ("--units", UNITS[0]), True, "{stem}-rules.webp"),
+    Picture("feature-maps.webp", "feature_maps", (), True),
     Picture("initialisation-study.png", "initialisation_study"),
     Picture("gradient-norms.png", "gradient_norms"),
     Picture("receptive-fields.png", "receptive_fields"),
-    Picture("hypercolumns.jpg", "hypercolumns", (), True),
+    Picture("hypercolumns.webp", "hypercolumns", (), True),
 )
 
 

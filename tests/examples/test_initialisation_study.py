@@ -34,6 +34,8 @@ def test_in_miniature(study, tmp_path, capsys):
     for heading in ("initial biases -0.1", "initial biases +0", "all biases together"):
         assert f"\n{heading}" in told
     assert told.count("share of zeros") == told.count("patterns  ") == 3 * 5
+    # Neither 5 networks nor 10 are enough.
+    assert told.count("fewer than 20 networks") == 3 * 10
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert [file.name for file in tmp_path.iterdir()] == ["picture.png"]
     zeros, elements, seconds = re.search(
@@ -51,7 +53,7 @@ def test_idx_files_and_linear_outputs(study, tmp_path, capsys):
     told = capsys.readouterr().out
     assert "5 networks of 784-750-320-50-10 units" in told
     # As many as images.
-    assert re.search(r"patterns +all +50 +50 +the same for every network\n", told)
+    assert re.search(r"patterns +all +50 +50 +fewer than 20 networks\n", told)
     assert told.count("share of zeros") == told.count("patterns  ") == 4
 
 
@@ -102,8 +104,8 @@ def test_networks_differ_in_their_seed_and_shift_alone(study):
 
 def test_bad_input(study, capsys, tmp_path):
     with pytest.raises(SystemExit):
-        study.main(["--seeds=3"])
-    assert "--seeds must be at least 4, got 3" in capsys.readouterr().err
+        study.main(["--seeds=0"])
+    assert "--seeds must be at least 1, got 0" in capsys.readouterr().err
     out = tmp_path / "picture.png"
     with pytest.raises(SystemExit, match=r"--rate must let the loss fall, got 1e\+30"):
         study.main([*TINY, "--rate=1e30", "--linear-output", f"--out={out}"])
@@ -133,6 +135,37 @@ def test_correlations_equal_scipys(correlations):
     assert (found.pearson.low, found.pearson.high) == pytest.approx(bootstrap, abs=0.03)
     assert found == correlations.Correlation.of(x, y)
     assert correlations.Correlation.of(np.ones(40), y) is None
+
+
+@pytest.fixture
+def shown(study, monkeypatch):
+    """The picture of networks whose zeros are the losses, and whose patterns are equal."""
+    figures = []
+    monkeypatch.setattr(study.Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+
+    def shown(count):
+        losses = np.arange(float(count))
+        counts = {("share of zeros", "all"): losses, ("patterns", "all"): np.ones(count)}
+        correlations = study.correlate(counts, losses)
+        study.draw(counts, losses, np.zeros(count), correlations, "picture.png")
+        return figures.pop()
+
+    return shown
+
+
+def test_an_interval_takes_20_networks(correlations, shown, capsys):
+    few, enough = shown(19), shown(20)
+    assert [axes.get_title() for axes in few.axes] == ["all layers\nfewer than 20 networks"] * 2
+    assert capsys.readouterr().out.count("[") == 2
+    assert [axes.get_title() for axes in enough.axes] == [
+        "all layers\n+1.00 [+1.00, +1.00]",
+        "all layers\nthe same for every network",
+    ]
+    assert "95 % interval" in enough.get_supxlabel()
+    assert few.get_supxlabel() == ""
+    assert "20 networks" in enough.get_suptitle()
+    with pytest.raises(ValueError, match="takes at least 20 pairs, got 19"):
+        correlations.Correlation.of(np.arange(19), np.arange(19))
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,11 @@ def test_weights_of_vgg16_load(networks, tmp_path, trunk):
     assert not network.model.training
 
 
+def test_limits_of_pixels(networks):
+    assert networks.CAFFE.limits == pytest.approx((-123.68, 255 - 103.939))
+    assert networks.TORCHVISION.limits == pytest.approx((-0.485 / 0.229, 0.594 / 0.225))
+
+
 def test_other_files_are_refused(networks, tmp_path):
     files = {name: tmp_path / name for name in ("text", "empty", "list", "other", "shape", "trunk")}
     files["text"].write_text("no weights")

@@ -155,6 +155,38 @@ def test_accuracy(example):
     assert str(accuracy) == f"top-1 {top1}, top-5 {top5} of {len(ranks)} labelled images"
 
 
+@pytest.mark.parametrize(
+    ("names", "rows"),
+    [
+        (
+            ["conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv2_3"],
+            [["conv1_1", "conv2_1"], ["conv1_2", "conv2_2"], [None, "conv2_3"]],
+        ),
+        (
+            ["relu", "layer1.0.relu", "layer1.0.relu_1"],
+            [["relu", "layer1.0.relu"], [None, "layer1.0.relu_1"]],
+        ),
+    ],
+)
+def test_a_block_is_a_column(example, monkeypatch, names, rows):
+    figures = []
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda figure, *_, **__: figures.append(figure)
+    )
+    model = nn.ReLU()
+    with relustat.watch(model) as watch:
+        model(torch.randn(50, 4))
+    (stats,) = watch.stats.values()
+    example.draw(dict.fromkeys(names, stats), "title", "picture.png")
+    (figure,) = figures
+    grid = [[None] * len(row) for row in rows]
+    for axes in figure.axes:
+        place = axes.get_subplotspec()
+        grid[place.rowspan.start][place.colspan.start] = axes.get_title().partition(":")[0]
+    assert grid == rows
+    assert len({round(axes.get_position().width, 9) for axes in figure.axes}) == 1
+
+
 def test_example(example, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(example, "ROUNDS", 1)
     (tmp_path / "images").mkdir()

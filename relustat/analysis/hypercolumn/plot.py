@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from torch import Tensor
 
 from relustat._figures import new_figure
+from relustat._optional import import_optional
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,9 +84,22 @@ def hypercolumn_clusters_grid(photographs: Tensor, labels: Tensor) -> Figure:
     clusters = int(labels.max()) + 1
     panels[0, 0].set_title("photograph", fontsize=9)
     panels[0, 1].set_title(f"{clusters} clusters", fontsize=9)
+    colours = import_optional("matplotlib", "plot", "plotting").colormaps["viridis"]
+    scale = {"cmap": colours.resampled(clusters), "vmin": -0.5, "vmax": clusters - 0.5}
     for (left, right), photograph, positions in zip(panels, photographs, labels, strict=True):
         left.imshow(photograph.float().clamp(0, 1).permute(1, 2, 0).cpu().numpy())
-        right.imshow(positions.cpu().numpy(), vmin=0, vmax=clusters - 1, interpolation="nearest")
+        shown = right.imshow(positions.cpu().numpy(), **scale, interpolation="nearest")
+    patches = import_optional("matplotlib.patches", "plot", "plotting")
+    figure.legend(
+        handles=[
+            patches.Patch(color=shown.to_rgba(cluster), label=f"cluster {cluster}")
+            for cluster in range(clusters)
+        ],
+        loc="outside lower right",
+        ncols=2,
+        fontsize=7,
+        frameon=False,
+    )
     return figure
 
 

@@ -30,10 +30,12 @@ class Patch:
         value: the activation.
         sample: the index of the sample in the data.
         position: the activation's position in the unit's map.
-        box: first and last row, first and last column, cut off at the sample's borders.
-        window: the same, not cut off. All patches of a layer have windows of one size.
-        input: [C, rows, columns] of the sample.
-        projection: the same part of the result of :func:`relustat.analysis.deconvnet`.
+        box: first and last row, first and last column of that part, within the sample.
+        window: the same of what is cropped. It has the size that a box has away from the sample's
+            borders, or the sample's if that is smaller. At a border it is moved inwards: there it
+            is more than the box.
+        input: [C, rows, columns], the window of the sample.
+        projection: the window of the result of :func:`relustat.analysis.deconvnet`.
     """
 
     unit: int
@@ -59,7 +61,7 @@ def deconvnet_patches(
 
     For each of the ``k`` samples that excite a unit most, the strongest activation is projected
     back, as by :func:`deconvnet` with ``signal="activation"``. Sample and projection are cropped to
-    its theoretical receptive field.
+    its theoretical receptive field. All crops have one size.
 
     Args:
         model, loader, layer, units, k: see :func:`strongest_activations`. Inputs are [N, C, H, W].
@@ -145,15 +147,15 @@ def _patches_of(
             tuple(positions[rank].tolist()),
             box,
             window,
-            _crop(inputs[rank], box),
-            _crop(projections[rank], box),
+            _crop(inputs[rank], window),
+            _crop(projections[rank], window),
         )
         for rank, (box, window) in enumerate(fields)
     ]
 
 
 def _fields(model: nn.Module, x: Tensor, layer: str, positions: Tensor) -> list[Any]:
-    """The rows and columns that each position sees: cut off at the input's borders, and not."""
+    """The rows and columns that each position sees, and its window."""
     with torch.inference_mode(False), torch.enable_grad():
         calls = GeometryCalls("deconvnet_patches", model, [layer])
         start, output = calls.run_with_gradient(x)
@@ -161,12 +163,18 @@ def _fields(model: nn.Module, x: Tensor, layer: str, positions: Tensor) -> list[
     fields = []
     for position in positions.tolist():
         part = [(0, 0), (0, output.size(1) - 1), *((index, index) for index in position)]
-        fields.append(
-            tuple(
-                input_box(path, output, part, clipped=clipped).box[2:] for clipped in (True, False)
-            )
+        box, whole = (
+            input_box(path, output, part, clipped=clipped).box[2:] for clipped in (True, False)
         )
+        fields.append((box, tuple(map(_moved_inside, whole, x.shape[2:]))))
     return fields
+
+
+def _moved_inside(span: tuple[int, int], size: int) -> tuple[int, int]:
+    """The nearest first and last index within 0 and size - 1, as far apart where that is enough."""
+    length = min(span[1] - span[0] + 1, size)
+    first = min(max(span[0], 0), size - length)
+    return first, first + length - 1
 
 
 def _crop(image: Tensor, box: Sequence[tuple[int, int]]) -> Tensor:

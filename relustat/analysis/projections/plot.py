@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from relustat._figures import new_figure
@@ -16,20 +17,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ToImage = Callable[[Tensor], Tensor]
-_GAP = 2
+# Small pictures are enlarged to this width at least, so that Matplotlib need not do it: it would
+# blur the gap between two pictures into both.
+_FINE = 240
+_GAP = 8
+# Inches: the width of a square, the gaps within a unit and between units, the heights of titles.
+_SQUARE, _NARROW, _WIDE, _UNIT_TITLE, _TITLE = 2.4, 0.08, 0.35, 0.3, 0.35
 
 
 class DrawnPatch(Protocol):
     """The part of a patch of :func:`relustat.analysis.deconvnet_patches` that pictures read."""
-
-    @property
-    def value(self) -> float: ...
-
-    @property
-    def box(self) -> tuple[tuple[int, int], ...]: ...
-
-    @property
-    def window(self) -> tuple[tuple[int, int], ...]: ...
 
     @property
     def input(self) -> Tensor: ...
@@ -52,39 +49,45 @@ def patch_grid(
     Raises:
         ImportError: if matplotlib is missing.
     """
-    columns = min(4, math.ceil(math.sqrt(len(patches) / 2)))
-    rows = math.ceil(len(patches) / columns)
-    figure = new_figure(figsize=(3.6 * columns, 1.95 * rows + 0.4), layout="constrained")
-    panels = figure.subplots(rows, 2 * columns, squeeze=False).ravel()
-    for panel in panels:
-        panel.set_axis_off()
-    for index, (unit, those) in enumerate(patches.items()):
-        left, right = panels[2 * index : 2 * index + 2]
-        projected = (_projected(each.projection, to_image) for each in those)
-        seen = (_seen(each.input, to_image) for each in those)
-        left.imshow(_sheet(projected, those), interpolation="nearest")
-        right.imshow(_sheet(seen, those), interpolation="nearest")
-        left.set_title(f"unit {unit}, up to {those[0].value:.3g}", fontsize=8, loc="left")
-    figure.suptitle(title, fontsize=9)
+    sheets = {
+        unit: (
+            _sheet(_projected(each.projection, to_image) for each in those),
+            _sheet(_seen(each.input, to_image) for each in those),
+        )
+        for unit, those in patches.items()
+    }
+    columns = min(4, math.ceil(math.sqrt(len(sheets) / 2)))
+    rows = math.ceil(len(sheets) / columns)
+    sheet_height, sheet_width, _ = next(iter(sheets.values()))[0].shape
+    square = _SQUARE * sheet_height / sheet_width
+    across, down = 2 * _SQUARE + _NARROW + _WIDE, _UNIT_TITLE + square
+    width, height = columns * across, _TITLE + rows * down + _WIDE / 2
+    figure = new_figure(figsize=(width, height))
+    for index, (unit, (projected, seen)) in enumerate(sheets.items()):
+        row, column = divmod(index, columns)
+        left = _WIDE / 2 + column * across
+        bottom = height - _TITLE - (row + 1) * down
+        for sheet, start, heading in [
+            (projected, left, f"unit {unit}, projected back"),
+            (seen, left + _SQUARE + _NARROW, "what it saw"),
+        ]:
+            # In a place of its own: a layout engine would space the squares unevenly.
+            axes = figure.add_axes(
+                (start / width, bottom / height, _SQUARE / width, square / height)
+            )
+            axes.imshow(sheet)
+            axes.set_axis_off()
+            axes.set_title(heading, fontsize=9, loc="left", pad=4)
+    figure.suptitle(title, fontsize=11, y=1 - 0.12 / height)
     return figure
 
 
-def _sheet(pictures: Iterable[Tensor], patches: Sequence[DrawnPatch]) -> Tensor:
-    """Crops [h, w, 3] in their windows, in about as many rows as columns: [H, W, 3]."""
-    framed = map(_framed, pictures, patches)
-    columns = math.ceil(math.sqrt(len(patches)))
-    return image_grid(torch.stack(list(framed)), columns, _GAP).permute(1, 2, 0)
-
-
-def _framed(picture: Tensor, patch: DrawnPatch) -> Tensor:
-    """The crop in its window, [3, H, W]. Beyond the sample's borders it is white."""
-    frame = torch.ones(3, *(last - first + 1 for first, last in patch.window))
-    rows, columns = (
-        slice(low - first, high - first + 1)
-        for (low, high), (first, _) in zip(patch.box, patch.window, strict=True)
-    )
-    frame[:, rows, columns] = picture.detach().clamp(0, 1).permute(2, 0, 1)
-    return frame
+def _sheet(pictures: Iterable[Tensor]) -> Tensor:
+    """Pictures [h, w, 3], enlarged, in about as many rows as columns: [H, W, 3]."""
+    stacked = torch.stack([each.detach().clamp(0, 1) for each in pictures]).permute(0, 3, 1, 2)
+    times = math.ceil(_FINE / stacked.shape[-1])
+    fine = F.interpolate(stacked, scale_factor=times, mode="bicubic").clamp(0, 1)
+    return image_grid(fine, math.ceil(math.sqrt(len(fine))), _GAP).permute(1, 2, 0)
 
 
 def _coloured(image: Tensor) -> Tensor:

@@ -103,13 +103,16 @@ def receptive_field_grid(fields: Mapping[str, DrawnField], columns: int = 4) -> 
             )
     columns = max(1, min(columns, len(fields)))
     rows = math.ceil(len(fields) / columns)
-    figure = _figure(2.5 * columns, 2.75 * rows + 0.2)
+    figure = _figure(2.5 * columns, 2.85 * rows + 0.3)
+    # Titles must not touch the numbers of the row above.
+    figure.set_layout_engine("constrained", h_pad=0.09)
     for index, (title, field) in enumerate(fields.items()):
         axes = figure.add_subplot(rows, columns, index + 1)
         _draw_map(axes, field)
         axes.set_title(f"{title}\n{_sizes(field)}", fontsize=8)
     figure.supxlabel(
-        "colour: square root of the share; white: theoretical field; blue: Gaussian, 1 and 2 sigma",
+        "axes and sizes in pixels; colour: square root of a pixel's share, black is 0; "
+        "white: theoretical field; blue: Gaussian, 1 and 2 sigma",
         fontsize=8,
     )
     return figure

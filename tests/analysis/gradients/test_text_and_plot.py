@@ -105,6 +105,17 @@ def test_example(example, tmp_path, capsys, monkeypatch):
     assert (tmp_path / "norms.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_example_fits_its_axes_to_runs_that_stay_finite(example):
+    low, high = example.limits(
+        [
+            recorded(np.array([[1.0, 0.01], [0.0, 10.0]])),
+            recorded(np.array([[1e30, 1e-30], [math.nan, 1.0]])),
+        ]
+    )
+    assert 0.001 < low < 0.01
+    assert 10 < high < 100
+
+
 def test_what_the_example_says_of_its_settings(example):
     images = example.load_images(None, 10_000)
     wrong_sign = example.train(images, *example.SETTINGS["SGD 0.03, wrong sign"])

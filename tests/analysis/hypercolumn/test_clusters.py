@@ -140,6 +140,11 @@ def test_plot_of_clusters(tmp_path):
         assert (shown[2 * image] == photographs[image].permute(1, 2, 0).numpy()).all()
         assert (shown[2 * image + 1] == labels[image].numpy()).all()
     figure.savefig(tmp_path / "figure.png", dpi=30)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [f"cluster {n}" for n in range(3)]
+    colours = [tuple(patch.get_facecolor()) for patch in legend.get_patches()]
+    assert colours == [figure.axes[1].get_images()[0].to_rgba(n) for n in range(3)]
+    assert len(set(colours)) == 3
     with pytest.raises(ValueError, match=r"photographs must be \[N, 3, H, W\], got \[3, 6, 8\]"):
         hypercolumn_clusters_grid(photographs[0], labels)
     with pytest.raises(ValueError, match=r"labels must be .* N=2, got \[1, 3, 4\]"):

@@ -27,18 +27,30 @@ def test_patches_are_crops_of_what_a_deconvnet_gives(model, data, rule):
         for patch in those:
             x = data[patch.sample : patch.sample + 1]
             whole = deconvnet(model, x, "4", unit, patch.position, rule, signal="activation")[0]
-            (top, bottom), (left, right) = patch.box
+            (top, bottom), (left, right) = patch.window
             assert torch.equal(patch.input, x[0, :, top : bottom + 1, left : right + 1])
-            inside = whole[:, top : bottom + 1, left : right + 1]
-            torch.testing.assert_close(patch.projection, inside)
+            assert patch.input.shape == (3, 9, 9)
+            torch.testing.assert_close(
+                patch.projection, whole[:, top : bottom + 1, left : right + 1]
+            )
             # Nothing is cut off.
+            (top, bottom), (left, right) = patch.box
+            inside = whole[:, top : bottom + 1, left : right + 1]
             assert inside.count_nonzero() == whole.count_nonzero() > 0
             # By hand: a 3x3 convolution over pools of 3, 2 apart, of 3x3 convolutions.
-            assert patch.window == tuple((2 * at - 1, 2 * at + 7) for at in patch.position)
-            assert patch.box == tuple(
-                (max(low, 0), min(high, size - 1))
-                for (low, high), size in zip(patch.window, (20, 24), strict=True)
-            )
+            for at, size, box, window in zip(
+                patch.position, (20, 24), patch.box, patch.window, strict=True
+            ):
+                first, last = 2 * at - 1, 2 * at + 7
+                assert box == (max(first, 0), min(last, size - 1))
+                moved = max(-first, 0) - max(last - size + 1, 0)
+                assert window == (first + moved, last + moved)
+
+
+def test_a_window_is_never_larger_than_the_sample(model):
+    (patch,) = deconvnet_patches(model, [torch.randn(1, 3, 8, 24)], "4", [1], k=1)[1]
+    assert patch.window[0] == (0, 7)
+    assert patch.input.shape == patch.projection.shape == (3, 8, 9)
 
 
 def test_a_dead_unit_has_empty_projections(model, data):
@@ -51,9 +63,15 @@ def test_a_dead_unit_has_empty_projections(model, data):
 def test_grid(model, data, to_image):
     figure = deconvnet_grid(model, data.split(4), "4", [0, 1, 3], k=4, to_image=to_image)
     titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert [title.partition(",")[0] for title in titles if title] == ["unit 0", "unit 1", "unit 3"]
+    assert titles[::2] == [f"unit {unit}, projected back" for unit in (0, 1, 3)]
+    assert titles[1::2] == ["what it saw"] * 3
     sheets = [image.get_array() for axes in figure.axes for image in axes.get_images()]
-    assert [sheet.shape for sheet in sheets] == [(20, 20, 3)] * 6
+    # Pictures of 9x9 are enlarged 27 times, to 243, and are 8 apart.
+    assert [sheet.shape for sheet in sheets] == [(494, 494, 3)] * 6
+    assert all((sheet[243:251] == 1).all() for sheet in sheets)
+    places = [axes.get_position() for axes in figure.axes]
+    assert len({round(place.width, 9) for place in places}) == 1
+    assert all(0 < place.x0 < place.x1 < 1 and 0 < place.y0 < place.y1 < 1 for place in places)
     figure.canvas.draw()
 
 
