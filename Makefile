@@ -36,7 +36,7 @@ help:
 	@echo "             is a file of VGG-16's"
 	@echo "make bench-smoke  threads, allocations, instructions, compiled code, imports; no clock"
 	@echo "make bench-plots  draw what make bench measured, into docs/"
-	@echo "make gallery     run the examples, and put their pictures into docs/gallery; WEIGHTS as above"
+	@echo "make gallery     run the examples, and put their pictures into docs; WEIGHTS as above"
 	@echo "make cuda-check  compile the CUDA sources with nvcc, and count instructions; no GPU needed"
 	@echo "make gpu-check   build, test and measure on a GPU, with PYTHON's own PyTorch"
 	@echo "make gpu-package  prepare .gpu, with which gpu-check need not build, for another machine"
@@ -117,6 +117,7 @@ bench-plots: bench-env
 	@$(PY) benchmarks/plots.py
 
 gallery: build
+	@$(PY) tools/page_pictures.py
 	@$(PY) tools/gallery.py $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 # What benchmarks compare with, as pyproject.toml names it; the tests need none of it.

@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         "demo",
         help="train a small CNN and show what its ReLUs do",
         description="Trains a small CNN on images, watching every ReLU; prints a table before and "
-        "after training and what changed; writes a figure, a JSON and a CSV file.",
+        "after training and what changed; writes a page, a figure, a JSON and a CSV file.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     shown.add_argument(

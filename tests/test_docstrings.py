@@ -18,6 +18,7 @@ import relustat
 
 MODULES = [module.name for module in pkgutil.walk_packages(relustat.__path__, "relustat.")]
 README = ROOT / "README.md"
+PAGES = (README, ROOT / "docs" / "looking.md")
 
 
 @pytest.mark.parametrize(
@@ -30,11 +31,16 @@ def test_docstrings(name):
 
 
 @pytest.mark.parametrize(
-    "code", re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    "code",
+    [
+        code
+        for page in PAGES
+        for code in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    ],
 )
-def test_readme(code, tmp_path, monkeypatch):
+def test_pages(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "README.md", "exec"), {})
+    exec(compile(code, "page", "exec"), {})
 
 
 def test_every_public_class_and_function_has_an_example():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import dataclasses
 import io
 import json
 import os
@@ -20,27 +19,21 @@ from torch import nn
 
 from relustat._files import replacing
 from relustat._optional import import_optional
+from relustat.history.history import History
+from relustat.report.columns import COLUMNS
+from relustat.report.compared_row import ComparedRow
+from relustat.report.comparison import Comparison
 from relustat.report.plots import histogram_grid
 from relustat.report.report import Report
-from relustat.report.row import Row
 from relustat.watching.watches import watch
 
 from .labelled_images import LabelledImages, load_images
 
 
-@dataclasses.dataclass(frozen=True)
-class UnitChange:
-    """The units of one call site that changed in training, as indices."""
-
-    call_site: str
-    died: list[int]
-    revived: list[int]
-
-
 def run(
     data: Path | None, output: Path, *, epochs: int, samples: int, learning_rate: float, seed: int
 ) -> None:
-    """Trains, prints both reports and the changes, and writes figure, JSON and CSV to ``output``.
+    """Trains, prints both reports and the changes, and writes page, figure, JSON and CSV.
 
     Raises:
         ValueError, ImportError: see :func:`relustat.demo.load_images`.
@@ -75,16 +68,20 @@ def _train_and_show(
     console.print("\n[bold]Before training[/bold] (one pass over the training images)")
     console.print(before)
     console.print("\n[bold]Training[/bold], every ReLU watched")
-    train(model, images, epochs, learning_rate, console)
+    history = train(model, images, epochs, learning_rate, console)
     after = look(model, images)
+    after.history = history
     console.print("\n[bold]After training[/bold] (one pass over the training images)")
     console.print(after)
     console.print("\n[bold]What changed[/bold]")
-    changes = compare(before, after)
-    for line in describe(before, after, changes):
+    change = before.compare(after, names=("before", "after"))
+    for line in describe(change):
         console.print(line)
-    write(output, before, after, changes)
-    console.print(f"\nWrote histograms.png, report.json and report.csv to [bold]{output}[/bold]")
+    write(output, before, after, change)
+    console.print(
+        "\nWrote report.html (open it in a browser), histograms.png, report.json and report.csv to "
+        f"[bold]{output}[/bold]"
+    )
 
 
 def make_model(images: LabelledImages) -> nn.Module:
@@ -128,7 +125,8 @@ def train(
     epochs: int,
     learning_rate: float,
     console: Any,
-) -> None:
+) -> History:
+    """Trains the model; returns what its ReLUs did in each epoch."""
     progress_module = import_optional("rich.progress", "demo", "the demo")
     optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=0.9)
     batches = -(-len(images.train_labels) // 64)
@@ -138,7 +136,6 @@ def train(
     ):
         task = progress.add_task("training", total=epochs * batches)
         for epoch in range(1, epochs + 1):
-            watching.reset()
             model.train()
             total = 0.0
             for chosen in torch.randperm(len(images.train_labels)).split(64):
@@ -150,40 +147,35 @@ def train(
                 optimizer.step()
                 total += float(loss.detach()) * len(chosen)
                 progress.advance(task)
-            rates = "  ".join(
-                f"{name} {stats.zero_fraction:.0%}" for name, stats in watching.stats.items()
-            )
+            watching.snapshot(epoch)
+            counted = watching.history.spans[-1].stats
+            rates = "  ".join(f"{name} {each.zero_fraction:.0%}" for name, each in counted.items())
             with watching.pause():
                 right = accuracy(model, images)
             progress.console.print(
                 f"epoch {epoch:2}  loss {total / len(images.train_labels):.3f}  "
                 f"held-out accuracy {right:.1%}  zeros: {rates}"
             )
+    return watching.history
 
 
-def compare(before: Report, after: Report) -> list[UnitChange]:
-    """The units that are dead in one report and alive in the other."""
-    changes = []
-    for name, stats in after.stats.items():
-        was, now = set(before.stats[name].dead_units.tolist()), set(stats.dead_units.tolist())
-        if stats.nans:  # a unit that gives NaN is not dead, but it is not revived either
-            was = now
-        changes.append(UnitChange(name, sorted(now - was), sorted(was - now)))
-    return changes
-
-
-def describe(before: Report, after: Report, changes: list[UnitChange]) -> list[str]:
+def describe(change: Comparison) -> list[str]:
     """The changes as sentences."""
     lines = []
-    for change in changes:
-        was, now = before.stats[change.call_site], after.stats[change.call_site]
-        line = f"{change.call_site}: {was.zero_fraction:.1%} zero -> {now.zero_fraction:.1%}"
-        for verb, units in (("died", change.died), ("revived", change.revived)):
+    for row in in_order(change):
+        line = f"{row.call_site}: {row.zero_fraction:.1%} zero -> {row.other_zero_fraction:.1%}"
+        for verb, by_width in (("died", row.died_units), ("revived", row.revived_units)):
+            units = [str(unit) for each in by_width.values() for unit in each]
             noun = "unit" if len(units) == 1 else "units"
-            which = f" ({', '.join(map(str, units))})" if units else ""
+            which = f" ({', '.join(units)})" if units else ""
             line += f"; {len(units)} {noun} {verb}{which}"
         lines.append(line)
     return lines
+
+
+def in_order(change: Comparison) -> list[ComparedRow]:
+    """The rows in the order of execution."""
+    return [change[name] for name in change.first.stats]
 
 
 @contextlib.contextmanager
@@ -208,7 +200,7 @@ def output_folder(output: Path) -> Iterator[None]:
         raise
 
 
-def write(output: Path, before: Report, after: Report, changes: list[UnitChange]) -> None:
+def write(output: Path, before: Report, after: Report, change: Comparison) -> None:
     """Writes each file whole or not at all."""
     output.mkdir(parents=True, exist_ok=True)
     panels = {
@@ -222,16 +214,23 @@ def write(output: Path, before: Report, after: Report, changes: list[UnitChange]
     document = {
         "before": before.to_dict(),
         "after": after.to_dict(),
-        "changes": [dataclasses.asdict(change) for change in changes],
+        "changes": [
+            {
+                "call_site": row.call_site,
+                "died": [int(unit) for units in row.died_units.values() for unit in units],
+                "revived": [int(unit) for units in row.revived_units.values() for unit in units],
+            }
+            for row in in_order(change)
+        ],
     }
     with replacing(output / "report.json") as file:
         file.write(json.dumps(document).encode())
     text = io.StringIO()
-    names = [field.name for field in dataclasses.fields(Row)]
-    writer = csv.DictWriter(text, ["when", *names], lineterminator="\n")
+    writer = csv.DictWriter(text, ["when", *COLUMNS], lineterminator="\n")
     writer.writeheader()
     for when, report in (("before", before), ("after", after)):
         for row in report.rows:
-            writer.writerow({"when": when, **dataclasses.asdict(row)})
+            writer.writerow({"when": when, **row.numbers()})
     with replacing(output / "report.csv") as file:
         file.write(text.getvalue().encode())
+    change.to_html(output / "report.html")

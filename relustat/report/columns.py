@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 COLUMNS = {
-    "call_site": "where the ReLU is computed",
+    "call_site": "the position in the model's code where a ReLU is computed",
     "after": "the layer that made its inputs",
     "calls": "calls counted",
     "elements": "inputs counted",

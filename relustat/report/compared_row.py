@@ -15,7 +15,7 @@ from .dead_units import dead_now
 from .row import Row, percent
 
 COMPARED_COLUMNS = {
-    "call_site": "where the ReLU is computed",
+    "call_site": "the position in the model's code where a ReLU is computed",
     "zero_fraction": "share of outputs that are 0",
     "other_zero_fraction": "the same in the other report",
     "zero_fraction_change": "the other less this",
@@ -80,7 +80,8 @@ class ComparedRow:
         for width in widths:
             before, after = (dead_now(each.stats.of_width(width)) for each in (row, other))
             died[width] = np.setdiff1d(after, before)
-            revived[width] = np.setdiff1d(before, after)
+            # A unit that gives NaN is not dead, but it is not revived either.
+            revived[width] = np.setdiff1d(before, after) if not other.nans else after[:0]
         return cls(
             call_site=row.call_site,
             zero_fraction=row.zero_fraction,
@@ -144,4 +145,6 @@ def _unlike(stats: ReLUStats, other: ReLUStats) -> str:
         found.append(f"the numbers of units differ ({' and '.join(widths)})")
     if stats.bins != other.bins:
         found.append(f"the bins differ ({stats.bins} and {other.bins})")
+    if other.nans:
+        found.append("the other has NaN inputs, so units that were revived are not known")
     return "; ".join(found)

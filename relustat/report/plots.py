@@ -57,7 +57,7 @@ def histogram_grid(
         draw_histogram(axes, name, site, other, names)
     if other is not None:
         figure.legend(handles=_keys(names), loc="outside upper right", ncols=2, fontsize=8)
-    figure.supxlabel("input of the ReLU; grey: set to zero", fontsize=8)
+    figure.supxlabel("input of the ReLU, the middle 99.8 %; grey: set to zero", fontsize=8)
     return figure
 
 
@@ -96,8 +96,8 @@ def draw_histogram(
         low, high = (float(each) for each in (np.min(ranges), np.max(ranges)))
         axes.set_xlim(low, high)
         axes.set_ylim(0, None)
-        # Labels with four digits must not touch.
-        axes.locator_params(axis="x", nbins=5)
+        # Labels with four digits must not touch, nor widen a column at its ends.
+        axes.locator_params(axis="x", nbins=5, prune="both")
         if low < 0 < high:
             axes.axvline(0, color="black", linewidth=0.6)
     figure: Figure = axes.get_figure(root=True)  # type: ignore[assignment]

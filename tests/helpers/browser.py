@@ -35,7 +35,7 @@ def opened(started, path, **options):
     """A page of a file, offline; fails if it logged anything or asked for another file."""
     context = started.new_context(offline=True, **options)
     try:
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(60_000)
         page = context.new_page()
         complaints, requests = [], []
         page.on("console", lambda message: complaints.append(message.text))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from relustat.report.columns import COLUMNS
-from relustat.report.dead_units import dead_now
+from relustat.report.compared_row import ComparedRow
 from relustat.report.findings import Finding
 from relustat.report.plots import drawn_slices
 from relustat.report.row import Row
@@ -38,17 +38,16 @@ class Layers:
         self.bins: list[list[float]] = []
         self._known: list[Bins] = []
 
-    def layer(self, site: str) -> dict[str, Any]:
-        """All that is drawn of one call site."""
+    def layer(self, site: str, change: ComparedRow | None = None) -> dict[str, Any]:
+        """All that is drawn of one call site, and what changed between two reports."""
         sides = [side for side in self._sides if site in side.rows]
-        stats = [side.rows[site].stats for side in sides]
         return {
             "name": site,
             "sides": [
-                {**side.numbers(site), "histogram": self._histogram(each)}
-                for side, each in zip(sides, stats, strict=True)
+                {**side.numbers(site), "histogram": self._histogram(side.rows[site].stats)}
+                for side in sides
             ],
-            "changes": _changes(*stats) if len(stats) == 2 else [],
+            "changes": [] if change is None else _changes(change),
         }
 
     def _histogram(self, stats: ReLUStats) -> dict[str, Any] | None:
@@ -135,12 +134,10 @@ def _last_deaths(history: EpochCounts | None, site: str, width: int) -> dict[int
     }
 
 
-def _changes(first: ReLUStats, second: ReLUStats) -> list[dict[str, Any]]:
+def _changes(row: ComparedRow) -> list[dict[str, Any]]:
     """Which units died and were revived between two reports, by number of units."""
-    found = []
-    for width in (width for width in first.widths if width in second.widths):
-        before, after = (dead_now(each.of_width(width)) for each in (first, second))
-        died, revived = np.setdiff1d(after, before), np.setdiff1d(before, after)
-        for what, units in (("died", died), ("revived", revived)):
-            found.append({"what": what, "of": width, **listed(units)})
-    return found
+    return [
+        {"what": what, "of": width, **listed(units)}
+        for what, by_width in (("died", row.died_units), ("revived", row.revived_units))
+        for width, units in by_width.items()
+    ]

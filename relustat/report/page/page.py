@@ -57,7 +57,6 @@ def write_compared(path: str | os.PathLike[str], comparison: ShownComparison) ->
     """Writes the page of two reports, whole or not at all."""
     first, second = (Snapshot.of(each) for each in (comparison.first, comparison.second))
     layers = Layers(list(zip(comparison.names, (first, second), strict=True)))
-    sites = [*(row.call_site for row in comparison.rows), *_in_one(comparison)]
     _write(
         path,
         "comparison.html",
@@ -70,7 +69,10 @@ def write_compared(path: str | os.PathLike[str], comparison: ShownComparison) ->
                 for each in report.findings
             ]
         ),
-        layers=[layers.layer(site) for site in sites],
+        layers=[
+            *(layers.layer(row.call_site, row) for row in comparison.rows),
+            *(layers.layer(site) for site in _in_one(comparison)),
+        ],
         bins=layers.bins,
     )
 
