@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import functools
-import operator
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,7 +19,7 @@ from relustat.nn.swapping import counters_of
 from relustat.stats import npz
 from relustat.stats.relu_stats import ReLUStats
 
-from . import page, plots, table
+from . import joined, page, plots, table
 from .call_site import CallSite
 from .columns import COLUMNS
 from .comparison import Comparison
@@ -33,9 +31,6 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-# More calls of one place are one row of the printed table.
-_MOST_CALLS_APART = 10
 
 
 class Report(Mapping[str, Row]):
@@ -155,40 +150,25 @@ class Report(Mapping[str, Row]):
             >>> list(watch.report().by_module().stats)
             ['1']
         """
-        modules: dict[str, list[str]] = {}
-        for name, site in self.call_sites.items():
-            modules.setdefault(site.module or "(model)", []).append(name)
+        rows = joined.by_module(self.call_sites)
         sites = {
-            module: functools.reduce(
-                CallSite.merged, (self.call_sites[name]._replace(place=module) for name in names)
-            )
-            for module, names in modules.items()
+            module: joined.merged([self.call_sites[name] for name in names], module)
+            for module, names in rows.items()
         }
-        stats = {module: self._sum(names) for module, names in modules.items()}
-        groups = {name: each.by_module().stats for name, each in self.groups.items()}
-        return Report(stats, self._notes, sites, groups)
-
-    def _sum(self, names: list[str]) -> ReLUStats:
-        return functools.reduce(operator.add, (self.stats[name] for name in names))
+        return self._with_rows(rows, sites)
 
     def folded(self) -> Report:
         """The report as it is printed: the calls of one place are one row if they are over 10."""
-        places: dict[str, list[str]] = {}
-        for name, site in self.call_sites.items():
-            places.setdefault(site.place, []).append(name)
-        many_calls = {
-            place: names for place, names in places.items() if len(names) > _MOST_CALLS_APART
-        }
-        if not many_calls:
+        rows = joined.by_place(self.call_sites)
+        if len(rows) == len(self.call_sites):
             return self
-        stats, sites = {}, {}
-        for name, site in self.call_sites.items():
-            names = many_calls.get(site.place)
-            shown = name if names is None else f"{site.place} ({many(len(names), 'call')})"
-            if shown not in stats:
-                stats[shown] = self.stats[name] if names is None else self._sum(names)
-                sites[shown] = site
-        return Report(stats, self._notes, sites, self._groups, self.history)
+        return self._with_rows(
+            rows, {row: self.call_sites[names[0]] for row, names in rows.items()}
+        )
+
+    def _with_rows(self, rows: joined.Names, sites: dict[str, CallSite]) -> Report:
+        groups = {name: joined.sums(each, rows) for name, each in self._groups.items()}
+        return Report(joined.sums(self.stats, rows), self._notes, sites, groups, self.history)
 
     # What was found
 

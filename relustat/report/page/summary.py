@@ -41,7 +41,10 @@ def of_report(report: Snapshot) -> list[Fact]:
 
 
 def _worst(rows: Sequence[Row]) -> Fact:
-    """The call site with the largest share of dead units; without any, of zeros."""
+    """Where NaNs came up first; without any, where the largest share of units is dead, or zero."""
+    nan = next((row for row in rows if row.nans), None)
+    if nan is not None:
+        return Fact("worst", f"{nan.nans:,} of {nan.elements:,} inputs are NaN", nan.call_site)
     worst = max(rows, key=_badness)
     if worst.dead_now:
         share = percent(worst.dead_now / worst.units)

@@ -120,13 +120,14 @@ function choice(title, values, changed) {
 }
 
 function frequencyFigure(sides, widths) {
+  const nans = sides.some((side) => side.histogram?.nan) ? " A NaN is not 0." : "";
   const never = d3.min(widths, ({ frequency }) => frequency.edges[0]) - 0.75;
   const drawn = widths.map(({ frequency }) => frequency.counts.map((count, index) => (
     { low: frequency.edges[index], high: frequency.edges[index + 1], height: count })));
   const silent = widths.map(({ frequency }) => ({ low: never, high: never + 0.25, height: frequency.never }));
   const ticks = [never + 0.125, ...d3.range(Math.ceil(never + 0.5), 1)];
   const label = widths.map(({ units, frequency }) => `${plural(units, "unit")}, of which ${frequency.never} never fired`).join("; ");
-  return figure("How often units fire", element("p", {}, "Units by the share of their outputs that are not 0."),
+  return figure("How often units fire", element("p", {}, `Units by the share of their outputs that are not 0.${nans}`),
     labelled(sides),
     plot(label, {
       x: { ticks, tickFormat: (tick) => tick < never + 0.2 ? "never" : tick > -3 ? percent(10 ** tick).replace(".0", "") : `1e${tick}`, label: null },
@@ -199,7 +200,7 @@ function historyFigure(label, history) {
   return figure(`By epoch${label && `, ${label}`}`,
     element("p", {}, "Solid: share of zeros. Dashed: share of dead units. ▼: units died. △: units were revived."),
     plot(`share of zeros from epoch ${first.epoch} to ${last.epoch}`, {
-      x: { label: "epoch", ticks: Math.min(6, epochs.length), tickFormat: "d" },
+      x: { label: "epoch", ticks: first === last ? [first.epoch] : d3.ticks(first.epoch, last.epoch, 6).filter(Number.isInteger), tickFormat: "d" },
       y: { domain: [0, 1.12], ticks: [0, 0.25, 0.5, 0.75, 1], tickFormat: "%", label: null, grid: true },
       marks: [
         Plot.lineY(epochs, { x: "epoch", y: "zero", stroke: "var(--passed)", marker: "dot" }),
