@@ -43,8 +43,11 @@ def fits(pattern: Pattern, name: str) -> bool:
 
 
 def described(pattern: Pattern) -> str:
-    """A pattern for a message."""
-    return repr(pattern) if isinstance(pattern, str) else f"re.compile({pattern.pattern!r})"
+    """A pattern as Python writes it."""
+    if isinstance(pattern, str):
+        return repr(pattern)
+    flags = pattern.flags & ~re.UNICODE  # which all have
+    return f"re.compile({pattern.pattern!r}{f', {flags!s}' if flags else ''})"
 
 
 class NameChoice(NamedTuple):
@@ -86,8 +89,8 @@ class NameChoice(NamedTuple):
         ]
 
     def to_dict(self) -> dict[str, list[str] | None]:
-        """The patterns as texts; None where none were given."""
+        """The patterns as texts, in any order alike; None where none were given."""
         return {
-            "only": None if self.only is None else list(map(described, self.only)),
-            "skip": list(map(described, self.skip)) or None,
+            "only": None if self.only is None else sorted(map(described, self.only)),
+            "skip": sorted(map(described, self.skip)) or None,
         }

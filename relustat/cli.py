@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         "demo",
         help="train a small CNN and show what its ReLUs do",
         description="Trains a small CNN on images, watching every ReLU; prints a table before and "
-        "after training and what changed; writes a page, a figure, a JSON and a CSV file.",
+        "after training and what changed; writes two pages, a figure, a JSON and a CSV file.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     shown.add_argument(
@@ -163,7 +163,7 @@ def _info(_: argparse.Namespace) -> None:
         "threads": f"{torch.get_num_threads()}" + ("" if build["openmp"] else " (no OpenMP: 1)"),
         "CUDA device": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
     }
-    for package in ("matplotlib", "pandas", "rich", "scikit-learn"):
+    for package in ("jinja2", "matplotlib", "pandas", "rich", "scikit-learn"):
         try:
             lines[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

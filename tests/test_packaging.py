@@ -19,3 +19,17 @@ def test_every_folder_is_installed():
     folders = {path.parent.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py")}
     assert len(folders) > 15
     assert set(found) == {".".join(folder.parts) for folder in folders}
+
+
+def test_every_file_of_the_page_is_installed():
+    settings = (ROOT / "pyproject.toml").read_text()
+    globs = ast.literal_eval(
+        re.search(r'^"relustat\.report\.page" = (.*)$', settings, re.MULTILINE)[1]
+    )
+    folder = PACKAGE / "report" / "page"
+    installed = {path for glob in globs for path in folder.glob(glob)}
+    others = {
+        path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert len(installed) >= 13
+    assert {path for path in others if path.suffix != ".py"} == installed

@@ -28,7 +28,9 @@ def test_names_are_chosen(only, skip, chosen):
 def test_patterns_that_fit_nothing_are_named():
     choice = NameChoice.of("watch", ["layer*", "block*"], re.compile("^x"))
     assert choice.unfitting(NAMES) == ["only: 'block*'", "skip: re.compile('^x')"]
-    assert choice.to_dict() == {"only": ["'layer*'", "'block*'"], "skip": ["re.compile('^x')"]}
+    assert choice.to_dict() == {"only": ["'block*'", "'layer*'"], "skip": ["re.compile('^x')"]}
+    ignoring = NameChoice.of("watch", re.compile("^x", re.IGNORECASE), None)
+    assert ignoring.to_dict()["only"] == ["re.compile('^x', re.IGNORECASE)"]
     assert NameChoice().to_dict() == {"only": None, "skip": None}
 
 

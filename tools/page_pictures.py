@@ -1,4 +1,4 @@
-"""Makes docs/page.png: the page of the demo's network, as Chromium shows it.
+"""Makes docs/page.png: the page of the demo's training, as Chromium shows it.
 
     python tools/page_pictures.py
 
@@ -25,14 +25,12 @@ DESKTOP, PHONE = (1120, 1180), (375, 1180)
 
 
 def write_page(path: Path) -> None:
-    """Writes the page of the demo's network after training, with the epochs of the training."""
+    """Writes the page of the demo's training."""
     images = load_images(None, 10_000)
     torch.manual_seed(0)
     model = demo.make_model(images)
-    history = demo.train(model, images, epochs=8, learning_rate=0.1, console=Console(quiet=True))
-    report = demo.look(model, images)
-    report.history = history
-    report.to_html(path)
+    report = demo.train(model, images, epochs=8, learning_rate=0.1, console=Console(quiet=True))
+    report.to_html(path, title="ReLUs of the demo while it trains")
 
 
 def picture(browser: Browser, path: Path, size: tuple[int, int], scheme: str) -> Image.Image:

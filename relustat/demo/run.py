@@ -19,7 +19,6 @@ from torch import nn
 
 from relustat._files import replacing
 from relustat._optional import import_optional
-from relustat.history.history import History
 from relustat.report.columns import COLUMNS
 from relustat.report.compared_row import ComparedRow
 from relustat.report.comparison import Comparison
@@ -68,19 +67,19 @@ def _train_and_show(
     console.print("\n[bold]Before training[/bold] (one pass over the training images)")
     console.print(before)
     console.print("\n[bold]Training[/bold], every ReLU watched")
-    history = train(model, images, epochs, learning_rate, console)
+    training = train(model, images, epochs, learning_rate, console)
     after = look(model, images)
-    after.history = history
     console.print("\n[bold]After training[/bold] (one pass over the training images)")
     console.print(after)
     console.print("\n[bold]What changed[/bold]")
-    change = before.compare(after, names=("before", "after"))
+    change = before.compare(after, names=("untrained", "trained"))
     for line in describe(change):
         console.print(line)
     write(output, before, after, change)
+    training.to_html(output / "training.html", title="ReLUs of the demo while it trains")
     console.print(
-        "\nWrote report.html (open it in a browser), histograms.png, report.json and report.csv to "
-        f"[bold]{output}[/bold]"
+        "\nWrote report.html and training.html (open them in a browser), histograms.png, "
+        f"report.json and report.csv to [bold]{output}[/bold]"
     )
 
 
@@ -125,8 +124,8 @@ def train(
     epochs: int,
     learning_rate: float,
     console: Any,
-) -> History:
-    """Trains the model; returns what its ReLUs did in each epoch."""
+) -> Report:
+    """Trains the model; returns the report of the training, with its epochs."""
     progress_module = import_optional("rich.progress", "demo", "the demo")
     optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=0.9)
     batches = -(-len(images.train_labels) // 64)
@@ -156,7 +155,7 @@ def train(
                 f"epoch {epoch:2}  loss {total / len(images.train_labels):.3f}  "
                 f"held-out accuracy {right:.1%}  zeros: {rates}"
             )
-    return watching.history
+    return watching.report()
 
 
 def describe(change: Comparison) -> list[str]:
@@ -233,4 +232,4 @@ def write(output: Path, before: Report, after: Report, change: Comparison) -> No
             writer.writerow({"when": when, **row.numbers()})
     with replacing(output / "report.csv") as file:
         file.write(text.getvalue().encode())
-    change.to_html(output / "report.html")
+    change.to_html(output / "report.html", title="ReLUs of the demo, untrained and trained")

@@ -114,9 +114,9 @@ class History:
 
         Args:
             site: name of the call site.
-            name: "zero_fraction", "activation_rate", "death_rate"; "mean", "std", "median" or "p99"
-                of the inputs, by their histogram; "dead", the mean number in an epoch;
-                "deaths" or "revivals", the number in the span.
+            name: "zero_fraction", "activation_rate", "death_rate", "nan_fraction", "units"; "mean",
+                "std", "median" or "p99" of the inputs, by their histogram; "dead", the mean number
+                in an epoch; "deaths" or "revivals", the number in the span.
 
         Returns:
             The first epoch of each span, int64 [spans], and the values, float64 [spans]; NaN where
@@ -167,7 +167,7 @@ class History:
         return series.lifetimes_of(caller, self._spans, site, width)
 
     def _check_site(self, caller: str, site: str) -> None:
-        if site not in self.call_sites:
+        if not any(site in span.stats for span in self._spans):
             raise KeyError(f"History.{caller}: site must be one of {self.call_sites}, got {site!r}")
 
     # Handing on

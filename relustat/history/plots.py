@@ -62,7 +62,7 @@ def _draw_history(axes: Axes, history: CountsByEpoch, site: str) -> None:
     now = sum(len(history.dead_units(site, width)) for width in widths)
     axes.set_title(f"{site}: {now}/{units} dead", fontsize=8)
     epochs, zeros = history.trend(site, "zero_fraction")
-    dead = history.trend(site, "dead")[1] / units
+    dead = history.trend(site, "dead")[1] / history.trend(site, "units")[1]
     shares = {"zeros, of all outputs": zeros, "dead units, of all units": dead}
     draw_shares(axes, epochs, shares, top=125)
     for name, marker, height, color in [("deaths", 7, 119, _DIED), ("revivals", 6, 109, _REVIVED)]:

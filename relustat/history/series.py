@@ -19,6 +19,8 @@ _RATES: dict[str, Callable[[ReLUStats], float]] = {
     "zero_fraction": lambda stats: stats.zero_fraction,
     "activation_rate": lambda stats: stats.activation_rate,
     "death_rate": lambda stats: stats.death_rate,
+    "nan_fraction": lambda stats: stats.nans / stats.elements,
+    "units": lambda stats: sum(stats.widths),
     "mean": lambda stats: stats.mean,
     "std": lambda stats: stats.std,
     "median": lambda stats: stats.quantile(0.5),

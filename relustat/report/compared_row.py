@@ -10,6 +10,7 @@ import numpy as np
 
 from relustat.stats.histogram import Int64Array
 from relustat.stats.relu_stats import ReLUStats
+from relustat.stats.same_layout import described_shard
 
 from .dead_units import dead_now
 from .row import Row, percent
@@ -18,21 +19,19 @@ COMPARED_COLUMNS = {
     "call_site": "the position in the model's code where a ReLU is computed",
     "zero_fraction": "share of outputs that are 0",
     "other_zero_fraction": "the same in the other report",
-    "zero_fraction_change": "the other less this",
-    "dead_now": "units that are dead now",
+    "zero_fraction_change": "how much the share of zeros grew, in percentage points",
+    "dead_now": "units that gave only zeros in the last 100 calls, or in all if there were fewer",
     "other_dead_now": "the same in the other report",
-    "died": "units that are dead now in the other report alone",
-    "revived": "units that are dead now in this report alone",
+    "died": "units that are dead now in the second report, and not in the first",
+    "revived": "units that are dead now in the first report, and not in the second",
     "histogram_distance": "share of the inputs that would have to move to another bin",
     "histogram": "the inputs between their percentiles 0.5 and 99.5",
     "other_histogram": "the same in the other report",
 }
 """What each column says of a call site in two reports."""
 
-PRINTED = tuple(COMPARED_COLUMNS)
 
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class ComparedRow:
     """One call site in two reports, this and the other.
 
@@ -75,7 +74,8 @@ class ComparedRow:
 
     @classmethod
     def of(cls, row: Row, other: Row) -> ComparedRow:
-        widths = [width for width in row.stats.widths if width in other.stats.widths]
+        are_same = row.stats.shard == other.stats.shard
+        widths = [width for width in row.stats.widths if are_same and width in other.stats.widths]
         died, revived = {}, {}
         for width in widths:
             before, after = (dead_now(each.stats.of_width(width)) for each in (row, other))
@@ -117,7 +117,9 @@ class ComparedRow:
             "call_site": self.call_site,
             "zero_fraction": percent(self.zero_fraction),
             "other_zero_fraction": percent(self.other_zero_fraction),
-            "zero_fraction_change": "-" if math.isnan(change) else f"{round(change, 3) + 0.0:+.1%}",
+            "zero_fraction_change": "-"
+            if math.isnan(change)
+            else f"{round(100 * change, 1) + 0.0:+.1f} pp",
             "dead_now": f"{self.dead_now}/{self.row.units}",
             "other_dead_now": f"{self.other_dead_now}/{self.other_row.units}",
             "died": f"{self.died}",
@@ -131,11 +133,13 @@ class ComparedRow:
 def _distance(stats: ReLUStats, other: ReLUStats) -> float:
     if stats.bins is None or stats.bins != other.bins:
         return math.nan
-    shares = []
-    for each in (stats.histogram, other.histogram):
-        counts = np.append(each.counts(flow=True), each.nan)
-        shares.append(counts / max(int(counts.sum()), 1))
-    return float(np.abs(shares[0] - shares[1]).sum() / 2)
+    if not stats.elements or not other.elements:
+        return math.nan
+    one, two = (
+        np.append(each.histogram.counts(flow=True), each.nans) / each.elements
+        for each in (stats, other)
+    )
+    return float(np.abs(one - two).sum() / 2)
 
 
 def _unlike(stats: ReLUStats, other: ReLUStats) -> str:
@@ -143,6 +147,9 @@ def _unlike(stats: ReLUStats, other: ReLUStats) -> str:
     if sorted(stats.widths) != sorted(other.widths):
         widths = (", ".join(map(str, sorted(each.widths))) for each in (stats, other))
         found.append(f"the numbers of units differ ({' and '.join(widths)})")
+    if stats.shard != other.shard:
+        shards = " and ".join(map(described_shard, (stats.shard, other.shard)))
+        found.append(f"the units are not the same ({shards})")
     if stats.bins != other.bins:
         found.append(f"the bins differ ({stats.bins} and {other.bins})")
     if other.nans:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -11,7 +12,8 @@ from relustat._optional import import_optional
 
 from . import page
 from .columns import heading_lines
-from .compared_row import COMPARED_COLUMNS, PRINTED, ComparedRow
+from .compared_row import COMPARED_COLUMNS, ComparedRow
+from .joined import crowded_places
 from .shown import ShownReport
 
 if TYPE_CHECKING:
@@ -35,10 +37,10 @@ class Comparison(Mapping[str, ComparedRow]):
     """
 
     def __init__(self, first: ShownReport, second: ShownReport, names: Sequence[str]) -> None:
-        if len(names) != 2 or isinstance(names, str) or names[0] == names[1]:
-            raise ValueError(f"compare: names must be two, and differ, got {names!r}")
-        self.names = str(names[0]), str(names[1])
-        self.first, self.second = first.folded(), second.folded()
+        self.names = checked_names("compare", names)
+        # What is one row in one of them is one row in both.
+        places = crowded_places(first.call_sites) | crowded_places(second.call_sites)
+        self.first, self.second = first.folded(places), second.folded(places)
         mine = {row.call_site: row for row in self.first.rows}
         theirs = {row.call_site: row for row in self.second.rows}
         self.only_first = [name for name in mine if name not in theirs]
@@ -58,6 +60,14 @@ class Comparison(Mapping[str, ComparedRow]):
     def __len__(self) -> int:
         return len(self._by_name)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Comparison):
+            return NotImplemented
+        mine, theirs = ((each.first, each.second, each.names) for each in (self, other))
+        return mine == theirs
+
+    __hash__ = None  # type: ignore[assignment]
+
     @property
     def warnings(self) -> list[str]:
         """What could not be compared."""
@@ -70,15 +80,18 @@ class Comparison(Mapping[str, ComparedRow]):
         return found + [f"{row.call_site}: {row.unlike}" for row in self.rows if row.unlike]
 
     def __str__(self) -> str:
-        cells = [[row.texts()[name] for name in PRINTED] for row in self.rows]
-        lines = align([*heading_lines(PRINTED), *cells]) if cells else []
+        cells = [[row.texts()[name] for name in COMPARED_COLUMNS] for row in self.rows]
+        lines = align([*heading_lines(list(COMPARED_COLUMNS)), *cells]) if cells else []
         return "\n".join([*lines, *(f"! {warning}" for warning in self.warnings)])
 
     def __repr__(self) -> str:
         return f"<Comparison of {len(self.rows)} call sites; print() shows it>"
 
     def _repr_html_(self) -> str:
-        return page.compared_overview(self)
+        try:
+            return page.compared_overview(self)
+        except ImportError:  # Jinja2 is missing
+            return f"<pre>{html.escape(str(self))}</pre>"
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row for each call site of both, the worst first, indexed by its name.
@@ -91,6 +104,19 @@ class Comparison(Mapping[str, ComparedRow]):
         ).set_index("call_site")
         return frame
 
-    def to_html(self, path: str | os.PathLike[str]) -> None:
+    def to_html(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:
         """Writes a page with both; see :meth:`relustat.Report.to_html`."""
-        page.write_compared(path, self)
+        first, second = self.names
+        page.write_compared(path, self, title or f"ReLUs of {first} and {second}")
+
+
+def checked_names(caller: str, names: Sequence[str]) -> tuple[str, str]:
+    """What two reports are called.
+
+    Raises:
+        ValueError: if these are not two, or do not differ.
+    """
+    texts = [] if isinstance(names, str) else [str(name) for name in names]
+    if len(texts) != 2 or texts[0] == texts[1]:
+        raise ValueError(f"{caller}: names must be two, and differ, got {names!r}")
+    return texts[0], texts[1]

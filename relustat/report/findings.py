@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from relustat._messages import many
+from relustat._messages import many, some
 
 from .dead_units import died, has_several_samples
 from .row import Row
@@ -17,6 +17,7 @@ _HIGH_DEATH_RATE = 0.5
 
 _NOT_COUNTED = ": not counted, "
 _NEVER_CALLED = ": never called"
+_LEFT_OUT = ", not counted: left out by only or skip"
 
 
 def not_counted(name: str, reason: str) -> str:
@@ -29,12 +30,17 @@ def never_called(name: str) -> str:
     return f"{name}{_NEVER_CALLED}"
 
 
+def left_out(names: Sequence[str]) -> str:
+    """The warning of call sites that the user did not choose."""
+    return f"{many(len(names), 'call site')}{_LEFT_OUT} ({some(names)})"
+
+
 class Finding(NamedTuple):
     """A warning.
 
     Attributes:
         kind: "dead", "died", "death rate", "nan", "outside the bins", "not counted",
-            "never called", "no ReLU" or "other".
+            "left out", "never called", "no ReLU" or "other".
         call_site: where; empty if it is of the whole model.
         text: what was found.
     """
@@ -49,9 +55,12 @@ class Finding(NamedTuple):
     @classmethod
     def given(cls, warning: str) -> Finding:
         """A warning of whoever counted, such as a watch."""
-        if _NOT_COUNTED in warning or ", not counted: " in warning:
-            return cls("not counted", "", warning)
-        return cls("never called" if warning.endswith(_NEVER_CALLED) else "other", "", warning)
+        kinds = {
+            "left out": _LEFT_OUT in warning,
+            "not counted": _NOT_COUNTED in warning or ", not counted: " in warning,
+            "never called": warning.endswith(_NEVER_CALLED),
+        }
+        return cls(next((kind for kind, fits in kinds.items() if fits), "other"), "", warning)
 
 
 def findings(rows: Sequence[Row], given: Sequence[str]) -> list[Finding]:
@@ -61,7 +70,7 @@ def findings(rows: Sequence[Row], given: Sequence[str]) -> list[Finding]:
     is the share of zeros.
     """
     found = [Finding.given(warning) for warning in given]
-    if not rows and not any(each.kind == "not counted" for each in found):
+    if not rows and not any(each.kind in {"not counted", "left out"} for each in found):
         return [Finding("no ReLU", "", "no ReLU was seen"), *found]
     of_units = [each for row in rows for each in _of_units(row)]
     return [*of_units, *(each for row in rows for each in _outside_the_bins(row)), *found]
@@ -85,7 +94,7 @@ def _outside_the_bins(row: Row) -> Iterator[Finding]:
     if row.stats.bins is None:
         return
     histogram, edges = row.stats.histogram, row.stats.bins.edges
-    outside = (histogram.underflow + histogram.overflow) / max(histogram.sum(), 1)
+    outside = (histogram.underflow + histogram.overflow) / max(row.elements, 1)
     if outside > _MUCH_OUTSIDE:
         text = (
             f"{outside:.1%} of the inputs lay outside the bins, "

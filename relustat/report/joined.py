@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 from relustat._messages import many
 from relustat.stats.relu_stats import ReLUStats
@@ -26,16 +27,29 @@ def by_module(call_sites: Mapping[str, CallSite]) -> Names:
     return rows
 
 
-def by_place(call_sites: Mapping[str, CallSite]) -> Names:
-    """A row for each call site, but one for the many calls of one place."""
-    places: Names = {}
+def crowded_places(call_sites: Mapping[str, CallSite]) -> set[str]:
+    """The places with so many calls that they are one row."""
+    counts = Counter(site.place for site in call_sites.values())
+    return {place for place, count in counts.items() if count > _MOST_CALLS_APART}
+
+
+def by_place(call_sites: Mapping[str, CallSite], places: Collection[str] | None) -> Names:
+    """A row for each call site, but one for all calls of some places.
+
+    Args:
+        call_sites: where the call sites are.
+        places: those places, whose rows have the same name however many calls there were; None: the
+            crowded ones.
+    """
+    joined = crowded_places(call_sites) if places is None else places
+    names: Names = {}
     for name, site in call_sites.items():
-        places.setdefault(site.place, []).append(name)
+        names.setdefault(site.place, []).append(name)
     rows: Names = {}
     for name, site in call_sites.items():
-        names = places[site.place]
-        if len(names) > _MOST_CALLS_APART:
-            rows[f"{site.place} ({many(len(names), 'call')})"] = names
+        if site.place in joined:
+            calls = many(len(names[site.place]), "call") if places is None else "all calls"
+            rows[f"{site.place} ({calls})"] = names[site.place]
         else:
             rows[name] = [name]
     return rows

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
 
 _PASSED, _ZEROED, _OTHER = "#1f77b4", "#c7c7c7", "#d55e00"
 _SLICES = 100
@@ -56,7 +57,8 @@ def histogram_grid(
         axes = figure.add_subplot(rows, columns, index + 1)
         draw_histogram(axes, name, site, other, names)
     if other is not None:
-        figure.legend(handles=_keys(names), loc="outside upper right", ncols=2, fontsize=8)
+        keys = _keys(names)
+        _as_plain_text(figure.legend(handles=keys, loc="outside upper right", ncols=2, fontsize=8))
     figure.supxlabel("input of the ReLU, the middle 99.8 %; grey: set to zero", fontsize=8)
     return figure
 
@@ -72,7 +74,7 @@ def draw_histogram(
     theirs = None if other is None else other.get(name)
     shares = [f"{100 * each.zero_fraction:.1f}" for each in (stats, theirs) if each is not None]
     where = "" if other is None or len(shares) == 2 else f", only in {names[stats is None]}"
-    axes.set_title(f"{name}: {' and '.join(shares)} % zero{where}", fontsize=9)
+    axes.set_title(f"{name}: {' and '.join(shares)} % zero{where}", fontsize=9, parse_math=False)
     axes.tick_params(labelsize=7)
     axes.set_yticks([])
     for side in ("left", "right", "top"):
@@ -81,7 +83,9 @@ def draw_histogram(
     ranges = [edges[[0, -1]] for edges, _ in filter(None, drawn)]
     if not ranges:
         kept = [each for each in (stats, theirs) if each is not None and each.bins is not None]
-        text = "all inputs in one bin" if kept else "no histogram kept"
+        in_bins = any(each.histogram.sum(flow=False) for each in kept)
+        why = "all inputs in one bin" if in_bins else "no input within the bins"
+        text = why if kept else "no histogram kept"
         axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, fontsize=8)
         axes.set_xticks([])
     else:
@@ -113,9 +117,15 @@ def _keys(names: tuple[str, str]) -> list[Artist]:
     ]
 
 
+def _as_plain_text(legend: Legend) -> None:
+    """A name with dollar signs is no formula."""
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
 def add_legend(axes: Axes, names: tuple[str, str]) -> None:
     """Says in the panel which is which."""
-    axes.legend(handles=_keys(names), fontsize=7, frameon=False)
+    _as_plain_text(axes.legend(handles=_keys(names), fontsize=7, frameon=False))
 
 
 def _density(stats: ReLUStats) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import html
+import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ from torch import nn
 
 from relustat._messages import many, some
 from relustat._optional import import_optional
-from relustat._patterns import NameChoice, Patterns
+from relustat._patterns import NameChoice, Patterns, described
 from relustat.nn.module_paths import named_modules
 from relustat.nn.swapping import counters_of
 from relustat.stats import npz
@@ -22,7 +24,7 @@ from relustat.stats.relu_stats import ReLUStats
 from . import joined, page, plots, table
 from .call_site import CallSite
 from .columns import COLUMNS
-from .comparison import Comparison
+from .comparison import Comparison, checked_names
 from .findings import Finding, findings, never_called
 from .row import Row
 from .shown import EpochCounts
@@ -98,9 +100,12 @@ class Report(Mapping[str, Row]):
             KeyError: if there is no such call site. The message names similar ones.
         """
         if name not in self.stats:
-            similar = difflib.get_close_matches(str(name), self.stats) or self.stats
+            similar = difflib.get_close_matches(str(name), self.stats) or self.stats or ["none"]
             raise KeyError(f"Report: no call site is named {name!r}; there are {some(similar)}")
         return Row.of(name, self.stats[name], self.call_sites[name].short_after())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.stats
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.stats)
@@ -157,9 +162,13 @@ class Report(Mapping[str, Row]):
         }
         return self._with_rows(rows, sites)
 
-    def folded(self) -> Report:
-        """The report as it is printed: the calls of one place are one row if they are over 10."""
-        rows = joined.by_place(self.call_sites)
+    def folded(self, places: Collection[str] | None = None) -> Report:
+        """The report as it is printed: the calls of one place are one row if they are over 10.
+
+        Args:
+            places: the places that are one row; None: those with over 10 calls.
+        """
+        rows = joined.by_place(self.call_sites, places)
         if len(rows) == len(self.call_sites):
             return self
         return self._with_rows(
@@ -168,7 +177,7 @@ class Report(Mapping[str, Row]):
 
     def _with_rows(self, rows: joined.Names, sites: dict[str, CallSite]) -> Report:
         groups = {name: joined.sums(each, rows) for name, each in self._groups.items()}
-        return Report(joined.sums(self.stats, rows), self._notes, sites, groups, self.history)
+        return Report(joined.sums(self.stats, rows), self._notes, sites, groups)
 
     # What was found
 
@@ -210,7 +219,10 @@ class Report(Mapping[str, Row]):
         return table.rich_group(self.folded().rows, self.warnings, self.notes)
 
     def _repr_html_(self) -> str:
-        return page.overview(self)
+        try:
+            return page.overview(self)
+        except ImportError:  # Jinja2 is missing
+            return f"<pre>{html.escape(str(self))}</pre>"
 
     # Side by side
 
@@ -245,6 +257,7 @@ class Report(Mapping[str, Row]):
         *,
         other: Report | None = None,
         names: tuple[str, str] = ("this", "other"),
+        title: str | None = None,
     ) -> None:
         """Writes a page to look at in a browser: one file, which needs no network.
 
@@ -256,6 +269,7 @@ class Report(Mapping[str, Row]):
             path: the file to write, whole or not at all.
             other: a report to show beside this one.
             names: what to call the two.
+            title: the heading, such as the name of the model.
 
         Raises:
             ImportError: if Jinja2 is missing.
@@ -274,9 +288,9 @@ class Report(Mapping[str, Row]):
             True
         """
         if other is not None:
-            self.compare(other, names).to_html(path)
+            self.compare(other, names).to_html(path, title=title)
         else:
-            page.write(path, self)
+            page.write(path, self, title or "What the ReLUs did")
 
     def plot(
         self,
@@ -306,20 +320,22 @@ class Report(Mapping[str, Row]):
             ValueError: if ``only`` fits no call site, or several are for ``ax``.
         """
         choice = NameChoice.of("plot", only, None)
+        names = checked_names("plot", names)
         theirs = None if other is None else _checked_report("plot", other).stats
         sites = dict.fromkeys([*self.stats, *(theirs or {})])
         chosen = [name for name in sites if choice.takes(name)]
         if only is not None and not chosen:
+            given = ", ".join(map(described, choice.only or ()))
             raise ValueError(
-                f"plot: only must fit a call site, got {only!r}; there are {some(sites)}"
+                f"plot: only must fit a call site, got {given}; there are {some(sites or ['none'])}"
             )
         mine = {name: self.stats.get(name) for name in chosen}
         if ax is None:
             return plots.histogram_grid(mine, other=theirs, names=names)
         if len(chosen) != 1:
             raise ValueError(
-                f"plot: ax takes one call site, got {len(chosen)}; choose one of {some(sites)} "
-                "by only="
+                f"plot: ax takes one call site, got {len(chosen)}; choose one by only=, "
+                f"of {some(sites or ['none'])}"
             )
         if theirs is not None:
             plots.add_legend(ax, names)
@@ -338,12 +354,12 @@ class Report(Mapping[str, Row]):
     def to_dict(self) -> dict[str, Any]:
         """All counts, rows and warnings as plain numbers, lists and strings, for JSON.
 
-        ``rows`` has the columns of :class:`Row`. :meth:`from_dict` reads it back; a history has a
-        ``to_dict`` of its own.
+        ``rows`` has the columns of :class:`Row`, with None for what is NaN or infinite.
+        :meth:`from_dict` reads it back. A history has a ``to_dict`` of its own.
         """
         return {
             "version": npz.VERSION,
-            "rows": [row.numbers() for row in self.rows],
+            "rows": [_finite(row.numbers()) for row in self.rows],
             "call_sites": {name: stats.to_dict() for name, stats in self.stats.items()},
             "where": {name: site._asdict() for name, site in self.call_sites.items()},
             "warnings": self.warnings,
@@ -410,6 +426,14 @@ class Report(Mapping[str, Row]):
                 for name, state in named.items()
             },
         )
+
+
+def _finite(numbers: dict[str, Any]) -> dict[str, Any]:
+    """The numbers with None for those that JSON does not know."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in numbers.items()
+    }
 
 
 def _checked_report(caller: str, other: object) -> Report:

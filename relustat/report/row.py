@@ -69,7 +69,7 @@ class Row:
     p99: float
     max: float
     histogram: str
-    stats: ReLUStats = dataclasses.field(repr=False)
+    stats: ReLUStats = dataclasses.field(repr=False, hash=False)
 
     @classmethod
     def of(cls, call_site: str, stats: ReLUStats, after: str = "") -> Row:
@@ -139,8 +139,10 @@ class Row:
 
 
 def percent(share: float) -> str:
-    """A share as a percentage."""
-    return "-" if math.isnan(share) else f"{share:.1%}"
+    """A share as a percentage, which is 100 % only if the share is 1."""
+    if math.isnan(share):
+        return "-"
+    return ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
 
 
 def short(value: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -16,13 +16,28 @@ from .findings import Finding
 from .row import Row
 
 
+class Span(Protocol):
+    """The part of :class:`relustat.history.EpochSpan` that a page shows."""
+
+    @property
+    def first(self) -> int: ...
+
+    @property
+    def last(self) -> int: ...
+
+
 class EpochCounts(Protocol):
     """The part of :class:`relustat.history.History` that a page shows."""
+
+    @property
+    def spans(self) -> Sequence[Span]: ...
 
     @property
     def call_sites(self) -> tuple[str, ...]: ...
 
     def total(self, site: str) -> ReLUStats: ...
+
+    def dead_units(self, site: str, width: int | None = None) -> Int64Array: ...
 
     def trend(self, site: str, name: str) -> tuple[Int64Array, npt.NDArray[np.float64]]: ...
 
@@ -48,4 +63,4 @@ class ShownReport(Protocol):
     @property
     def groups(self) -> Mapping[str, ShownReport]: ...
 
-    def folded(self) -> ShownReport: ...
+    def folded(self, places: Collection[str] | None = None) -> ShownReport: ...

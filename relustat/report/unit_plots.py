@@ -43,7 +43,8 @@ def unit_figure(name: str, stats: ReLUStats) -> Figure:
     columns = 3 if any(each is not None for each in coarse) else 2
     rows = max(1, len(parts))
     figure = new_figure(figsize=(3.6 * columns, 2.6 * rows + 0.4), layout="constrained")
-    figure.suptitle(f"{name}: {many(sum(stats.widths), 'unit')}", fontsize=10)
+    title = f"{name}: {many(sum(stats.widths), 'unit')}"
+    figure.suptitle(title, fontsize=10, parse_math=False)
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes in panels.ravel()[len(parts) * columns :]:
         axes.remove()

@@ -262,7 +262,7 @@ class CallSites:
         """The sites of which either the loaded state or the model knows nothing, and which."""
         if self._ticks_loaded is None:
             return
-        for site in self._unique():
+        for site in (site for site in self._unique() if site.is_chosen):
             if site.name not in self._ticks_loaded:
                 yield site.name, "not in the state that was loaded"
             elif site.ticks == self._ticks_loaded[site.name]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,12 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from torch import nn
 
-from relustat._messages import many, some
 from relustat._patterns import NameChoice
 from relustat.history.history import History
 from relustat.nn.module_paths import check_is_module, named_modules, plain_path, uncompiled
 from relustat.ops.counters import Counters
-from relustat.report.findings import never_called, not_counted
+from relustat.report.findings import left_out, never_called, not_counted
 from relustat.report.report import Report
 from relustat.stats.relu_stats import ReLUStats
 
@@ -168,7 +168,7 @@ class Watch:
         return self._counts.stats
 
     def report(self) -> Report:
-        """A table of all call sites, with warnings: ``print(watch.report())``."""
+        """What was counted, as a table, a page, a picture or a file: ``print(watch.report())``."""
         uncounted = self._site_counter.uncounted
         warnings = [not_counted(*each) for each in uncounted.reasons.items()]
         warnings += [not_counted(*method) for method in self._counter.methods.uncounted()]
@@ -178,7 +178,8 @@ class Watch:
         called = self._sites.seen | self._sites.modules_called()
         called |= self._counts.sites_of_other_ranks
         never = [path for path in self._watched_modules.never_called() if path not in called]
-        warnings += [never_called(path) for path in never if self._modules]
+        if self._modules:
+            warnings += [never_called(path) for path in never if self._choice.takes(path)]
         sites = self._sites.described
         if sites:
             warnings += [
@@ -186,14 +187,12 @@ class Watch:
                 for pattern in self._patterns
                 if not any(first_fitting([pattern], name) for name in sites)
             ]
-            unfitting = self._choice.unfitting(sites)
+            unfitting = self._choice.unfitting([*sites, *never])
             warnings += [f"{pattern} fits no ReLU that was called" for pattern in unfitting]
-        left_out = self._sites.left_out
-        if left_out:
-            reason = f"left out by only or skip ({some(left_out)})"
-            warnings.append(f"{many(len(left_out), 'call site')}, not counted: {reason}")
+        if self._sites.left_out:
+            warnings.append(left_out(self._sites.left_out))
         warnings += [f"{name}: {changed}" for name, changed in self._sites.changed()]
-        history = self.history if len(self.history) else None
+        history = copy.copy(self.history) if len(self.history) else None
         return Report(self.stats, warnings, sites, self._counts.groups, history)
 
     @property

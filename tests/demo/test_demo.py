@@ -19,7 +19,7 @@ from relustat import cli
 from relustat.demo import load_images
 from relustat.demo import run as demo
 
-FILES = {"histograms.png", "report.csv", "report.html", "report.json"}
+FILES = {"histograms.png", "report.csv", "report.html", "report.json", "training.html"}
 
 
 def test_demo_on_digits(tmp_path, capsys):

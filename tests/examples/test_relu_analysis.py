@@ -200,7 +200,7 @@ def test_example(example, tmp_path, capsys, monkeypatch):
     told = capsys.readouterr().out.splitlines()
     assert told[0] == "resnet18, random weights (He's initialisation, seed 0), photographs: 3"
     assert told[1] == "1 of 4 could not be read: 3.png"
-    table = {line.split()[0]: line.split()[1:3] for line in told[3:20]}
+    table = {line.split()[0]: line.split()[1:3] for line in told[4:21]}
     assert table["relu"] == ["bn1", f"{3 * 64 * 112 * 112:,}"]
     assert table["layer4.1.relu_1"] == ["bn2", f"{3 * 512 * 7 * 7:,}"]
     (shares,) = (line for line in told if line.startswith("share of active outputs"))

@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+import torch
 from reports import silence, small_model, stats_of, watched
+from torch import nn
 
+import relustat
 from relustat import EdgeBins, Report
 from relustat.report.compared_row import COMPARED_COLUMNS
 
@@ -76,13 +79,66 @@ def test_nothing_in_common_is_said():
     assert Report({}).compare(Report({})).warnings == ["no call site is in both reports"]
 
 
+def test_loops_of_unlike_lengths_are_compared():
+    class Loop(nn.Module):
+        def forward(self, x, steps):
+            for _ in range(steps):
+                x = torch.relu(x - 0.1)
+            return x
+
+    reports = []
+    for steps in (9, 12, 15):
+        model = Loop()
+        with relustat.watch(model) as watch:
+            model(torch.randn(4, 3), steps)
+        reports.append(watch.report())
+    for one, two in ((0, 1), (1, 2), (1, 0)):
+        change = reports[one].compare(reports[two])
+        assert list(change) == ["relu (all calls)"]
+        assert change.only_first == change.only_second == []
+        row = change["relu (all calls)"]
+        zeros = sum(stats.zeros for stats in reports[two].stats.values())
+        elements = sum(stats.elements for stats in reports[two].stats.values())
+        assert row.other_zero_fraction == zeros / elements
+
+
+def test_other_shards_have_other_units():
+    stats = stats_of([[1.0, -1.0]])
+    one, two = (
+        Report({"a": relustat.ReLUStats(stats.bins, stats.by_width, shard=(index, 2))})
+        for index in (0, 1)
+    )
+    row = one.compare(two)["a"]
+    assert row.died_units == row.revived_units == {}
+    assert row.unlike == (
+        "the units are not the same (shard 0 of 2 of the units and shard 1 of 2 of the units)"
+    )
+
+
+def test_units_that_turn_nan_are_not_revived():
+    one = Report({"a": stats_of([[-1.0, -1.0]])})
+    two = Report({"a": stats_of([[float("nan"), -1.0]])})
+    row = one.compare(two)["a"]
+    assert (row.died, row.revived) == (0, 0)
+    assert row.unlike == "the other has NaN inputs, so units that were revived are not known"
+
+
+def test_comparisons_are_equal_if_the_reports_are():
+    one, two = Report({"a": stats_of([[1.0, 2.0]])}), Report({"a": stats_of([[-1.0, -2.0]])})
+    assert one.compare(two) == one.compare(two)
+    assert one.compare(two) != two.compare(one)
+    assert one.compare(two) != one.compare(two, ("a", "b"))
+
+
 def test_wrong_arguments():
     report = Report({"a": stats_of([1.0])})
     with pytest.raises(TypeError, match="compare: other must be a Report, got dict"):
         report.compare({"a": 1})
-    for names in (("x", "x"), ("x",), "xy"):
+    for names in (("x", "x"), ("x",), "xy", (1, "1"), ()):
         with pytest.raises(ValueError, match="compare: names must be two, and differ"):
             report.compare(report, names=names)
+        with pytest.raises(ValueError, match="plot: names must be two, and differ"):
+            report.plot(other=report, names=names)
 
 
 def test_printed_and_pandas_have_the_same_columns(pair):
@@ -100,4 +156,4 @@ def test_printed_and_pandas_have_the_same_columns(pair):
 
 def test_a_change_of_nothing_has_no_minus():
     report = Report({"a": stats_of([1.0])})
-    assert report.compare(report)["a"].texts()["zero_fraction_change"] == "+0.0%"
+    assert report.compare(report)["a"].texts()["zero_fraction_change"] == "+0.0 pp"

@@ -43,6 +43,12 @@ def test_two_reports_in_one_picture(report):
         report.plot(other=3)
 
 
+def test_names_are_no_formulas(report, tmp_path):
+    odd = Report({r"$\foo$": report.stats["1"]})
+    odd.plot(other=odd, names=(r"$\a$", "$b")).savefig(tmp_path / "grid.png")
+    odd[r"$\foo$"].plot_units().savefig(tmp_path / "units.png")
+
+
 def test_into_axes_of_the_user(report):
     from matplotlib.figure import Figure
 
@@ -51,7 +57,7 @@ def test_into_axes_of_the_user(report):
     assert report.plot(only="1", ax=axes[1]) is figure
     assert titles(figure) == ["", f"1: {100 * report['1'].zero_fraction:.1f} % zero"]
     with pytest.raises(
-        ValueError, match="plot: ax takes one call site, got 3; choose one of 1, 3, 6"
+        ValueError, match="plot: ax takes one call site, got 3; choose one by only=, of 1, 3, 6"
     ):
         report.plot(ax=axes[0])
     assert titles(figure)[0] == ""

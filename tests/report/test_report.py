@@ -130,7 +130,7 @@ def test_warnings():
     assert report.warnings == [
         "a: 1 of 4 units gave only zeros in 1 call",
         "a: 1 of 4 inputs were NaN",
-        "a: 66.7% of the inputs lay outside the bins, which reach from -1 to 1",
+        "a: 50.0% of the inputs lay outside the bins, which reach from -1 to 1",
         "b: never called",
     ]
     assert str(Report({})) == "! no ReLU was seen"

@@ -58,6 +58,23 @@ def test_what_is_no_report_is_refused(state, message):
         Report.from_dict(state)
 
 
+def test_rows_are_strict_json():
+    import json
+
+    report = Report({"a": stats_of([[1.0, 1e30]]), "b": stats_of([1.0], None)})
+    text = json.dumps(report.to_dict(), allow_nan=False)
+    one, two = json.loads(text)["rows"]
+    assert (one["max"], one["zero_block_fraction"]) == (None, None)
+    assert (two["min"], two["zero_fraction"]) == (None, 0)
+
+
+def test_only_all_is_100_percent():
+    x = torch.full((10_000, 1), -1.0)
+    x[0] = 1
+    assert Report({"a": stats_of(x)})["a"].texts()["zero_fraction"] == ">99.9%"
+    assert Report({"a": stats_of(x[1:])})["a"].texts()["zero_fraction"] == "100.0%"
+
+
 def test_a_row_knows_its_layer():
     report = watched(small_model())
     assert [row.after for row in report.rows] == ["0", "2", "5"]

@@ -43,7 +43,7 @@ def test_only_what_is_chosen_is_counted(options, counted, is_compiled):
     run = torch.compile(model, fullgraph=True) if is_compiled else model
     with relustat.watch(model, **options) as watch:
         y = run(x)
-    assert torch.equal(y, expected) or is_compiled
+    torch.testing.assert_close(y, expected, rtol=0, atol=1e-6 if is_compiled else 0)
     assert {name: stats.zeros for name, stats in watch.stats.items()} == {
         name: whole[name].zeros for name in counted
     }
@@ -63,6 +63,16 @@ def test_a_pattern_that_fits_nothing_is_said():
     assert "only: 'bdoy.*' fits no ReLU that was called" in watch.report().warnings
 
 
+def test_what_is_not_chosen_is_not_missed():
+    model = Net()
+    model.spare = nn.ReLU()
+    with relustat.watch(model, skip=["spare", "body.3"]) as watch:
+        model(torch.randn(5, 4))
+    assert watch.report().warnings == [
+        "1 call site, not counted: left out by only or skip (body.3)"
+    ]
+
+
 def test_wrong_patterns_leave_the_model_as_it_was():
     model = Net()
     with pytest.raises(TypeError, match=r"watch: only must be a glob, .*got 1"):
@@ -79,6 +89,8 @@ def test_a_state_is_loaded_with_the_same_choice_only():
             states[only] = watch.state_dict()
     with relustat.watch(model, only="body.*") as watch:
         watch.load_state_dict(states["body.*"])
+        model(torch.randn(5, 4))
+        assert [each for each in watch.report().warnings if "loaded" in each] == []
         assert list(watch.stats) == ["body.1", "body.3"]
         with pytest.raises(
             ValueError, match="only must be that of the watch, got None in the state"

@@ -32,14 +32,14 @@ _DEAD_REMEDIES = (
     "below 0, too.",
     "Draw the weights of dead units again during training (ReDo; Sokar et al., 2023), or remove "
     "the units: the outputs stay the same.",
-    "Few data? A unit can be silent for one class of inputs only. Count more calls before you act.",
+    "Count more calls before you act: a unit can be silent for one kind of inputs only.",
 )
 
 _ADVICE = {
     "dead": Advice(
         "Dead units",
-        "All outputs of the unit were 0 since counting began. Its gradient is 0 as well, so it "
-        "does not learn, and by itself it rarely comes back.",
+        "All outputs of the unit were 0 since counting began. Its gradient is 0, too, so its own "
+        "weights do not learn. It can fire again only if the layers before it change its inputs.",
         _DEAD_REMEDIES,
     ),
     "died": Advice(
@@ -61,19 +61,20 @@ _ADVICE = {
     ),
     "nan": Advice(
         "NaN inputs",
-        "A NaN is no zero and has no bin. It passes through the ReLU and spoils the loss.",
+        'NaN means "not a number". A ReLU passes it on, and the loss becomes NaN, too. It is not '
+        "counted as zero, so a call site with NaNs has a low share of zeros.",
         (
             "Look for the first call site in the table that has some: the layer before it made "
             "them.",
             "Lower the learning rate, clip gradients, look for divisions by 0 and logarithms of "
             "0; in float16 use loss scaling, or bfloat16.",
-            "torch.autograd.set_detect_anomaly(True) names the backward that made the first one.",
+            "torch.autograd.set_detect_anomaly(True) shows which operation made the first one.",
         ),
     ),
     "outside the bins": Advice(
         "Inputs outside the bins",
         "Over 1 % of the inputs were below the first edge or above the last one. They are counted, "
-        "but quantiles and pictures do not show them.",
+        "but pictures leave them out, and a quantile that lies among them is infinite.",
         (
             "Count with bins=relustat.LogBins(), the default, which needs no range, or widen "
             "yours.",
@@ -86,6 +87,11 @@ _ADVICE = {
         "The call was seen, but its kind or its input cannot be counted. The reason is beside "
         "its name.",
         ("Other activations than ReLU are only named.",),
+    ),
+    "left out": Advice(
+        "Left out",
+        "These call sites were called, and were not counted, because only= or skip= says so.",
+        (),
     ),
     "never called": Advice(
         "Never called",

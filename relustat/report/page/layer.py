@@ -12,15 +12,13 @@ from relustat.report.compared_row import ComparedRow
 from relustat.report.findings import Finding
 from relustat.report.plots import drawn_slices
 from relustat.report.row import Row
-from relustat.report.shown import EpochCounts
 from relustat.stats.bins import Bins
 from relustat.stats.relu_stats import ReLUStats
 
+from .epochs import by_epoch, silent_since
 from .numbers import plain, short
 from .snapshot import Snapshot
 from .units import listed, units_of
-
-_TRENDS = ("zero_fraction", "dead", "deaths", "revivals")
 
 
 class Layers:
@@ -103,35 +101,19 @@ class _Side:
             "warnings": [each.text for each in self._findings.get(site, [])],
             "facts": {name: texts[name] for name in told},
             "widths": [
-                units_of(row.stats.of_width(width), _last_deaths(history, site, width))
+                units_of(
+                    row.stats.of_width(width),
+                    None if history is None else silent_since(history, site, width),
+                )
                 for width in row.stats.widths
             ],
-            "history": None if history is None else _by_epoch(history, site),
+            "history": None if history is None else by_epoch(history, site),
             "groups": [
                 {"name": name, "zero_fraction": plain(stats[site].zero_fraction)}
                 for name, stats in self._groups.items()
                 if site in stats
             ],
         }
-
-
-def _by_epoch(history: EpochCounts, site: str) -> dict[str, Any]:
-    epochs, _ = history.trend(site, "zero_fraction")
-    trends = {name: history.trend(site, name)[1] for name in _TRENDS}
-    return {
-        "epochs": epochs.tolist(),
-        "units": sum(history.total(site).widths),
-        **{name: [plain(value) for value in values] for name, values in trends.items()},
-    }
-
-
-def _last_deaths(history: EpochCounts | None, site: str, width: int) -> dict[int, int]:
-    """The epoch in which each unit died last."""
-    if history is None or width not in history.total(site).widths:
-        return {}
-    return {
-        int(unit): epoch for epoch, units in history.deaths(site, width).items() for unit in units
-    }
 
 
 def _changes(row: ComparedRow) -> list[dict[str, Any]]:

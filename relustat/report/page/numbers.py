@@ -15,4 +15,4 @@ def plain(value: float) -> float | None:
 
 def short(values: npt.NDArray[np.float64]) -> list[float]:
     """Numbers with as many digits as a picture needs."""
-    return [float(f"{value:.6g}") for value in values]
+    return [float(f"{value:.9g}") for value in values]

@@ -6,25 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from relustat.report.columns import PRINTED, without_empty
 from relustat.report.compared_row import COMPARED_COLUMNS, ComparedRow
 from relustat.report.findings import Finding
 from relustat.report.row import Row
-from relustat.report.sparkline import central_range
-from relustat.report.unit_shares import slices
-from relustat.stats.histogram import Int64Array
-from relustat.stats.relu_stats import ReLUStats
+
+from .spark import sparks
 
 # A phone shows the other columns; what is hidden is shown when a call site is opened.
 NARROW = frozenset({"call_site", "histogram", "zero_fraction", "dead", "dead_now"})
 COMPARED_NARROW = frozenset(
     {"call_site", "zero_fraction", "other_zero_fraction", "died", "revived"}
 )
-
-# Of the small picture, which is drawn in this box.
-_SLICES, _WIDTH, _HEIGHT = 30, 90, 20
 
 _SHARES = frozenset({"zero_fraction", "other_zero_fraction"})
 _TEXTS = frozenset({"call_site", "after"})
@@ -49,9 +42,7 @@ def report_lines(rows: Sequence[Row], findings: Sequence[Finding]) -> tuple[list
             "name": row.call_site,
             "kinds": kinds.get(row.call_site, []),
             "warnings": _warnings(kinds.get(row.call_site, [])),
-            "cells": [
-                _cell(name, text[name], row.numbers(), {"histogram": row.stats}) for name in names
-            ],
+            "cells": _cells(names, row.numbers(), text, sparks([row.stats])),
         }
         for row, text in zip(rows, texts, strict=True)
     ]
@@ -67,15 +58,9 @@ def compared_lines(rows: Sequence[ComparedRow]) -> tuple[list[str], list[Line]]:
                 kind for kind, count in (("died", row.died), ("revived", row.revived)) if count
             ],
             "warnings": "",
-            "cells": [
-                _cell(
-                    name,
-                    row.texts()[name],
-                    row.numbers(),
-                    dict(zip(_PICTURES, (row.row.stats, row.other_row.stats), strict=True)),
-                )
-                for name in names
-            ],
+            "cells": _cells(
+                names, row.numbers(), row.texts(), sparks([row.row.stats, row.other_row.stats])
+            ),
         }
         for row in rows
     ]
@@ -90,52 +75,31 @@ def _histogram_first(names: Sequence[str]) -> list[str]:
     return [names[0], *pictures, *(name for name in names[1:] if name not in pictures)]
 
 
-def _cell(
-    name: str, text: str, numbers: Mapping[str, Any], pictured: Mapping[str, ReLUStats]
-) -> dict[str, Any]:
-    """A cell: what it shows, what it is sorted by, and its share of a bar behind it."""
-    value = numbers[name]
-    if name in pictured:
-        low, median, high = (_bound(pictured[name], q) for q in (0.005, 0.5, 0.995))
-        picture = spark(pictured[name])
-        label = f"inputs from {low} to {high}, median {median}" if picture else "no histogram"
-        return {"name": name, "picture": picture, "label": label, "value": "", "text": ""}
-    is_number = name not in _TEXTS
-    return {
-        "name": name,
-        "text": text,
-        "value": "" if is_number and math.isnan(value) else value,
-        "is_number": is_number,
-        "share": f"{value:.4f}" if name in _SHARES and not math.isnan(value) else "",
-    }
+def _cells(
+    names: Sequence[str],
+    numbers: Mapping[str, Any],
+    texts: Mapping[str, str],
+    pictures: Sequence[dict[str, str] | None],
+) -> list[dict[str, Any]]:
+    """Cells: what they show, what they are sorted by, and their shares of a bar behind them."""
+    drawn = dict(zip(_PICTURES, pictures, strict=False))
+    return [
+        {"name": name, "picture": drawn[name], "is_picture": True}
+        if name in drawn
+        else {
+            "name": name,
+            "is_picture": False,
+            "text": texts[name],
+            "value": _sorted_by(numbers[name]),
+            "is_number": name not in _TEXTS,
+            "share": _sorted_by(numbers[name]) if name in _SHARES else "",
+        }
+        for name in names
+    ]
 
 
-def _bound(stats: ReLUStats, q: float) -> str:
-    return "" if stats.bins is None else f"{stats.quantile(q):.2g}"
-
-
-def spark(stats: ReLUStats) -> dict[str, str] | None:
-    """The histogram as two paths of SVG: of the inputs set to zero, and of those passed on."""
-    if stats.bins is None:
-        return None
-    within = central_range(stats.histogram, 0.005)
-    if within is None:
-        return None
-    edges = slices(*within, _SLICES)
-    counts = stats.histogram.counts_between(edges)
-    # Whole numbers keep a page of thousands of call sites small.
-    tops = _HEIGHT - np.ceil(_HEIGHT * counts / max(int(counts.max()), 1)).astype(int)
-    at = np.rint((edges - edges[0]) * (_WIDTH / (edges[-1] - edges[0]))).astype(int)
-    zeroed = int((edges[1:] <= 0).sum())
-    return {
-        "zeroed": _path(at[: zeroed + 1], tops[:zeroed]),
-        "passed": _path(at[zeroed:], tops[zeroed:]),
-        "box": f"0 0 {_WIDTH} {_HEIGHT}",
-    }
-
-
-def _path(at: Int64Array, tops: Int64Array) -> str:
-    if not len(tops):
-        return ""
-    steps = "".join(f"V{top}H{right}" for top, right in zip(tops, at[1:], strict=True))
-    return f"M{at[0]} {_HEIGHT}{steps}V{_HEIGHT}Z"
+def _sorted_by(value: Any) -> str:
+    """A value as JavaScript reads it; empty if it is not known."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return str(value)

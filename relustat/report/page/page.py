@@ -38,13 +38,14 @@ class ShownComparison(Protocol):
     def warnings(self) -> list[str]: ...
 
 
-def write(path: str | os.PathLike[str], report: ShownReport) -> None:
+def write(path: str | os.PathLike[str], report: ShownReport, title: str) -> None:
     """Writes the page of a report, whole or not at all."""
     shown = Snapshot.of(report.folded())
     layers = Layers([("", shown)])
     _write(
         path,
         "report.html",
+        title=title,
         **_of_report(shown),
         summary=summary.of_report(shown),
         explained=explained(shown.findings),
@@ -53,13 +54,14 @@ def write(path: str | os.PathLike[str], report: ShownReport) -> None:
     )
 
 
-def write_compared(path: str | os.PathLike[str], comparison: ShownComparison) -> None:
+def write_compared(path: str | os.PathLike[str], comparison: ShownComparison, title: str) -> None:
     """Writes the page of two reports, whole or not at all."""
     first, second = (Snapshot.of(each) for each in (comparison.first, comparison.second))
     layers = Layers(list(zip(comparison.names, (first, second), strict=True)))
     _write(
         path,
         "comparison.html",
+        title=title,
         **_of_comparison(comparison),
         summary=summary.of_comparison(comparison.names, (first, second), comparison.rows),
         explained=explained(
@@ -100,7 +102,7 @@ def _of_report(report: Snapshot) -> dict[str, Any]:
 def _of_comparison(comparison: ShownComparison) -> dict[str, Any]:
     columns, lines = compared_lines(comparison.rows)
     return {
-        "columns": [_column(name, COMPARED_COLUMNS, COMPARED_NARROW) for name in columns],
+        "columns": [_compared_column(name, comparison.names) for name in columns],
         "lines": lines,
         "findings": [],
         "notes": comparison.warnings,
@@ -124,11 +126,30 @@ def _column(name: str, explanations: Mapping[str, str], narrow: Collection[str])
         "heading": heading(name),
         "explanation": explanations[name],
         "hidden_when_narrow": name not in narrow,
+        "of": "",
     }
 
 
+def _compared_column(name: str, reports: tuple[str, str]) -> dict[str, Any]:
+    """A column of two reports, with the name of the one that it is of."""
+    column = _column(name, COMPARED_COLUMNS, COMPARED_NARROW)
+    if f"other_{name}" in COMPARED_COLUMNS:
+        return {**column, "of": reports[0]}
+    if name.startswith("other_"):
+        plain = name.removeprefix("other_")
+        explanation = COMPARED_COLUMNS[plain]
+        return {**column, "heading": heading(plain), "explanation": explanation, "of": reports[1]}
+    return column
+
+
 def _write(path: str | os.PathLike[str], template: str, **values: Any) -> None:
-    text = _render(template, version=__version__, libraries=_libraries(), words=COLUMNS, **values)
+    text = _render(
+        template,
+        version=__version__,
+        libraries=_libraries(),
+        words={**COMPARED_COLUMNS, **COLUMNS},
+        **values,
+    )
     with replacing(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from relustat._messages import many
 from relustat.report.compared_row import ComparedRow
 from relustat.report.row import Row, percent
 
@@ -36,21 +37,23 @@ def of_report(report: Snapshot) -> list[Fact]:
         Fact("inputs counted", f"{sum(row.elements for row in rows):,}"),
         Fact("zero fraction", _zeros(rows)),
         Fact("units dead now", _dead_now(rows)),
+        Fact("warnings", f"{len(report.findings):,}" if report.findings else "none"),
         _worst(rows),
     ]
 
 
 def _worst(rows: Sequence[Row]) -> Fact:
     """Where NaNs came up first; without any, where the largest share of units is dead, or zero."""
-    nan = next((row for row in rows if row.nans), None)
-    if nan is not None:
-        return Fact("worst", f"{nan.nans:,} of {nan.elements:,} inputs are NaN", nan.call_site)
+    nan = [row for row in rows if row.nans]
+    if nan:
+        share = percent(nan[0].nans / nan[0].elements)
+        text = f"{share} of the inputs are NaN, in {len(nan)} of {many(len(rows), 'call site')}"
+        return Fact("worst", text, nan[0].call_site)
     worst = max(rows, key=_badness)
-    if worst.dead_now:
-        share = percent(worst.dead_now / worst.units)
-        text = f"{worst.dead_now} of {worst.units} units are dead now ({share})"
-    else:
-        text = f"no unit is dead now; most zeros: {percent(worst.zero_fraction)}"
+    if not worst.dead_now:
+        return Fact("most zeros", percent(worst.zero_fraction), worst.call_site)
+    share = percent(worst.dead_now / worst.units)
+    text = f"{worst.dead_now} of {worst.units} units are dead now ({share})"
     return Fact("worst", text, worst.call_site)
 
 

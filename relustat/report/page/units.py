@@ -25,12 +25,13 @@ _MOST_LISTED = 1000
 _PARTS = 1000
 
 
-def units_of(part: ReLUStats, died_in: Mapping[int, int]) -> dict[str, Any]:
+def units_of(part: ReLUStats, silent_since: Mapping[int, str] | None) -> dict[str, Any]:
     """The units of one width.
 
     Args:
         part: their counts.
-        died_in: the epoch in which a unit died last, where it is known.
+        silent_since: the epoch since which a unit is dead; None if there are no epochs. A unit that
+            is not in it is dead since the last one.
     """
     (units,) = part.widths
     in_cell = max(1, math.ceil(units / _MOST_CELLS))
@@ -46,7 +47,10 @@ def units_of(part: ReLUStats, died_in: Mapping[int, int]) -> dict[str, Any]:
         "dead": shown["units"],
         "dead_left_out": shown["left_out"],
         "silent_for": part.calls_since_fired[dead][:_MOST_LISTED].tolist(),
-        "died_in": [died_in.get(unit) for unit in shown["units"]],
+        "silent_since": None
+        if silent_since is None
+        else [silent_since.get(unit, "the last") for unit in shown["units"]],
+        "marked": np.unique(dead // in_cell).tolist(),
         "always_on": len(part.always_on_units),
         "frequency": {
             "edges": frequency.edges.tolist(),

@@ -70,6 +70,16 @@ def test_it_sorts_by_any_column(chromium, report, path):
             assert head.get_attribute("aria-sort") == "ascending"
         sort(page, "call site")
         assert names(page) == ["1", "3", "6"]
+        sort(page, "call site")
+        assert names(page) == ["6", "3", "1"]
+
+
+def test_infinite_numbers_are_numbers(chromium, tmp_path):
+    inputs = {"a": [2.0], "b": [1e30], "c": [5.0], "d": [-1e30]}
+    Report({name: stats_of(x) for name, x in inputs.items()}).to_html(tmp_path / "page.html")
+    with opened(chromium, tmp_path / "page.html") as page:
+        sort(page, "p99")
+        assert names(page) == ["b", "c", "a", "d"]
 
 
 def test_what_is_not_known_is_last_whichever_way_it_is_sorted(chromium, tmp_path):
@@ -119,7 +129,7 @@ def test_a_call_site_is_opened_by_keyboard_and_drawn_then(chromium, report, path
             "By group",
         ]
         rows = detail.locator(".units-list tbody tr").all_inner_texts()
-        assert rows == [f"{unit}\tall 4 calls\tdead from the first" for unit in (3, 9)]
+        assert rows == [f"{unit}\tall 4 calls\tthe first" for unit in (3, 9)]
         label = detail.locator("svg[role=img]").nth(1).get_attribute("aria-label")
         assert label == "20 units, of which 2 never fired"
         page.keyboard.press("Enter")
@@ -171,6 +181,24 @@ def test_each_unit_has_a_cell_with_its_numbers(chromium, path, report):
                 assert silent == []
 
 
+def test_units_can_be_listed_without_a_mouse(chromium, path):
+    with opened(chromium, path) as page:
+        page.get_by_role("button", name="6", exact=True).click()
+        page.get_by_text("All units as a list").press("Enter")
+        lines = page.locator(".all-units li").all_inner_texts()
+        assert len(lines) == 20
+        assert lines[9] == "unit 9, all zero, silent for 4 calls"
+
+
+def test_nans_are_what_is_worst(chromium, tmp_path):
+    broken = torch.tensor([[1.0, float("nan")], [-1.0, float("nan")]])
+    report = Report({"a": stats_of([[-1.0]]), "b": stats_of(broken), "c": stats_of(broken)})
+    report.to_html(tmp_path / "page.html")
+    with opened(chromium, tmp_path / "page.html") as page:
+        worst = page.locator(".summary div").last.inner_text()
+    assert worst == "worst\nb: 50.0% of the inputs are NaN, in 2 of 3 call sites"
+
+
 def test_a_link_opens_a_call_site(chromium, path):
     with opened(chromium, path) as page:
         page.locator(".summary a").click()
@@ -180,6 +208,44 @@ def test_a_link_opens_a_call_site(chromium, path):
         page.goto(linked)
         page.reload()
         assert page.get_by_role("region", name="details of 6").is_visible()
+
+
+def test_a_page_within_a_page_can_be_used(chromium, path, tmp_path):
+    import html
+
+    outer = tmp_path / "outer.html"
+    outer.write_text(f'<iframe srcdoc="{html.escape(path.read_text())}"></iframe>')
+    with opened(chromium, outer) as page:
+        inner = page.frame_locator("iframe")
+        inner.locator(".opener").last.press("Enter")
+        assert inner.locator(".charts").count() == 1
+
+
+def test_an_address_that_leads_nowhere_is_no_error(chromium, path):
+    with opened(chromium, path) as page:
+        page.evaluate("location.hash = '#50%'")
+        page.reload()
+        assert names(page) == ["1", "3", "6"]
+        page.evaluate("location.hash = '#3'")
+        page.get_by_role("region", name="details of 3").wait_for()
+
+
+def test_numbers_of_units_are_whole(chromium, tmp_path):
+    Report({"a": stats_of([[1.0, -1.0]])}).to_html(tmp_path / "page.html")
+    with opened(chromium, tmp_path / "page.html") as page:
+        page.locator(".opener").click()
+        ticks = page.locator('.charts > figure:nth-child(2) g[aria-label="y-axis tick label"] text')
+        assert ticks.all_text_contents() == ["0", "1"]
+
+
+def test_bins_far_from_zero_fill_the_picture(chromium, tmp_path):
+    x = torch.linspace(10000, 10001, 1000)
+    stats = stats_of(x, relustat.LinearBins(10000, 10001, 100))
+    Report({"a": stats}).to_html(tmp_path / "page.html")
+    with opened(chromium, tmp_path / "page.html") as page:
+        page.locator(".opener").click()
+        assert len(heights(page)) == 100
+        assert min(heights(page)) > 50
 
 
 def test_two_reports_side_by_side(chromium, report, tmp_path):
@@ -195,7 +261,7 @@ def test_two_reports_side_by_side(chromium, report, tmp_path):
         page.get_by_role("button", name="6", exact=True).click()
         assert page.locator(".changed").all_inner_texts() == ["12, 13", "9"]
         assert "filled: before; line: after" in page.locator(".detail").inner_text()
-        page.get_by_label("Filter by warning").select_option("died")
+        page.get_by_label("Filter by change").select_option("died")
         assert names(page) == ["6"]
 
 
@@ -259,7 +325,9 @@ def test_texts_stand_out_from_their_ground(chromium, path, scheme):
         const [r, g, b] = parts.map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
         return 0.2126 * r + 0.7152 * g + 0.0722 * b;
       };
-      const ground = getComputedStyle(document.body).backgroundColor;
+      const grounds = (each) => [getComputedStyle(each).backgroundColor,
+        ...(each.parentElement ? grounds(each.parentElement) : [])];
+      const ground = grounds(element).find((color) => !/, 0\\)$/.test(color));
       const [a, b] = [getComputedStyle(element).color, ground].map(luminance).sort((x, y) => y - x);
       return (a + 0.05) / (b + 0.05);
     }"""
@@ -324,7 +392,11 @@ def test_anything_can_be_drawn(chromium, tmp_path, bins):
             for opener in page.locator(".opener").all():
                 opener.click()
             assert page.locator(".detail").count() == len(stats)
-            assert "NaN" not in page.locator(".charts").all_inner_texts()
+            drawn = page.locator(".charts svg").evaluate_all(
+                "all => all.map((svg) => svg.outerHTML)"
+            )
+            assert len(drawn) > 2 * len(stats)
+            assert not [svg for svg in drawn if "NaN" in svg or "Infinity" in svg]
 
 
 def test_histograms_of_units_of_a_large_layer(chromium, tmp_path):

@@ -22,13 +22,16 @@ function plot(label, options) {
     width: 460, height: 220, marginBottom: 40, style: { fontSize: "12px", background: "none" },
     x: { labelAnchor: "center", labelArrow: "none", ...x }, ...others,
   });
-  const image = drawn.matches("svg") ? drawn : [...drawn.querySelectorAll("svg")].at(-1);
+  const images = drawn.matches("svg") ? [drawn] : [...drawn.querySelectorAll("svg")];
+  const image = images.pop();
+  // What is left is a scale of colours, whose texts say all.
+  for (const scale of images) scale.setAttribute("aria-hidden", "true");
   image.setAttribute("role", "img");
   image.setAttribute("aria-label", label);
   return drawn;
 }
 
-// The middle of what is drawn of two: the first is filled, the second a line.
+// Which of two reports is which.
 const labelled = (sides) => sides.length < 2 ? null
   : element("p", {}, `filled: `, element("bdi", {}, sides[0].label), `; line: `, element("bdi", {}, sides[1].label));
 
@@ -48,7 +51,9 @@ function histogramFigure(sides, bins) {
   const kept = sides.filter((side) => side.histogram !== null);
   const drawable = kept.filter((side) => side.histogram.linear !== null);
   if (!drawable.length) {
-    return figure("Inputs", element("p", {}, kept.length ? "All inputs lie in one bin." : "No histogram was kept."));
+    const inBins = kept.some((side) => side.histogram.counts.length);
+    const why = inBins ? "All inputs lie in one bin." : "No input lies within the bins.";
+    return figure("Inputs", element("p", {}, kept.length ? why : "No histogram was kept."));
   }
   const holder = element("div");
   const axis = choice("axis", ["linear", "log"], redraw);
@@ -61,7 +66,9 @@ function histogramFigure(sides, bins) {
     holder.replaceChildren(histogramPlot(drawable, bins, axis.value(), heights.value()));
   }
   redraw();
-  return figure("Inputs", element("p", {}, "Grey is set to 0, colour is passed on."), labelled(drawable),
+  const isSplit = drawable[0].histogram.linear.edges.includes(0) || drawable[0].histogram.linear.edges[0] > 0;
+  const colours = `Grey is set to 0, colour is passed on.${isSplit ? "" : " The bin around 0 has both."}`;
+  return figure("Inputs", element("p", {}, colours), labelled(drawable),
     axis.element, heights.element, holder, flow.length ? element("p", {}, `Not drawn: ${flow.join("; ")}.`) : null);
 }
 
@@ -74,6 +81,7 @@ function histogramPlot(sides, bins, axis, heights) {
     const edges = bins[histogram.bins].slice(histogram.first, histogram.first + histogram.counts.length + 1);
     return bars(edges, histogram.counts, place);
   }).map((each) => heights === "log" ? each.filter(({ height }) => height > 0) : each);
+  const [low, high] = [d3.min(drawn.flat(), (bar) => bar.low), d3.max(drawn.flat(), (bar) => bar.high)];
   const floor = heights === "log" ? d3.min(drawn.flat(), ({ height }) => height) / 2 : 0;
   const top = d3.max(drawn.flat(), ({ height }) => height);
   const x = axis === "log"
@@ -82,14 +90,14 @@ function histogramPlot(sides, bins, axis, heights) {
   const label = sides.map((side) => `${side.label} histogram of the inputs from ${d3.format(".2~g")(side.histogram.linear.edges[0])} to ${d3.format(".2~g")(side.histogram.linear.edges.at(-1))}`.trim()).join("; ");
   return plot(label, {
     x: { label: "input", ...x },
-    y: { type: heights, domain: [floor, top], label: null, ticks: 4, tickFormat: heights === "log" ? "~e" : undefined, clamp: true },
+    y: { type: heights, domain: [floor, top], label: "density", ticks: 4, tickFormat: heights === "log" ? "~e" : undefined, clamp: true },
     marks: [
       Plot.rectY(drawn[0], {
         x1: "low", x2: "high", y1: floor, y2: "height", inset: 0,
         fill: ({ high }) => high <= 0 ? "var(--zeroed)" : "var(--passed)",
       }),
       drawn.length > 1 ? outline(drawn[1]) : null,
-      Plot.ruleX([0], { stroke: "currentColor", strokeOpacity: 0.6 }),
+      low < 0 && high > 0 ? Plot.ruleX([0], { stroke: "currentColor", strokeOpacity: 0.6 }) : null,
     ],
   });
 }
@@ -126,15 +134,16 @@ function frequencyFigure(sides, widths) {
     { low: frequency.edges[index], high: frequency.edges[index + 1], height: count })));
   const silent = widths.map(({ frequency }) => ({ low: never, high: never + 0.25, height: frequency.never }));
   const ticks = [never + 0.125, ...d3.range(Math.ceil(never + 0.5), 1)];
+  const most = d3.max([...drawn, ...silent.map((each) => [each])].flat(), ({ height }) => height);
   const label = widths.map(({ units, frequency }) => `${plural(units, "unit")}, of which ${frequency.never} never fired`).join("; ");
   return figure("How often units fire", element("p", {}, `Units by the share of their outputs that are not 0.${nans}`),
     labelled(sides),
     plot(label, {
       x: { ticks, tickFormat: (tick) => tick < never + 0.2 ? "never" : tick > -3 ? percent(10 ** tick).replace(".0", "") : `1e${tick}`, label: null },
-      y: { label: "units", ticks: 4, grid: true, tickFormat: "d" },
+      y: { label: "units", ticks: d3.ticks(0, most, 4).filter(Number.isInteger), grid: true, tickFormat: "d" },
       marks: [
         Plot.rectY(drawn[0], { x1: "low", x2: "high", y: "height", fill: "var(--passed)", inset: 0.5 }),
-        Plot.rectY([silent[0]], { x1: "low", x2: "high", y: "height", fill: "var(--dead)" }),
+        Plot.rectY([silent[0]], { x1: "low", x2: "high", y: "height", fill: widths.length > 1 ? "var(--passed)" : "var(--dead)" }),
         ...(widths.length > 1 ? [outline(drawn[1]), outline([silent[1]])] : []),
         Plot.ruleY([0]),
       ],
@@ -153,7 +162,13 @@ function stripFigure(label, width) {
       + (silent.has(index) && inCell === 1 ? `\nsilent for ${plural(silent.get(index), "call")}` : ""),
   }));
   const rows = Math.ceil(zeros.length / columns);
-  const marked = [...new Set(dead.map((unit) => Math.floor(unit / inCell)))].map((index) => cells[index]);
+  const marked = width.marked.map((index) => cells[index]);
+  const listed = element("details", { class: "all-units" }, element("summary", {}, "All units as a list"));
+  listed.addEventListener("toggle", () => {
+    if (listed.childElementCount > 1) return;
+    const lines = cells.map(({ text }) => element("li", {}, text.replaceAll("\n", ", ")));
+    listed.append(element("ul", { class: "units-list", tabindex: "0" }, ...lines));
+  });
   const order = inCell > 1 ? `Each cell is the mean of ${inCell} units.` : "Each cell is a unit, in order.";
   return figure(`Units by share of zeros${label && `, ${label}`}`,
     element("p", {}, `${order} × marks ${plural(dead.length + width.dead_left_out, "unit")} dead now.`),
@@ -166,7 +181,7 @@ function stripFigure(label, width) {
         Plot.rect(cells, { x1: "x", x2: (cell) => cell.x + 1, y1: "y", y2: (cell) => cell.y + 1, fill: "share", inset: 0.25, title: "text", tip: true }),
         Plot.text(marked, { x: (cell) => cell.x + 0.5, y: (cell) => cell.y + 0.5, text: () => "×", fill: "black", stroke: "white", strokeWidth: 2, fontSize: 12 }),
       ],
-    }));
+    }), listed);
 }
 
 function unitHistogramFigure(label, width) {
@@ -190,21 +205,26 @@ function unitHistogramFigure(label, width) {
     }));
 }
 
+const shareOf = (share) => share === null ? "unknown" : percent(share);
+
 function historyFigure(label, history) {
   const epochs = history.epochs.map((epoch, index) => ({
     epoch, zero: history.zero_fraction[index],
-    dead: history.dead[index] === null ? null : history.dead[index] / history.units,
+    dead: history.dead[index] === null ? null : history.dead[index] / history.units[index],
+    nan: history.nan_fraction[index],
     died: history.deaths[index], revived: history.revivals[index],
   }));
   const [first, last] = [epochs[0], epochs.at(-1)];
+  const hasNaNs = epochs.some((each) => each.nan);
   return figure(`By epoch${label && `, ${label}`}`,
-    element("p", {}, "Solid: share of zeros. Dashed: share of dead units. ▼: units died. △: units were revived."),
-    plot(`share of zeros from epoch ${first.epoch} to ${last.epoch}`, {
+    element("p", {}, `Solid: share of zeros. Dashed: share of dead units. ▼: units died. △: units were revived.${hasNaNs ? " Dotted: share of NaN inputs." : ""}`),
+    plot([first, last].map((each) => `epoch ${each.epoch}: ${shareOf(each.zero)} zero, ${shareOf(each.dead)} of the units dead`).join("; "), {
       x: { label: "epoch", ticks: first === last ? [first.epoch] : d3.ticks(first.epoch, last.epoch, 6).filter(Number.isInteger), tickFormat: "d" },
       y: { domain: [0, 1.12], ticks: [0, 0.25, 0.5, 0.75, 1], tickFormat: "%", label: null, grid: true },
       marks: [
         Plot.lineY(epochs, { x: "epoch", y: "zero", stroke: "var(--passed)", marker: "dot" }),
         Plot.lineY(epochs, { x: "epoch", y: "dead", stroke: "var(--dead)", strokeDasharray: "5,3", marker: "dot" }),
+        hasNaNs ? Plot.lineY(epochs, { x: "epoch", y: "nan", stroke: "currentColor", strokeDasharray: "1,3", strokeWidth: 2 }) : null,
         Plot.text(epochs.filter((each) => each.died), { x: "epoch", y: 1.1, text: () => "▼", fill: "var(--dead)", title: (each) => `${plural(each.died, "unit")} died` }),
         Plot.text(epochs.filter((each) => each.revived), { x: "epoch", y: 1.04, text: () => "△", fill: "var(--revived)", title: (each) => `${plural(each.revived, "unit")} revived` }),
       ],

@@ -13,7 +13,7 @@ function layerView({ name, sides, changes }) {
     for (const width of side.widths) {
       const label = [side.label, side.widths.length > 1 ? plural(width.units, "unit") : ""].filter(Boolean).join(", ");
       if (!paired) charts.append(frequencyFigure([side], [width]));
-      charts.append(stripFigure(label, width), deadFigure(label, width, side.history !== null));
+      charts.append(stripFigure(label, width), deadFigure(label, width));
       if (width.histograms !== null) charts.append(unitHistogramFigure(label, width));
     }
     if (side.history !== null) charts.append(historyFigure(side.label, side.history));
@@ -37,24 +37,24 @@ function sideFacts(side) {
   ].filter(Boolean);
 }
 
-function deadFigure(label, width, byEpoch) {
+function deadFigure(label, width) {
+  const byEpoch = width.silent_since !== null;
   const title = `Dead now${label && `, ${label}`}`;
   if (!width.dead.length) return figure(title, element("p", {}, `None of ${plural(width.units, "unit")}.`));
-  const heads = ["unit", "silent for", ...(byEpoch ? ["died in epoch"] : [])];
+  const heads = ["unit", "silent for", ...(byEpoch ? ["dead since epoch"] : [])];
   const body = element("tbody");
   width.dead.forEach((unit, index) => {
     const silent = width.silent_for[index];
     const since = silent >= width.calls && width.parts === 1 ? `all ${plural(silent, "call")}` : plural(silent, "call");
-    const died = width.died_in[index];
     body.append(element("tr", {}, element("th", { scope: "row" }, String(unit)), element("td", {}, since),
-      ...(byEpoch ? [element("td", {}, died === null ? "dead from the first" : String(died))] : [])));
+      ...(byEpoch ? [element("td", {}, width.silent_since[index])] : [])));
   });
   const table = element("table", {},
     element("thead", {}, element("tr", {}, ...heads.map((head) => element("th", { scope: "col" }, head)))), body);
   const left = width.dead_left_out;
-  const of = width.parts > 1 ? `of ${plural(width.calls, "call")} in ${width.parts} parts` : `of ${plural(width.calls, "call")}`;
+  const of = plural(width.calls, "call") + (width.parts > 1 ? ` in ${width.parts} parts` : "");
   return figure(title,
-    element("p", {}, `${plural(width.dead.length + left, "unit")} of ${width.units.toLocaleString("en")}, after the last ${of}.`),
+    element("p", {}, `${plural(width.dead.length + left, "unit")} of ${width.units.toLocaleString("en")}. There were ${of}.`),
     element("div", { class: "units-list", tabindex: "0", role: "region", "aria-label": title }, table),
     left ? element("p", {}, `${left.toLocaleString("en")} more are not listed.`) : null);
 }

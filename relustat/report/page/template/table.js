@@ -14,14 +14,19 @@ function makeOpener(holder, place) {
   opener.addEventListener("click", () => {
     const opened = opener.getAttribute("aria-expanded") !== "true";
     opener.setAttribute("aria-expanded", String(opened));
-    if (opened) history.replaceState(null, "", `#${encodeURIComponent(holder.dataset.name)}`);
     if (opened && view === null) {
       view = detail(holder, JSON.parse(layers.get(holder.dataset.name).textContent));
     } else {
       view.hidden = !opened;
     }
+    if (opened) remember(holder.dataset.name);
   });
   openers.set(holder.dataset.name, opener);
+}
+
+// A page within another page has no address of its own.
+function remember(name) {
+  if (location.protocol !== "about:") history.replaceState(null, "", `#${encodeURIComponent(name)}`);
 }
 
 function detail(holder, layer) {
@@ -55,9 +60,9 @@ function makeSortable(head, column) {
   button.addEventListener("click", () => {
     const bodies = [...table.tBodies];
     const isNumber = bodies[0].rows[0].cells[column].classList.contains("number");
-    // Numbers begin with the largest: that is what people look for.
+    // Numbers begin with the largest, which people look for; call sites with the first that ran.
     const before = head.getAttribute("aria-sort");
-    const descending = before === null ? isNumber : before === "ascending";
+    const descending = before === null ? isNumber && column > 0 : before === "ascending";
     for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", descending ? "descending" : "ascending");
     const compare = isNumber ? (a, b) => a - b : (a, b) => a.localeCompare(b, "en", { numeric: true });
@@ -101,6 +106,10 @@ if (table) {
   document.querySelector(".controls").addEventListener("submit", (event) => event.preventDefault());
   filter();
 }
+// On paper nothing can be opened.
+addEventListener("beforeprint", () => {
+  for (const closed of document.querySelectorAll("#warnings details")) closed.open = true;
+});
 for (const item of document.querySelectorAll(".in-one li")) makeOpener(item, item);
 for (const link of document.querySelectorAll("a[data-open]")) {
   link.addEventListener("click", (event) => {
@@ -108,5 +117,12 @@ for (const link of document.querySelectorAll("a[data-open]")) {
     open(link.dataset.open);
   });
 }
-const linked = decodeURIComponent(location.hash.slice(1));
-if (openers.has(linked)) open(linked);
+
+function openLinked() {
+  for (const name of openers.keys()) {
+    if (location.hash === `#${encodeURIComponent(name)}`) open(name);
+  }
+}
+
+addEventListener("hashchange", openLinked);
+openLinked();
