@@ -28,13 +28,13 @@ def draw(rows):
         lambda counted, inplace: _gigabytes(rows, what=counted, inplace=inplace),
         lambda rate: f"{rate:.1f}",
     )
-    for (rival, label), dashes in zip(PASSES.items(), ("--", ":"), strict=True):
+    for at, (rival, label) in enumerate(PASSES.items()):
         rates = [
             row["bytes"] / row["rival_seconds"] / 1e9 for row in style.found(rows, rival=rival)
         ]
         if rates:
             rate = statistics.median(rates)
-            look = {"color": "black", "linewidth": 1.2, "linestyle": dashes}
+            look = {"color": style.COLOURS[at], "linewidth": 2, "linestyle": ("--", ":")[at]}
             axis.axhline(rate, label=f"PyTorch's {label}: {rate:.1f}", **look)
     axis.set_ylabel("GB/s")
     axis.set_ylim(top=1.4 * axis.get_ylim()[1])
