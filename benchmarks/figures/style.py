@@ -96,9 +96,16 @@ def bars(axis, groups, series, value, text):
         )
         texts = [text(heights[position]) for position in shown]
         axis.bar_label(drawn, texts, padding=1, fontsize=8, bbox=BACKED)
+        for position in set(range(len(groups))) - set(shown):
+            _say_not_measured(axis, positions[position])
     axis.set_xticks(range(len(groups)), groups.values())
     axis.set_xlim(-0.6, len(groups) - 0.4)
     axis.grid(axis="x", visible=False)
+
+
+def _say_not_measured(axis, position):
+    look = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": 7, "color": "#777777"}
+    axis.text(position, 0.02, "not measured", transform=axis.get_xaxis_transform(), **look)
 
 
 def times(ratio):
