@@ -67,6 +67,7 @@ def across(axes):
 
 def line(axis, at, rows, x, y, label, spread=False):
     """The ``at``-th line: ``x`` and ``y`` of each row, and the quartiles of its ratio if asked."""
+    rows = sorted(rows, key=x)  # of several files
     positions, heights = [x(row) for row in rows], [y(row) for row in rows]
     look = {"color": COLOURS[at], "marker": MARKERS[at], "linestyle": DASHES[at]}
     axis.plot(positions, heights, markersize=5, label=label, **look)
