@@ -14,28 +14,20 @@ LABELS = {
     "fast_histogram": "fast-histogram, no ReLU",
     "boost_histogram": "boost-histogram, no ReLU",
 }
-SIZES = {"51M": 0, "6M": 1, "0.8M": 2, "1K": 3}
+SIZES = ("51M", "6M", "0.8M", "1K")
 
 
 def draw(rows):
     rows = [row for row in style.found(rows, part="relu") if row["rival"] in LABELS]
     if not rows:
         return None
-    names = list(LABELS)
-    rows.sort(key=lambda row: (names.index(row["rival"]), SIZES[row["size"]], -row["threads"]))
+    rows.sort(key=_place)
     drawn, axes = style.figure(
         rows, "How many times as fast CountingReLU is, with 200 bins and zeros per channel", 4.6
     )
     axis = axes[0, 0]
     for position, row in enumerate(rows):
-        at = SIZES[row["size"]]
-        axis.barh(
-            position,
-            1 / row["ratio"],
-            color=style.COLOURS[at],
-            hatch=style.HATCHES[at],
-            edgecolor="white",
-        )
+        axis.barh(position, 1 / row["ratio"], color=style.COLOURS[0])
         ends = 1 / row["high"], 1 / row["low"]
         axis.hlines(position, *ends, color="black", linewidth=1)
         axis.annotate(
@@ -53,8 +45,12 @@ def draw(rows):
     axis.set_xlim(0.5, 2 * max(1 / row["low"] for row in rows))
     axis.axvline(1, color="black", linewidth=1)
     axis.grid(axis="y", visible=False)
-    axis.set_xlabel("time of the rival / time of CountingReLU, float32")
+    axis.set_xlabel("time of the rival / time of CountingReLU, float32\n51M to 1K: elements")
     return drawn
+
+
+def _place(row):
+    return list(LABELS).index(row["rival"]), SIZES.index(row["size"]), -row["threads"]
 
 
 def _label(row):

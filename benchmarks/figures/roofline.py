@@ -1,4 +1,4 @@
-"""Bytes read and written over time, beside a copy's."""
+"""Bytes read and written over time, beside passes that count nothing."""
 
 import statistics
 
@@ -10,14 +10,16 @@ COUNTED = {
     "log": "CountingReLU,\nLogBins",
     "linear200": "CountingReLU,\n200 linear bins",
 }
-OUTPUTS = {False: "new output", True: "in place"}
+OUTPUTS = {False: "into new memory", True: "in place"}
+PASSES = {"copy": "copy into memory in use", "negation": "negation in place"}
 
 
 def draw(rows):
     rows = style.found(rows, part="roofline")
     if not rows:
         return None
-    drawn, axes = style.figure(rows, "Bytes read and written over time, 51M float32 elements", 3.6)
+    title = "Bytes read and written over time, 51M float32 elements"
+    drawn, axes = style.figure(rows, title, 4.2)
     axis = axes[0, 0]
     style.bars(
         axis,
@@ -26,11 +28,17 @@ def draw(rows):
         lambda counted, inplace: _gigabytes(rows, what=counted, inplace=inplace),
         lambda rate: f"{rate:.1f}",
     )
-    copy = statistics.median(row["bytes"] / row["rival_seconds"] / 1e9 for row in rows)
-    axis.axhline(copy, color="black", linewidth=1, linestyle="--", label=f"copy: {copy:.1f} GB/s")
+    for at, (rival, label) in enumerate(PASSES.items()):
+        rates = [
+            row["bytes"] / row["rival_seconds"] / 1e9 for row in style.found(rows, rival=rival)
+        ]
+        if rates:
+            rate = statistics.median(rates)
+            look = {"color": style.COLOURS[at], "linewidth": 2, "linestyle": ("--", ":")[at]}
+            axis.axhline(rate, label=f"PyTorch's {label}: {rate:.1f}", **look)
     axis.set_ylabel("GB/s")
-    axis.margins(y=0.1)
-    axis.legend(loc="upper right")
+    axis.set_ylim(top=1.4 * axis.get_ylim()[1])
+    axis.legend(loc="upper left", ncols=2)
     return drawn
 
 

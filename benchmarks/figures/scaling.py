@@ -21,11 +21,8 @@ def draw(rows):
     drawn, axes = style.figure(
         rows, "How the time of CountingReLU grows (LogBins if not said otherwise)", 5.6, 2, 6
     )
-    grid = axes[0, 0].get_gridspec()
-    for axis in axes.flat:
-        axis.remove()
-    upper = [drawn.add_subplot(grid[0, position : position + 2]) for position in (0, 2, 4)]
-    lower = [drawn.add_subplot(grid[1, position]) for position in (slice(0, 2), slice(2, 6))]
+    upper = [style.across(axes[0, at : at + 2]) for at in (0, 2, 4)]
+    lower = [style.across(axes[1, :2]), style.across(axes[1, 2:])]
     for axis, part in zip(
         (*upper, *lower), (_elements, _bins, _units, _threads, _spread), strict=True
     ):
@@ -49,7 +46,8 @@ def _elements(axis, rows):
     axis.set_xticks([1 << power for power in (10, 16, 22, 28)])
     axis.set_yscale("log")
     style.plain_ticks(axis.yaxis, [0.1, 0.2, 0.5, 1, 2, 5])
-    axis.set_title("ns per element, by elements")
+    axis.set_title("ns per element")
+    axis.set_xlabel("elements")
     axis.legend()
 
 
@@ -59,6 +57,7 @@ def _bins(axis, rows):
     axis.set_xticks([1 << power for power in (0, 4, 8, 12)])
     axis.set_ylim(bottom=0)
     axis.set_title("time / time with 1 linear bin")
+    axis.set_xlabel("linear bins")
 
 
 def _units(axis, rows):
@@ -76,6 +75,7 @@ def _units(axis, rows):
     axis.set_xticks([1 << power for power in (0, 4, 8, 12, 16)])
     axis.set_ylim(bottom=0)
     axis.set_title("time / time with 1 unit")
+    axis.set_xlabel("units")
     axis.legend()
 
 
@@ -94,6 +94,7 @@ def _threads(axis, rows):
     axis.set_xticks(counts)
     axis.set_ylim(bottom=0)
     axis.set_title("times as fast as 1 thread")
+    axis.set_xlabel("threads")
     axis.legend()
 
 

@@ -5,7 +5,7 @@ import statistics
 import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 # Okabe and Ito's colours, told apart by the colour-blind; markers and hatches tell the rest.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#777777")
@@ -56,8 +56,18 @@ def figure(rows, title, height, *grid, **options):
     return drawn, axes
 
 
+def across(axes):
+    """One axis in the place of these neighbours."""
+    drawn = axes[0].figure
+    first, *_, last = (axis.get_subplotspec() for axis in axes)
+    for axis in axes:
+        axis.remove()
+    return drawn.add_subplot(first.get_gridspec()[first.num1 : last.num1 + 1])
+
+
 def line(axis, at, rows, x, y, label, spread=False):
     """The ``at``-th line: ``x`` and ``y`` of each row, and the quartiles of its ratio if asked."""
+    rows = sorted(rows, key=x)  # of several files
     positions, heights = [x(row) for row in rows], [y(row) for row in rows]
     look = {"color": COLOURS[at], "marker": MARKERS[at], "linestyle": DASHES[at]}
     axis.plot(positions, heights, markersize=5, label=label, **look)
@@ -87,9 +97,16 @@ def bars(axis, groups, series, value, text):
         )
         texts = [text(heights[position]) for position in shown]
         axis.bar_label(drawn, texts, padding=1, fontsize=8, bbox=BACKED)
+        for position in set(range(len(groups))) - set(shown):
+            _say_not_measured(axis, positions[position])
     axis.set_xticks(range(len(groups)), groups.values())
     axis.set_xlim(-0.6, len(groups) - 0.4)
     axis.grid(axis="x", visible=False)
+
+
+def _say_not_measured(axis, position):
+    look = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": 7, "color": "#777777"}
+    axis.text(position, 0.02, "not measured", transform=axis.get_xaxis_transform(), **look)
 
 
 def times(ratio):
@@ -101,7 +118,7 @@ def plain_ticks(axis, ticks):
     """These ticks only, as plain numbers, on a logarithmic axis."""
     axis.set_ticks(ticks)
     axis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def found(rows, **facts):

@@ -32,7 +32,7 @@ def _cells(row):
 
 def _bandwidth(row):
     ours, rival = (row["bytes"] / row[seconds] / 1e9 for seconds in ("seconds", "rival_seconds"))
-    return f"{ours:.1f} GB/s, the copy {rival:.1f}"
+    return f"{ours:.1f} GB/s, the {row['rival']} {rival:.1f}"
 
 
 def _aligned(table):

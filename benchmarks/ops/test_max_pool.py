@@ -11,21 +11,18 @@ from relustat.functional import max_pool2d
 
 pytestmark = pytest.mark.pool
 
+POOLED = (*MOST_USED, "k3s2p1", "k5s3p2")
 CASES = [
     *[
         ("112", dtype, layout, geometry, "indices")
         for dtype in ("float32", "bfloat16")
         for layout in LAYOUTS
-        for geometry in (*MOST_USED, "k3s2p1", "k5s3p2")
+        for geometry in POOLED
     ],
-    *[
-        ("112", "float32", layout, geometry, "plain")
-        for layout in LAYOUTS
-        for geometry in MOST_USED
-    ],
-    *[("112", "float32", "nchw", geometry, "compiled") for geometry in MOST_USED],
+    *[("112", "float32", layout, geometry, "plain") for layout in LAYOUTS for geometry in POOLED],
+    *[("112", "float32", "nchw", geometry, "compiled") for geometry in POOLED],
 ]
-BOTH_WAYS = [("112", "float32", "nchw", geometry) for geometry in MOST_USED]
+BOTH_WAYS = [("112", "float32", "nchw", geometry) for geometry in POOLED]
 
 
 def with_indices(x, *geometry):

@@ -12,17 +12,10 @@ from relustat.ops.max_pool import OVERLAPS
 pytestmark = pytest.mark.pool
 
 CASES = [
-    *[
-        (size, "float32", "nchw", geometry)
-        for size in SHAPES
-        for geometry in (*MOST_USED, "k3s2p1", "k5s3")
-    ],
-    *[
-        (size, dtype, layout, geometry)
-        for dtype, layout in (("float32", "channels_last"), ("bfloat16", "nchw"))
-        for size in SHAPES
-        for geometry in MOST_USED
-    ],
+    (size, dtype, layout, geometry)
+    for dtype, layout in (("float32", "nchw"), ("float32", "channels_last"), ("bfloat16", "nchw"))
+    for size in SHAPES
+    for geometry in (*MOST_USED, "k3s2p1", "k5s3")
 ]
 cases = pytest.mark.parametrize(("size", "dtype", "layout", "geometry"), CASES)
 ROUNDS = {"55": {"rounds": 15, "calls": 3}, "112": {"rounds": 11}}
@@ -39,10 +32,11 @@ def test_unpool(paired, size, dtype, layout, geometry):
     x, y, switches = pooled(size, dtype, layout, geometry)
     indices = switches.indices()
 
-    def theirs():
+    def theirs(y=y, indices=indices):
         return F.max_unpool2d(y, indices, *GEOMETRIES[geometry], output_size=x.shape)
 
-    assert torch.equal(max_unpool2d(y, switches), theirs())
+    # In channels_last, PyTorch's threads race for a cell of several windows.
+    assert torch.equal(max_unpool2d(y, switches), theirs(y.contiguous(), indices.contiguous()))
     paired(
         lambda: max_unpool2d(y, switches),
         theirs,

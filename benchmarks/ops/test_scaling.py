@@ -44,9 +44,9 @@ def test_scaling_elements(paired, elements):
     paired(
         lambda: relu(x),
         lambda: plain(x),
-        rounds=3 if elements > 1 << 26 else 7,
+        # Both outputs are fresh memory beyond 8M elements; what the system takes for that varies.
+        rounds=15,
         calls=calls,
-        warmup_rounds=1,
         what="elements",
         rival="nn.ReLU",
         elements=elements,
