@@ -31,5 +31,5 @@ def test_every_file_of_the_page_is_installed():
     others = {
         path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
     }
-    assert len(installed) >= 13
+    assert len(installed) >= 16
     assert {path for path in others if path.suffix != ".py"} == installed

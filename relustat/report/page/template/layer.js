@@ -8,11 +8,12 @@ function layerView({ name, sides, changes }) {
   const paired = sides.length > 1 && sides.every((side) => side.widths.length === 1)
     && sides[0].widths[0].units === sides[1].widths[0].units;
   charts.append(histogramFigure(sides, BINS));
-  if (paired) charts.append(frequencyFigure(sides, sides.map((side) => side.widths[0])));
+  if (paired) charts.append(frequencyFigure(sides, sides.map((side) => side.widths[0]), ""));
   for (const side of sides) {
     for (const width of side.widths) {
-      const label = [side.label, side.widths.length > 1 ? plural(width.units, "unit") : ""].filter(Boolean).join(", ");
-      if (!paired) charts.append(frequencyFigure([side], [width]));
+      const ofWidth = side.widths.length > 1 ? plural(width.units, "unit") : "";
+      const label = [side.label, ofWidth].filter(Boolean).join(", ");
+      if (!paired) charts.append(frequencyFigure([side], [width], ofWidth));
       charts.append(stripFigure(label, width), deadFigure(label, width));
       if (width.histograms !== null) charts.append(unitHistogramFigure(label, width));
     }
