@@ -46,6 +46,7 @@ def write(path: str | os.PathLike[str], report: ShownReport, title: str) -> None
         path,
         "report.html",
         title=title,
+        words=COLUMNS,
         **_of_report(shown),
         summary=summary.of_report(shown),
         explained=explained(shown.findings),
@@ -62,6 +63,7 @@ def write_compared(path: str | os.PathLike[str], comparison: ShownComparison, ti
         path,
         "comparison.html",
         title=title,
+        words={**COMPARED_COLUMNS, **COLUMNS},
         **_of_comparison(comparison),
         summary=summary.of_comparison(comparison.names, (first, second), comparison.rows),
         explained=explained(
@@ -143,13 +145,7 @@ def _compared_column(name: str, reports: tuple[str, str]) -> dict[str, Any]:
 
 
 def _write(path: str | os.PathLike[str], template: str, **values: Any) -> None:
-    text = _render(
-        template,
-        version=__version__,
-        libraries=_libraries(),
-        words={**COMPARED_COLUMNS, **COLUMNS},
-        **values,
-    )
+    text = _render(template, version=__version__, libraries=_libraries(), **values)
     with replacing(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
 

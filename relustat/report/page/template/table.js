@@ -55,7 +55,7 @@ function valueOf(body, column) {
 }
 
 function makeSortable(head, column) {
-  const button = element("button", { type: "button" }, head.textContent);
+  const button = element("button", { type: "button" }, ...head.childNodes);
   head.replaceChildren(button);
   button.addEventListener("click", () => {
     const bodies = [...table.tBodies];
