@@ -246,7 +246,8 @@ def main(arguments=None):
     print(
         f"after {options.steps:,} steps: test loss {losses.min():.3f} to {losses.max():.3f}, "
         f"accuracy {accuracies.min():.1%} to {accuracies.max():.1%}\n\n"
-        "Correlation with the test loss of what was counted before training, [95 % intervals]"
+        "Correlation with the test loss of what was counted before training"
+        + (", [95 % intervals]" if len(models) >= FEWEST_PAIRS else "")
     )
     if len(options.shifts) > 1:
         for shift in options.shifts:
@@ -255,7 +256,8 @@ def main(arguments=None):
             correlate({key: each[chosen] for key, each in counts.items()}, losses[chosen])
         print("\nall biases together: the shift itself may be the cause")
     correlations = correlate(counts, losses)
-    print("One interval in 20 leaves out 0 by chance, and no correlation names a cause.\n")
+    if len(models) >= FEWEST_PAIRS:
+        print("One interval in 20 leaves out 0 by chance, and no correlation names a cause.\n")
     draw(counts, losses, shifts, correlations, options.out)
     print(f"picture: {options.out} (relustat {relustat.__version__})")
     time_a_count()

@@ -36,6 +36,7 @@ def test_in_miniature(study, tmp_path, capsys):
     assert told.count("share of zeros") == told.count("patterns  ") == 3 * 5
     # Neither 5 networks nor 10 are enough.
     assert told.count("fewer than 20 networks") == 3 * 10
+    assert "interval" not in told
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert [file.name for file in tmp_path.iterdir()] == ["picture.png"]
     zeros, elements, seconds = re.search(
