@@ -18,6 +18,7 @@ _HIGH_DEATH_RATE = 0.5
 _NOT_COUNTED = ": not counted, "
 _NEVER_CALLED = ": never called"
 _LEFT_OUT = ", not counted: left out by only or skip"
+_NO_RELU = ", not counted: only ReLUs are"
 
 
 def not_counted(name: str, reason: str) -> str:
@@ -30,6 +31,11 @@ def never_called(name: str) -> str:
     return f"{name}{_NEVER_CALLED}"
 
 
+def other_activation(count: int, name: str) -> str:
+    """The warning of an activation that is no ReLU."""
+    return f"{count} {name}{_NO_RELU}"
+
+
 def left_out(names: Sequence[str]) -> str:
     """The warning of call sites that the user did not choose."""
     return f"{many(len(names), 'call site')}{_LEFT_OUT} ({some(names)})"
@@ -40,7 +46,7 @@ class Finding(NamedTuple):
 
     Attributes:
         kind: "dead", "died", "death rate", "nan", "outside the bins", "not counted",
-            "left out", "never called", "no ReLU" or "other".
+            "left out", "no ReLU", "never called", "nothing" or "other".
         call_site: where; empty if it is of the whole model.
         text: what was found.
     """
@@ -57,7 +63,8 @@ class Finding(NamedTuple):
         """A warning of whoever counted, such as a watch."""
         kinds = {
             "left out": _LEFT_OUT in warning,
-            "not counted": _NOT_COUNTED in warning or ", not counted: " in warning,
+            "no ReLU": warning.endswith(_NO_RELU),
+            "not counted": _NOT_COUNTED in warning,
             "never called": warning.endswith(_NEVER_CALLED),
         }
         return cls(next((kind for kind, fits in kinds.items() if fits), "other"), "", warning)
@@ -71,7 +78,7 @@ def findings(rows: Sequence[Row], given: Sequence[str]) -> list[Finding]:
     """
     found = [Finding.given(warning) for warning in given]
     if not rows and not any(each.kind in {"not counted", "left out"} for each in found):
-        return [Finding("no ReLU", "", "no ReLU was seen"), *found]
+        return [Finding("nothing", "", "no ReLU was seen"), *found]
     of_units = [each for row in rows for each in _of_units(row)]
     return [*of_units, *(each for row in rows for each in _outside_the_bins(row)), *found]
 

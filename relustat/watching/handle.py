@@ -16,7 +16,7 @@ from relustat._patterns import NameChoice
 from relustat.history.history import History
 from relustat.nn.module_paths import check_is_module, named_modules, plain_path, uncompiled
 from relustat.ops.counters import Counters
-from relustat.report.findings import left_out, never_called, not_counted
+from relustat.report.findings import left_out, never_called, not_counted, other_activation
 from relustat.report.report import Report
 from relustat.stats.relu_stats import ReLUStats
 
@@ -174,7 +174,7 @@ class Watch:
         warnings += [not_counted(*method) for method in self._counter.methods.uncounted()]
         warnings += [not_counted(*part) for part in scripted_parts(self._model)]
         others = self._watched_modules.other_activations(uncounted.others)
-        warnings += [f"{count} {name}, not counted: only ReLUs are" for name, count in others]
+        warnings += [other_activation(count, name) for name, count in others]
         called = self._sites.seen | self._sites.modules_called()
         called |= self._counts.sites_of_other_ranks
         never = [path for path in self._watched_modules.never_called() if path not in called]

@@ -110,7 +110,7 @@ def test_reports_print(counted):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         report = Report({"relu": stats})
-        assert len(str(report).splitlines()) == 2 + len(report.warnings)
+        assert len(str(report).splitlines()) == 3 + len(report.warnings)
         assert f"{stats.elements:,}" in str(report)
         json.dumps(report.to_dict(), allow_nan=False)
     assert len(values) == stats.elements - stats.nans

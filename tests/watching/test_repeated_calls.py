@@ -38,7 +38,7 @@ def test_repeated_calls_apart_and_together():
     }
     apart = watch.report()
     assert len(apart.rows) == 12
-    _, row, *_ = str(apart).splitlines()
+    _, _, row, *_ = str(apart).splitlines()
     assert row.split()[:5] == ["cell.1", "(12", "calls)", "0", "120"]
     assert list(apart.by_module().stats) == ["cell.1"]
     with relustat.watch(model, repeats="together") as watch:

@@ -86,7 +86,7 @@ _ADVICE = {
         "Not counted",
         "The call was seen, but its kind or its input cannot be counted. The reason is beside "
         "its name.",
-        ("Other activations than ReLU are only named.",),
+        (),
     ),
     "left out": Advice(
         "Left out",
@@ -99,6 +99,11 @@ _ADVICE = {
         ("It may belong to a branch for training only, or to a layer that is skipped.",),
     ),
     "no ReLU": Advice(
+        "Other activations",
+        "The model computes activations that are not ReLUs. They are named and not counted.",
+        (),
+    ),
+    "nothing": Advice(
         "No ReLU was seen",
         "Nothing was counted.",
         (

@@ -182,6 +182,28 @@ def test_a_resnet_50_has_less_than_2_mb(tmp_path):
     assert (tmp_path / "two.html").stat().st_size < 2_000_000
 
 
+def test_each_kind_of_warning_is_explained(tmp_path):
+    given = [
+        "a: not counted, its input was complex",
+        "2 GELU, not counted: only ReLUs are",
+        "1 call site, not counted: left out by only or skip (b)",
+        "c: never called",
+        "d: something else",
+    ]
+    for stats in ({}, {"x": stats_of(torch.tensor([[float("nan"), -9.0]]), LinearBins(-1, 1, 2))}):
+        report = Report(stats, given)
+        report.to_html(tmp_path / "page.html")
+        text = (tmp_path / "page.html").read_text()
+        for title in ("Not counted", "Other activations", "Left out", "Never called", "Other"):
+            assert f"<summary>{title} <span" in text
+    assert [finding.kind for finding in report.findings] == [
+        *("dead", "nan", "outside the bins"),
+        *("not counted", "no ReLU", "left out", "never called", "other"),
+    ]
+    assert [finding.kind for finding in Report({}).findings] == ["nothing"]
+    Report({}).to_html(tmp_path / "page.html")
+
+
 def test_many_units_share_cells(tmp_path):
     x = torch.randn(4, 100_000)
     x[:, ::2] = -1
