@@ -12,20 +12,21 @@ from relustat.stats.histogram import Int64Array
 from relustat.stats.relu_stats import ReLUStats
 from relustat.stats.same_layout import described_shard
 
+from .columns import COLUMNS
 from .dead_units import dead_now
 from .row import Row, percent
 
 COMPARED_COLUMNS = {
-    "call_site": "the position in the model's code where a ReLU is computed",
-    "zero_fraction": "share of outputs that are 0",
+    "call_site": COLUMNS["call_site"],
+    "zero_fraction": COLUMNS["zero_fraction"],
     "other_zero_fraction": "the same in the other report",
     "zero_fraction_change": "how much the share of zeros grew, in percentage points",
-    "dead_now": "units that gave only zeros in the last 100 calls, or in all if there were fewer",
+    "dead_now": COLUMNS["dead_now"],
     "other_dead_now": "the same in the other report",
     "died": "units that are dead now in the second report, and not in the first",
     "revived": "units that are dead now in the first report, and not in the second",
     "histogram_distance": "share of the inputs that would have to move to another bin",
-    "histogram": "the inputs between their percentiles 0.5 and 99.5",
+    "histogram": COLUMNS["histogram"],
     "other_histogram": "the same in the other report",
 }
 """What each column says of a call site in two reports."""

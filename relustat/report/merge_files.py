@@ -10,6 +10,7 @@ from relustat.stats import npz
 from relustat.stats.relu_stats import ReLUStats
 from relustat.stats.same_layout import check_alike
 
+from . import saved
 from .call_site import CallSite
 from .report import Report
 
@@ -45,12 +46,12 @@ def merge_files(paths: Sequence[str | os.PathLike[str]]) -> Report:
             raise ValueError(f"merge: each file must be given once, got {path} twice")
         states = npz.load(path)
         try:
-            files[path] = {site: ReLUStats.from_dict(state) for site, state in states.items()}
-            for site, state in states.items():
-                place = CallSite.from_dict(site, state.get("where", {}))
-                places[site] = places[site].merged(place) if site in places else place
+            read = saved.sites_from_npz(states)
         except ValueError as error:
             raise ValueError(f"merge: {path} must hold what relustat wrote ({error})") from error
+        files[path] = read.stats
+        for site, place in read.call_sites.items():
+            places[site] = places[site].merged(place) if site in places else place
     check_alike(
         "merge",
         "files",

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from relustat._figures import new_figure
+from relustat._messages import some
 from relustat._optional import import_optional
+from relustat._patterns import NameChoice, described
 from relustat.stats.bins import LinearBins
 from relustat.stats.histogram import Histogram
 from relustat.stats.relu_stats import ReLUStats
@@ -26,6 +28,36 @@ if TYPE_CHECKING:
 
 _PASSED, _ZEROED, _OTHER = "#1f77b4", "#c7c7c7", "#d55e00"
 _SLICES = 100
+
+
+def figure_of(
+    stats: Mapping[str, ReLUStats],
+    other: Mapping[str, ReLUStats] | None,
+    names: tuple[str, str],
+    choice: NameChoice,
+    axes: Axes | None,
+) -> Figure:
+    """A figure of the chosen call sites; what :meth:`relustat.Report.plot` returns.
+
+    Raises:
+        ValueError: if nothing is chosen that was asked for, or several call sites are for ``axes``.
+    """
+    sites = dict.fromkeys([*stats, *(other or {})])
+    chosen = [name for name in sites if choice.takes(name)]
+    there = some(sites or ["none"])
+    if choice.only is not None and not chosen:
+        given = ", ".join(map(described, choice.only))
+        raise ValueError(f"plot: only must fit a call site, got {given}; there are {there}")
+    mine = {name: stats.get(name) for name in chosen}
+    if axes is None:
+        return histogram_grid(mine, other=other, names=names)
+    if len(chosen) != 1:
+        raise ValueError(
+            f"plot: ax takes one call site, got {len(chosen)}; choose one by only=, of {there}"
+        )
+    if other is not None:
+        _add_legend(axes, names)
+    return _draw_histogram(axes, chosen[0], mine[chosen[0]], other, names)
 
 
 def histogram_grid(
@@ -55,7 +87,7 @@ def histogram_grid(
     figure = new_figure(figsize=(3.1 * columns, 2.2 * rows), layout="constrained")
     for index, (name, site) in enumerate(stats.items()):
         axes = figure.add_subplot(rows, columns, index + 1)
-        draw_histogram(axes, name, site, other, names)
+        _draw_histogram(axes, name, site, other, names)
     if other is not None:
         keys = _keys(names)
         _as_plain_text(figure.legend(handles=keys, loc="outside upper right", ncols=2, fontsize=8))
@@ -63,7 +95,7 @@ def histogram_grid(
     return figure
 
 
-def draw_histogram(
+def _draw_histogram(
     axes: Axes,
     name: str,
     stats: ReLUStats | None,
@@ -123,7 +155,7 @@ def _as_plain_text(legend: Legend) -> None:
         text.set_parse_math(False)
 
 
-def add_legend(axes: Axes, names: tuple[str, str]) -> None:
+def _add_legend(axes: Axes, names: tuple[str, str]) -> None:
     """Says in the panel which is which."""
     _as_plain_text(axes.legend(handles=_keys(names), fontsize=7, frameon=False))
 

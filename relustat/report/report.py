@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import html
-import math
 import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -15,13 +14,13 @@ from torch import nn
 
 from relustat._messages import many, some
 from relustat._optional import import_optional
-from relustat._patterns import NameChoice, Patterns, described
+from relustat._patterns import NameChoice, Patterns
 from relustat.nn.module_paths import named_modules
 from relustat.nn.swapping import counters_of
 from relustat.stats import npz
 from relustat.stats.relu_stats import ReLUStats
 
-from . import joined, page, plots, table
+from . import joined, page, plots, saved, table
 from .call_site import CallSite
 from .columns import COLUMNS
 from .comparison import Comparison, checked_names
@@ -238,6 +237,7 @@ class Report(Mapping[str, Row]):
 
         Raises:
             TypeError: if ``other`` is no report.
+            ValueError: if ``names`` are not two that differ.
 
         Example:
             >>> import torch, relustat
@@ -275,6 +275,7 @@ class Report(Mapping[str, Row]):
             ImportError: if Jinja2 is missing.
             OSError: if the file cannot be written.
             TypeError: if ``other`` is no report.
+            ValueError: if ``names`` are not two that differ.
 
         Example:
             >>> import pathlib, tempfile, torch, relustat
@@ -317,29 +318,13 @@ class Report(Mapping[str, Row]):
         Raises:
             ImportError: if matplotlib is missing.
             TypeError: if ``other`` is no report, or ``only`` no pattern.
-            ValueError: if ``only`` fits no call site, or several are for ``ax``.
+            ValueError: if ``only`` fits no call site, if several are for ``ax``, or if ``names`` do
+                not differ.
         """
         choice = NameChoice.of("plot", only, None)
         names = checked_names("plot", names)
         theirs = None if other is None else _checked_report("plot", other).stats
-        sites = dict.fromkeys([*self.stats, *(theirs or {})])
-        chosen = [name for name in sites if choice.takes(name)]
-        if only is not None and not chosen:
-            given = ", ".join(map(described, choice.only or ()))
-            raise ValueError(
-                f"plot: only must fit a call site, got {given}; there are {some(sites or ['none'])}"
-            )
-        mine = {name: self.stats.get(name) for name in chosen}
-        if ax is None:
-            return plots.histogram_grid(mine, other=theirs, names=names)
-        if len(chosen) != 1:
-            raise ValueError(
-                f"plot: ax takes one call site, got {len(chosen)}; choose one by only=, "
-                f"of {some(sites or ['none'])}"
-            )
-        if theirs is not None:
-            plots.add_legend(ax, names)
-        return plots.draw_histogram(ax, chosen[0], mine[chosen[0]], theirs, names)
+        return plots.figure_of(self.stats, theirs, names, choice, ax)
 
     # Handing on
 
@@ -359,7 +344,7 @@ class Report(Mapping[str, Row]):
         """
         return {
             "version": npz.VERSION,
-            "rows": [_finite(row.numbers()) for row in self.rows],
+            "rows": [saved.finite(row.numbers()) for row in self.rows],
             "call_sites": {name: stats.to_dict() for name, stats in self.stats.items()},
             "where": {name: site._asdict() for name, site in self.call_sites.items()},
             "warnings": self.warnings,
@@ -386,29 +371,11 @@ class Report(Mapping[str, Row]):
             >>> relustat.Report.from_dict(json.loads(json.dumps(report.to_dict()))) == report
             True
         """
-        npz.check_version("from_dict", state)
-        try:
-            where = state.get("where", {})
-            sites = state["call_sites"].items()
-            groups = {name: cls.from_dict(each) for name, each in state.get("groups", {}).items()}
-            return cls(
-                {name: ReLUStats.from_dict(each) for name, each in sites},
-                list(map(str, state.get("given_warnings", []))),
-                {name: CallSite.from_dict(name, where.get(name, {})) for name, _ in sites},
-                {name: group.stats for name, group in groups.items()},
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"from_dict: must be what to_dict() returns, got {error!r}") from error
+        return cls(*saved.from_dict(state))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes all counts to an ``.npz`` file, whole or not at all. Warnings are not written."""
-        npz.save(
-            path,
-            {
-                name: {**stats.to_dict(), "where": self.call_sites[name]._asdict()}
-                for name, stats in self.stats.items()
-            },
-        )
+        npz.save(path, saved.sites_to_npz(self.stats, self.call_sites))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Report:
@@ -419,21 +386,7 @@ class Report(Mapping[str, Row]):
         """
         states = npz.load(path)
         named = {name or Path(path).stem: state for name, state in states.items()}
-        return cls(
-            {name: ReLUStats.from_dict(state) for name, state in named.items()},
-            call_sites={
-                name: CallSite.from_dict(name, state.get("where", {}))
-                for name, state in named.items()
-            },
-        )
-
-
-def _finite(numbers: dict[str, Any]) -> dict[str, Any]:
-    """The numbers with None for those that JSON does not know."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in numbers.items()
-    }
+        return cls(*saved.sites_from_npz(named))
 
 
 def _checked_report(caller: str, other: object) -> Report:

@@ -7,6 +7,8 @@ import shutil
 import pytest
 from optional import needs
 
+PHONE = {"viewport": {"width": 375, "height": 812}, "device_scale_factor": 2}
+
 
 @contextlib.contextmanager
 def browser():
@@ -48,3 +50,23 @@ def opened(started, path, **options):
         assert {url.split("#")[0] for url in asked} == {path.as_uri()}
     finally:
         context.close()
+
+
+def names(page):
+    """The call sites that are shown, in their order."""
+    return page.locator("table.sites > tbody:visible .opener").all_inner_texts()
+
+
+def column(page, name):
+    return page.locator(f'table.sites > tbody:visible td[data-column="{name}"]').all_inner_texts()
+
+
+def sort(page, heading):
+    page.get_by_role("button", name=heading, exact=True).click()
+
+
+def heights(page):
+    """The heights of the bars of the histogram, as drawn."""
+    return page.locator('.charts figure:first-child g[aria-label="rect"] rect').evaluate_all(
+        "bars => bars.map((bar) => Number(bar.getAttribute('height')))"
+    )

@@ -1,4 +1,4 @@
-"""What a page holds, read as text; tests/report/page/test_browser.py opens it."""
+"""What a page holds, read as text; the files beside this one open it."""
 
 import json
 import re

@@ -74,7 +74,7 @@ function unitHistogramFigure(label, width) {
           width: columns, height: rows, x1: edges[0], x2: edges[columns], y1: 0, y2: rows,
           fill: (level) => level / 255 * top, imageRendering: "pixelated",
         }),
-        Plot.ruleX([0], { stroke: "white", strokeDasharray: "2,3" }),
+        edges[0] < 0 && edges[columns] > 0 ? Plot.ruleX([0], { stroke: "white", strokeDasharray: "2,3" }) : null,
       ],
     }));
 }

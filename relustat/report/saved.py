@@ -1,0 +1,69 @@
+"""Reports as plain numbers, lists and strings, for files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from relustat.stats import npz
+from relustat.stats.relu_stats import ReLUStats
+
+from .call_site import CallSite
+
+
+class Saved(NamedTuple):
+    """What a report is made of, in the order in which it takes it."""
+
+    stats: dict[str, ReLUStats]
+    given: list[str]
+    call_sites: dict[str, CallSite]
+    groups: dict[str, dict[str, ReLUStats]]
+
+
+def sites_to_npz(
+    stats: Mapping[str, ReLUStats], call_sites: Mapping[str, CallSite]
+) -> dict[str, dict[str, Any]]:
+    """What :func:`relustat.stats.npz.save` takes."""
+    return {
+        name: {**each.to_dict(), "where": call_sites[name]._asdict()}
+        for name, each in stats.items()
+    }
+
+
+def sites_from_npz(states: Mapping[str, dict[str, Any]]) -> Saved:
+    """What :func:`relustat.stats.npz.load` gave."""
+    stats = {name: ReLUStats.from_dict(state) for name, state in states.items()}
+    call_sites = {
+        name: CallSite.from_dict(name, state.get("where", {})) for name, state in states.items()
+    }
+    return Saved(stats, [], call_sites, {})
+
+
+def from_dict(state: dict[str, Any]) -> Saved:
+    """What ``Report.to_dict`` gave.
+
+    Raises:
+        ValueError: if it is not such a dict, or a newer relustat wrote it.
+    """
+    npz.check_version("from_dict", state)
+    try:
+        where = state.get("where", {})
+        sites = state["call_sites"].items()
+        groups = {name: from_dict(each).stats for name, each in state.get("groups", {}).items()}
+        return Saved(
+            {name: ReLUStats.from_dict(each) for name, each in sites},
+            list(map(str, state.get("given_warnings", []))),
+            {name: CallSite.from_dict(name, where.get(name, {})) for name, _ in sites},
+            groups,
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"from_dict: must be what to_dict() returns, got {error!r}") from error
+
+
+def finite(numbers: dict[str, Any]) -> dict[str, Any]:
+    """The numbers with None for those that JSON does not know."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in numbers.items()
+    }
