@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from . import distributed, functional, reference
 from ._moved import tell_where
 from ._version import __version__ as __version__
+from .data_pass import analyze
 from .history import History
 from .nn import (
     CountingReLU,
@@ -68,6 +69,7 @@ __all__ = [
     "Switches",
     "Watch",
     "analysis",
+    "analyze",
     "distributed",
     "functional",
     "reference",

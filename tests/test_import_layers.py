@@ -81,6 +81,7 @@ LAYERS = [
     {"report"},
     {"history"},
     {"watching"},
+    {"data_pass"},
     {"analysis"},
     {"integrations", "demo", "cli", "__main__"},
 ]

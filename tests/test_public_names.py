@@ -12,8 +12,8 @@ NAMES = {
     "relustat": """
         Bins Counters CountingReLU EdgeBins Histogram History LinearBins LogBins MaxPool1d
         MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d ReLUMaxPool1d ReLUMaxPool2d
-        ReLUMaxPool3d ReLUStats Report Switches Watch analysis distributed functional reference
-        swap swapped unswap unwatch watch
+        ReLUMaxPool3d ReLUStats Report Switches Watch analysis analyze distributed functional
+        reference swap swapped unswap unwatch watch
     """,
     "relustat.analysis": """
         ActivationPatterns ActivationRates GradientNorms Hypercolumns Patch Rates ReceptiveField
@@ -21,6 +21,9 @@ NAMES = {
         deconvnet_grid deconvnet_patches feature_images filter_images hypercolumn_clusters
         hypercolumn_clusters_grid hypercolumns image_grid inspect_switches layer_outputs
         receptive_field receptive_field_grid strongest_activations
+    """,
+    "relustat.data_pass": """
+        analyze
     """,
     "relustat.demo": """
         LabelledImages load_images make_model

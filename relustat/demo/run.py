@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
 import os
 import sys
@@ -22,6 +20,7 @@ from relustat._optional import import_optional
 from relustat.report.columns import COLUMNS
 from relustat.report.compared_row import ComparedRow
 from relustat.report.comparison import Comparison
+from relustat.report.csv_text import csv_text
 from relustat.report.plots import histogram_grid
 from relustat.report.report import Report
 from relustat.watching.watches import watch
@@ -224,12 +223,11 @@ def write(output: Path, before: Report, after: Report, change: Comparison) -> No
     }
     with replacing(output / "report.json") as file:
         file.write(json.dumps(document).encode())
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["when", *COLUMNS], lineterminator="\n")
-    writer.writeheader()
-    for when, report in (("before", before), ("after", after)):
-        for row in report.rows:
-            writer.writerow({"when": when, **row.numbers()})
+    rows = (
+        {"when": when, **row.numbers()}
+        for when, report in (("before", before), ("after", after))
+        for row in report.rows
+    )
     with replacing(output / "report.csv") as file:
-        file.write(text.getvalue().encode())
+        file.write(csv_text(["when", *COLUMNS], rows))
     change.to_html(output / "report.html", title="ReLUs of the demo, untrained and trained")

@@ -12,6 +12,7 @@ from relustat.stats.same_layout import check_alike
 
 from . import saved
 from .call_site import CallSite
+from .findings import never_called
 from .report import Report
 
 
@@ -22,7 +23,8 @@ def merge_files(paths: Sequence[str | os.PathLike[str]]) -> Report:
         paths: each file once. Files without call sites add nothing.
 
     Returns:
-        A report. If the files are those of ``ReLUStats.save``, ``save`` writes such a file again.
+        A report, with the warnings of all. If the files are those of ``ReLUStats.save``, ``save``
+        writes such a file again.
 
     Raises:
         OSError: if a file cannot be read.
@@ -41,15 +43,17 @@ def merge_files(paths: Sequence[str | os.PathLike[str]]) -> Report:
     """
     files: dict[Path, dict[str, ReLUStats]] = {}
     places: dict[str, CallSite] = {}
+    warnings: dict[str, None] = {}
     for path in map(Path, paths):
         if any(path.samefile(other) for other in files):
             raise ValueError(f"merge: each file must be given once, got {path} twice")
-        states = npz.load(path)
+        archive = npz.load(path)
         try:
-            read = saved.sites_from_npz(states)
+            read = saved.sites_from_npz(archive)
         except ValueError as error:
             raise ValueError(f"merge: {path} must hold what relustat wrote ({error})") from error
         files[path] = read.stats
+        warnings |= dict.fromkeys(read.given)
         for site, place in read.call_sites.items():
             places[site] = places[site].merged(place) if site in places else place
     check_alike(
@@ -64,4 +68,6 @@ def merge_files(paths: Sequence[str | os.PathLike[str]]) -> Report:
     for sites in files.values():
         for site, stats in sites.items():
             merged[site] = merged[site] + stats if site in merged else stats
-    return Report(merged, call_sites=places)
+    # What one file's data did not reach, another's may have.
+    called = set(map(never_called, merged))
+    return Report(merged, [each for each in warnings if each not in called], places)

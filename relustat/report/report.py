@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import html
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -194,6 +194,18 @@ class Report(Mapping[str, Row]):
         """
         return list(map(str, self.findings))
 
+    def with_warnings(self, warnings: Iterable[str]) -> Report:
+        """The report with more warnings, which it shows and keeps in files.
+
+        Example:
+            >>> import relustat
+            >>> report = relustat.Report({}).with_warnings(["the second epoch is missing"])
+            >>> report.warnings[-1]
+            'the second epoch is missing'
+        """
+        notes = [*self._notes, *warnings]
+        return Report(self.stats, notes, self.call_sites, self._groups, self.history)
+
     @property
     def notes(self) -> list[str]:
         """How units were found where no layer told it, and the groups."""
@@ -374,8 +386,8 @@ class Report(Mapping[str, Row]):
         return cls(*saved.from_dict(state))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes all counts to an ``.npz`` file, whole or not at all. Warnings are not written."""
-        npz.save(path, saved.sites_to_npz(self.stats, self.call_sites))
+        """Writes all counts to an ``.npz`` file, whole or not at all. Groups are not written."""
+        npz.save(path, saved.sites_to_npz(self.stats, self.call_sites), self._notes)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Report:
@@ -384,9 +396,9 @@ class Report(Mapping[str, Row]):
         Raises:
             ValueError: if it is not such a file, or a newer relustat wrote it.
         """
-        states = npz.load(path)
+        states, warnings = npz.load(path)
         named = {name or Path(path).stem: state for name, state in states.items()}
-        return cls(*saved.sites_from_npz(named))
+        return cls(*saved.sites_from_npz(npz.Archive(named, warnings)))
 
 
 def _checked_report(caller: str, other: object) -> Report:

@@ -31,13 +31,14 @@ def sites_to_npz(
     }
 
 
-def sites_from_npz(states: Mapping[str, dict[str, Any]]) -> Saved:
+def sites_from_npz(archive: npz.Archive) -> Saved:
     """What :func:`relustat.stats.npz.load` gave."""
+    states = archive.states
     stats = {name: ReLUStats.from_dict(state) for name, state in states.items()}
     call_sites = {
         name: CallSite.from_dict(name, state.get("where", {})) for name, state in states.items()
     }
-    return Saved(stats, [], call_sites, {})
+    return Saved(stats, archive.warnings, call_sites, {})
 
 
 def from_dict(state: dict[str, Any]) -> Saved:

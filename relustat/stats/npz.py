@@ -12,8 +12,8 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,20 +27,38 @@ _SINCE = "since_fired"
 _HISTORY_ARRAYS = (*_ARRAYS, "dead_epochs", "deaths", "revivals", "dead")
 
 
+class _ForeseenError(ValueError):
+    """An error whose message helps."""
+
+
 def check_version(name: str, state: dict[str, Any]) -> None:
     """Raises ValueError unless this relustat can read ``state``."""
     version = state.get("version") if isinstance(state, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ValueError(f"{name}: must be what relustat wrote, got no version")
+        raise _ForeseenError(f"{name}: must be what relustat wrote, got no version")
     if version > VERSION:
-        raise ValueError(
+        raise _ForeseenError(
             f"{name}: this relustat reads versions up to {VERSION}, got version {version}; "
             "update relustat"
         )
 
 
-def save(path: str | os.PathLike[str], states: dict[str, dict[str, Any]]) -> None:
-    """Writes ``ReLUStats.to_dict()`` of each call site."""
+class Archive(NamedTuple):
+    """What :func:`load` reads.
+
+    Attributes:
+        states: ``ReLUStats.to_dict()`` of each call site.
+        warnings: what whoever counted has warned of.
+    """
+
+    states: dict[str, dict[str, Any]]
+    warnings: list[str]
+
+
+def save(
+    path: str | os.PathLike[str], states: dict[str, dict[str, Any]], warnings: Sequence[str] = ()
+) -> None:
+    """Writes what :class:`Archive` holds."""
     arrays: dict[str, Any] = {}
     sites = []
     for index, (site, state) in enumerate(states.items()):
@@ -50,7 +68,10 @@ def save(path: str | os.PathLike[str], states: dict[str, dict[str, Any]]) -> Non
                 arrays[f"{index}/{width}/{name}"] = np.array(counts[name], dtype=np.int64)
             widths[width] = {name: n for name, n in counts.items() if isinstance(n, int)}
         sites.append({**state, "name": site, "widths": widths})
-    _write(path, {"version": VERSION, "sites": sites}, arrays)
+    described: dict[str, Any] = {"version": VERSION, "sites": sites}
+    if warnings:
+        described["warnings"] = list(warnings)
+    _write(path, described, arrays)
 
 
 def save_history(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
@@ -78,7 +99,7 @@ def _write(path: str | os.PathLike[str], described: dict[str, Any], arrays: dict
         np.savez_compressed(file, relustat=np.array(json.dumps(described)), **arrays)
 
 
-def load(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
+def load(path: str | os.PathLike[str]) -> Archive:
     """Reads what :func:`save` wrote.
 
     Raises:
@@ -87,7 +108,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     with _reading(path, "stats") as (described, archive):
         if "windows" in described:
             spans = len(described["windows"])
-            raise ValueError(f"got a history of {spans} spans; History.load reads it")
+            raise _ForeseenError(f"got a history of {spans} spans; History.load reads it")
         states = {}
         for index, site in enumerate(described["sites"]):
             for width, counts in site["widths"].items():
@@ -95,7 +116,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
                     if name != _SINCE or f"{index}/{width}/{name}" in archive:
                         counts[name] = archive[f"{index}/{width}/{name}"]
             states[site.pop("name")] = {**site, "version": described["version"]}
-        return states
+        return Archive(states, list(map(str, described.get("warnings", []))))
 
 
 def load_history(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -103,7 +124,7 @@ def load_history(path: str | os.PathLike[str]) -> dict[str, Any]:
     with _reading(path, "history") as (state, archive):
         if "sites" in state:
             sites = len(state["sites"])
-            raise ValueError(f"got statistics of {sites} call sites; Report.load reads them")
+            raise _ForeseenError(f"got statistics of {sites} call sites; Report.load reads them")
         counts, at = archive["counts"], 0
         since_fired, of_unit = archive.get(_SINCE), 0
         for width in _widths_of(state):
@@ -121,12 +142,16 @@ def load_history(path: str | os.PathLike[str]) -> dict[str, Any]:
 @contextlib.contextmanager
 def _reading(path: str | os.PathLike[str], kind: str) -> Iterator[tuple[dict[str, Any], Any]]:
     """The JSON text and the archive."""
+    rule = f"load: {path} must be a relustat {kind} file"
     with open(path, "rb") as file:
         try:
             with np.load(file, allow_pickle=False) as archive:
                 described = json.loads(str(archive["relustat"]))
                 check_version("load", described)
                 yield described, archive
-        # zipfile, zlib, json and NumPy raise many kinds of errors on a damaged archive.
+        except _ForeseenError as error:
+            raise ValueError(f"{rule} ({error})") from error
+        # zipfile, zlib, json and NumPy raise many kinds of errors on a damaged archive. NumPy's
+        # advise to unpickle it.
         except Exception as error:
-            raise ValueError(f"load: {path} must be a relustat {kind} file ({error})") from error
+            raise ValueError(f"{rule}, got something else, or it is damaged") from error

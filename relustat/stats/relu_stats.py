@@ -259,7 +259,7 @@ class ReLUStats(DerivedNumbers):
         Raises:
             ValueError: if it is not such a file, or a newer relustat wrote it.
         """
-        states = npz.load(path)
+        states = npz.load(path).states
         if list(states) != [""]:
             raise ValueError(
                 f"load: {path} must hold the statistics of one ReLU, got a report of "

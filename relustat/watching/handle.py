@@ -17,6 +17,7 @@ from relustat.history.history import History
 from relustat.nn.module_paths import check_is_module, named_modules, plain_path, uncompiled
 from relustat.ops.counters import Counters
 from relustat.report.findings import left_out, never_called, not_counted, other_activation
+from relustat.report.live import live
 from relustat.report.report import Report
 from relustat.stats.relu_stats import ReLUStats
 
@@ -194,6 +195,30 @@ class Watch:
         warnings += [f"{name}: {changed}" for name, changed in self._sites.changed()]
         history = copy.copy(self.history) if len(self.history) else None
         return Report(self.stats, warnings, sites, self._counts.groups, history)
+
+    def live(self, every: float = 1.0) -> contextlib.AbstractContextManager[None]:
+        """Shows the report in a terminal or a notebook while the model runs.
+
+        A thread takes one snapshot for each refresh, and spends at most a tenth of the time on it.
+        At the end the table stays. If the output is a file or a pipe, only this one is printed.
+
+        Args:
+            every: seconds from one refresh to the next, at least 0.1.
+
+        Raises:
+            ImportError: if rich is missing, in a terminal.
+            ValueError: if ``every`` is less than 0.1.
+
+        Example:
+            >>> import torch, relustat
+            >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU())
+            >>> with relustat.watch(model) as watch, watch.live():  # doctest: +ELLIPSIS
+            ...     for _ in range(1000):
+            ...         _ = model(torch.randn(16, 4))
+            call ...
+            1         0   128,000 ...
+        """
+        return live(self.report, every)
 
     @property
     def history(self) -> History:

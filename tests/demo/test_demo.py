@@ -119,7 +119,7 @@ def test_bad_idx_files(tmp_path, damage, capsys):
     else:
         write_idx(labels, np.zeros(7), compress=True)
     out = tmp_path / "out"
-    assert cli.main(["demo", "--data", str(tmp_path), "--output", str(out)]) == 1
+    assert cli.main(["demo", "--data", str(tmp_path), "--output", str(out)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("relustat: --data")
     assert "Traceback" not in error
@@ -127,9 +127,9 @@ def test_bad_idx_files(tmp_path, damage, capsys):
 
 
 def test_bad_folders(tmp_path, capsys):
-    assert cli.main(["demo", "--data", str(tmp_path / "none")]) == 1
+    assert cli.main(["demo", "--data", str(tmp_path / "none")]) == 2
     assert "must be a folder of images or of IDX files, got" in capsys.readouterr().err
-    assert cli.main(["demo", "--data", str(tmp_path)]) == 1
+    assert cli.main(["demo", "--data", str(tmp_path)]) == 2
     assert "at least 5 images in 2 or more subfolders" in capsys.readouterr().err
 
 
@@ -137,7 +137,7 @@ def test_output_that_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
     for output in (tmp_path / "file", tmp_path / "file" / "out", tmp_path / "dangling"):
-        assert cli.main(["demo", "--output", str(output)]) == 1
+        assert cli.main(["demo", "--output", str(output)]) == 2
         printed = capsys.readouterr()
         assert f"--output must be a folder to write to, got {output}" in printed.err
         # Told before any work was done.

@@ -32,7 +32,7 @@ def refused(capsys, *files):
     with open("all.npz", "wb") as file:
         file.write(b"earlier")
     before = set(os.listdir())
-    assert cli.main(["merge", *files, "-o", "all.npz"]) == 1
+    assert cli.main(["merge", *files, "-o", "all.npz"]) == 2
     assert set(os.listdir()) == before
     with open("all.npz", "rb") as file:
         assert file.read() == b"earlier"
@@ -151,7 +151,7 @@ def test_files_of_something_else(capsys):
 
 def test_an_output_that_cannot_be_written(capsys):
     counted((4, 3)).save("a.npz")
-    assert cli.main(["merge", "a.npz", "-o", "no/such/all.npz"]) == 1
+    assert cli.main(["merge", "a.npz", "-o", "no/such/all.npz"]) == 2
     assert "'no/such/all.npz'" in capsys.readouterr().err
 
 

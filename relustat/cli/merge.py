@@ -1,0 +1,46 @@
+"""``relustat merge``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from relustat._messages import many
+from relustat.report.merge_files import merge_files
+
+from .arguments import file
+
+_EXAMPLES = """\
+examples:
+  relustat merge part1.npz part2.npz part3.npz -o all.npz
+  relustat show all.npz --html relus.html
+
+"""
+
+
+def add_to(commands: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "merge",
+        help="add up files of counts that several processes or runs saved",
+        description="Adds up, by call site, files that `relustat analyze --npz`, Report.save or\n"
+        "ReLUStats.save wrote. All must have the same call sites with equal bins. Files\n"
+        "without call sites add nothing.",
+        epilog=_EXAMPLES,
+    )
+    parser.add_argument(
+        "files", type=file, nargs="+", metavar="file.npz", help="the files, each once"
+    )
+    parser.add_argument(
+        "-o", "--output", type=file, required=True, metavar="all.npz", help="the file to write"
+    )
+    return parser
+
+
+def run(options: argparse.Namespace) -> None:
+    report = merge_files(options.files)
+    report.save(options.output)
+    elements = sum(stats.elements for stats in report.stats.values())
+    print(
+        f"{options.output}: {many(len(options.files), 'file')}, "
+        f"{many(len(report.stats), 'call site')}, {elements:,} elements"
+    )

@@ -1,0 +1,37 @@
+"""What the command says: results on the standard output, all else on the standard error output."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from typing import Any
+
+from relustat._optional import import_optional
+
+
+def complain(text: str) -> None:
+    """Says what went wrong. Among several processes, it says which one."""
+    rank = os.environ.get("RANK", "") if int(os.environ.get("WORLD_SIZE") or 1) > 1 else ""
+    print(f"relustat: {f'[rank {rank}] ' if rank else ''}{text}", file=sys.stderr)
+
+
+def tell(text: str, *, quiet: bool = False) -> None:
+    """Says what happens meanwhile."""
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def show(result: Any) -> None:
+    """Prints a report, in colours if a terminal shows it."""
+    if sys.stdout.isatty() and importlib.util.find_spec("rich") and hasattr(result, "__rich__"):
+        console = import_optional("rich.console", "rich", "a coloured table")
+        console.Console(highlight=False).print(result, soft_wrap=True)
+    else:
+        print(result)
+
+
+def first_line(error: BaseException) -> str:
+    """An error of other code as a part of a sentence."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,86 @@
+"""The files that a report is written to."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from relustat._files import replacing
+from relustat._messages import some
+from relustat._optional import import_optional
+from relustat.report.columns import COLUMNS
+from relustat.report.csv_text import csv_text
+from relustat.report.report import Report
+
+_KINDS = {
+    "html": "a page to open in a browser",
+    "png": "the histograms as a picture",
+    "json": "all counts and rows",
+    "csv": "the table",
+    "npz": "all counts, for `relustat show`, `compare` and `merge`",
+}
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
+    files = parser.add_argument_group("files to write")
+    for kind, what in _KINDS.items():
+        files.add_argument(f"--{kind}", type=Path, metavar="FILE", help=what)
+
+
+class Outputs:
+    """The files that the options name.
+
+    Raises:
+        ImportError: if a package is missing that is needed to write one.
+        OSError: if one cannot be written. Nothing is left behind.
+        ValueError: if two are one file.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._paths = {
+            kind: getattr(options, kind) for kind in _KINDS if getattr(options, kind) is not None
+        }
+        if len({path.resolve() for path in self._paths.values()}) < len(self._paths):
+            raise ValueError(
+                f"each file must be given once, got {some(map(str, self._paths.values()))}"
+            )
+        for kind, path in self._paths.items():
+            check_writable(f"--{kind}", path)
+        if "html" in self._paths:
+            import_optional("jinja2", "html", "--html")
+        if "png" in self._paths:
+            import_optional("matplotlib", "plot", "--png")
+
+    def write(self, report: Report, title: str | None) -> list[str]:
+        """Writes each file whole or not at all, and returns their names."""
+        for kind, path in self._paths.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if kind == "html":
+                report.to_html(path, title=title)
+            elif kind == "npz":
+                report.save(path)
+            else:
+                with replacing(path) as file:
+                    if kind == "png":
+                        report.plot().savefig(file, format="png", dpi=120)
+                    elif kind == "json":
+                        file.write(json.dumps(report.to_dict()).encode())
+                    else:
+                        file.write(csv_text(list(COLUMNS), (row.numbers() for row in report.rows)))
+        return list(map(str, self._paths.values()))
+
+
+def check_writable(option: str, path: Path) -> None:
+    """Raises OSError if a file cannot be written. Folders that are missing can be made later."""
+    rule = f"{option} must be a file that can be written, got {path}"
+    if path.is_dir():
+        raise OSError(f"{rule}, which is a folder")
+    folder = next(each for each in path.absolute().parents if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(f"{rule} ({error.strerror}: {folder})") from error

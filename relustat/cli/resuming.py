@@ -1,0 +1,107 @@
+"""The file by which a pass that was killed goes on."""
+
+from __future__ import annotations
+
+import glob
+import pickle
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from relustat._files import replacing
+from relustat.watching.handle import Watch
+
+from .data.share import Share
+
+
+class Done(NamedTuple):
+    """What of a pass is done.
+
+    Attributes:
+        batches: the number of whole batches.
+        samples: the number of samples in them.
+        unreadable: what could not be read.
+    """
+
+    batches: int = 0
+    samples: int = 0
+    unreadable: tuple[str, ...] = ()
+
+
+class ResumeFile:
+    """Keeps the counts of a pass, and what is done of it.
+
+    Args:
+        path: the file. If there are several shares, each has a file of its own beside it.
+        share: the share of this process.
+        arguments: all that decides what is counted, as texts.
+        every: seconds from one save to the next.
+
+    Raises:
+        ValueError: if other files than of these shares are there.
+    """
+
+    def __init__(
+        self, path: Path, share: Share, arguments: Mapping[str, str], every: float
+    ) -> None:
+        self._arguments = dict(arguments)
+        self._every = every
+        self.path = path
+        if share.count > 1:
+            self.path = path.with_name(
+                f"{path.stem}.{share.index + 1}-of-{share.count}{path.suffix}"
+            )
+        others = [
+            each.name
+            for each in (
+                path,
+                *path.parent.glob(f"{glob.escape(path.stem)}.*-of-*{glob.escape(path.suffix)}"),
+            )
+            if each.exists()
+            and each.name.removesuffix(path.suffix).rpartition("-of-")[2]
+            != self.path.name.removesuffix(path.suffix).rpartition("-of-")[2]
+        ]
+        if others:
+            raise ValueError(
+                f"--resume: all files must be of {share.count} shares, got {others[0]}; go on with "
+                "the same number of processes, or name another file"
+            )
+        self._last = time.monotonic()
+
+    def load(self, watch: Watch) -> Done:
+        """Gives a watch the counts of the file, if there is one.
+
+        Raises:
+            ValueError: if it is a file of another pass, or none.
+        """
+        if not self.path.exists():
+            return Done()
+        rule = f"--resume: {self.path} must be a file that `relustat analyze --resume` wrote"
+        try:
+            state = torch.load(self.path, weights_only=True)
+            theirs, done = state["arguments"], Done(*state["done"])
+        except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError) as error:
+            raise ValueError(f"{rule}; it is something else, or damaged") from error
+        for name, mine in self._arguments.items():
+            if theirs.get(name) != mine:
+                raise ValueError(
+                    f"--resume: {self.path} must be of the same pass, got {name} "
+                    f"{theirs.get(name)} in the file, {mine} here"
+                )
+        watch.load_state_dict(state["watch"])
+        return done._replace(unreadable=tuple(done.unreadable))
+
+    def save(self, watch: Watch, done: Done) -> None:
+        """Writes the file, whole or not at all."""
+        state = {"arguments": self._arguments, "done": tuple(done), "watch": watch.state_dict()}
+        with replacing(self.path) as file:
+            torch.save(state, file)
+        self._last = time.monotonic()
+
+    def save_if_due(self, watch: Watch, done: Done) -> None:
+        """Writes the file if the last time is long enough ago."""
+        if time.monotonic() - self._last >= self._every:
+            self.save(watch, done)

@@ -1,0 +1,5 @@
+"""One pass of a model over data, of which every ReLU is counted."""
+
+from .analyzing import analyze
+
+__all__ = ["analyze"]

@@ -1,0 +1,48 @@
+"""The units of a call site as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from relustat._messages import align
+from relustat.stats.relu_stats import ReLUStats
+
+from .unit_shares import zero_shares
+
+_HEADINGS = [
+    ["", "zero", "dead", "calls", ""],
+    ["unit", "fraction", "calls", "since fired", "state"],
+]
+
+
+def unit_lines(stats: ReLUStats) -> list[str]:
+    """A line for each unit, with the largest share of zeros first; of each width apart."""
+    lines = []
+    for width in stats.widths:
+        part = stats.of_width(width)
+        if len(stats.widths) > 1:
+            lines.append(f"inputs with {width} units, in {part.calls:,} calls")
+        lines += align([*_HEADINGS, *_cells(part)])
+    return lines
+
+
+def _cells(part: ReLUStats) -> Iterator[list[str]]:
+    shares = zero_shares(part)
+    dead, always_on, dead_now = (
+        set(units.tolist()) for units in (part.dead_units, part.always_on_units, part.dead_for())
+    )
+    for unit in np.argsort(-shares, kind="stable").tolist():
+        states = (
+            ("dead", unit in dead),
+            ("dead now", unit in dead_now),
+            ("always on", unit in always_on),
+        )
+        yield [
+            str(unit),
+            f"{shares[unit]:.1%}" if not 0.9995 <= shares[unit] < 1 else ">99.9%",
+            f"{part.unit_dead_calls[unit]:,}",
+            f"{part.calls_since_fired[unit]:,}",
+            next((state for state, holds in states if holds), ""),
+        ]

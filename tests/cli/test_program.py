@@ -1,0 +1,131 @@
+"""The command as a program: help, exit status, pipes, errors."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from optional import needs
+
+from relustat import Report, cli
+from relustat.cli import info
+from relustat.functional import relu_stats
+
+COMMANDS = ("demo", "analyze", "compare", "show", "merge", "info")
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "relus.npz"
+    sites = {f"layer{index}": relu_stats(torch.randn(4, 300))[1] for index in range(200)}
+    Report(sites).save(path)
+    return path
+
+
+def test_every_command_says_what_it_does_and_its_exit_status(capsys):
+    for arguments in ([], *([command] for command in COMMANDS)):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*arguments, "--help"])
+        assert ended.value.code == 0
+        printed = capsys.readouterr().out
+        assert "exit status:\n  0 " in printed
+        assert "\n  130  interrupted" in printed
+        if arguments and arguments[0] not in ("demo", "info"):
+            assert f"examples:\n  relustat {arguments[0]} " in printed
+
+
+def test_info(capsys):
+    assert cli.main(["info"]) == 0
+    lines = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    assert lines["PyTorch"].strip().startswith(torch.__version__)
+
+
+def test_wrong_usage_is_2():
+    for arguments in ([], ["no-command"], ["show"], ["analyze"], ["merge", "a.npz"]):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+        assert ended.value.code == 2
+
+
+def test_wrong_input_is_2_and_one_sentence(tmp_path, capsys):
+    assert cli.main(["show", str(tmp_path / "none.npz")]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("relustat: ")
+    assert printed.err.count("\n") == 1
+    assert "No such file or directory" in printed.err
+
+
+def test_debug_shows_where(tmp_path, capsys):
+    assert cli.main(["show", str(tmp_path / "none.npz"), "--debug"]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("Traceback (most recent call last):")
+    assert printed.splitlines()[-1].startswith("relustat: ")
+
+
+def test_what_nobody_expected_is_1(monkeypatch, capsys):
+    def fails(_):
+        raise KeyError("lost")
+
+    monkeypatch.setattr(info, "run", fails)
+    assert cli.main(["info"]) == 1
+    printed = capsys.readouterr().err
+    assert printed == "relustat: unexpected KeyError: 'lost'; --debug shows where\n"
+
+
+def test_an_interrupt_is_130(monkeypatch, capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(info, "run", interrupted)
+    assert cli.main(["info"]) == 130
+    assert capsys.readouterr().err == "relustat: interrupted\n"
+
+
+def test_a_closed_pipe_is_no_error(saved):
+    with subprocess.Popen(
+        [sys.executable, "-m", "relustat", "show", str(saved), "--units", "layer3"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode in (0, 141)
+
+
+@pytest.mark.parametrize("settings", [{}, {"NO_COLOR": "1", "TERM": "xterm-256color"}])
+def test_no_colour_where_none_is_wanted(saved, settings):
+    command = [sys.executable, "-m", "relustat", "show", str(saved)]
+    if settings:  # in a terminal
+        command = ["script", "-qec", " ".join(command), "/dev/null"]
+    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **settings})
+    assert result.returncode == 0, result.stderr
+    assert "layer199" in result.stdout
+    for colour in ("\x1b[31m", "\x1b[33m", "\x1b[32m"):
+        assert colour not in result.stdout
+    if not settings:
+        assert "\x1b" not in result.stdout
+
+
+def test_completion(capsys):
+    needs("shtab")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--print-completion", "bash"])
+    assert ended.value.code == 0
+    script = capsys.readouterr().out
+    assert all(name in script for name in (*COMMANDS, "--images", "--print-completion"))
+
+
+def test_completion_without_shtab(monkeypatch, capsys):
+    find = cli.program.importlib.util.find_spec
+    monkeypatch.setattr(
+        cli.program.importlib.util,
+        "find_spec",
+        lambda name: None if name == "shtab" else find(name),
+    )
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--print-completion", "bash"])
+    assert ended.value.code == 2
+    assert "pip install 'relustat[completion]'" in capsys.readouterr().err
