@@ -10,7 +10,7 @@ TORCH ?= torch==2.13.0
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help env build demo test test-torch test-tools asan tsan lint format bench-env bench bench-plots bench-smoke gallery \
+.PHONY: help env build test-env demo test test-torch test-tools asan tsan lint format bench-env bench bench-plots bench-smoke gallery \
   cuda-check gpu-check gpu-package dist clean
 
 # Quoted wherever it is used: both paths may hold spaces.
@@ -20,6 +20,7 @@ ENV_STAMP = "$(VENV)/.relustat-env"
 CUDA_TESTS = tests/cuda_host/test_activation_hash.py tests/cuda_host/test_counting_relu.py \
   tests/cuda_host/test_pooling.py tests/cuda_host/test_relu_max_pool.py
 INSTALL_STAMP = "$(VENV)/.relustat-install"
+TEST_STAMP = "$(VENV)/.relustat-test"
 BENCH_STAMP = "$(VENV)/.relustat-bench"
 BUILD_STAMP = build/.built-for
 CXX_FILES = $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
@@ -61,7 +62,7 @@ build: env
 	    || [ -n "$$(find csrc setup.py pyproject.toml -newer $(BUILD_STAMP))" ]; then \
 	  echo "Compiling relustat into $(VENV) ..." && \
 	  { [ "$$(cat $(BUILD_STAMP) 2>/dev/null)" = "$(VENV) $(TORCH)" ] || rm -rf build/temp*; } && \
-	  PYTHONWARNINGS=ignore $(PIP) --no-build-isolation --editable ".[test,lint]" "$(TORCH)" && \
+	  PYTHONWARNINGS=ignore $(PIP) --no-build-isolation --editable ".[all]" "$(TORCH)" && \
 	  printf '%s' "$(CURDIR)" > $(INSTALL_STAMP) && \
 	  mkdir -p build && printf '%s' "$(VENV) $(TORCH)" > $(BUILD_STAMP); \
 	fi
@@ -69,7 +70,13 @@ build: env
 demo: build
 	@$(PY) -m relustat demo
 
-test: build
+# What tests and linters need beside what users need.
+test-env: build
+	@if [ ! -e $(TEST_STAMP) ] || [ -n "$$(find pyproject.toml -newer $(TEST_STAMP))" ]; then \
+	  $(PIP) "relustat[test,lint]" "$(TORCH)" && touch $(TEST_STAMP); \
+	fi
+
+test: test-env
 	@$(PY) -m pytest $(PYTEST_ARGS)
 
 # With another PyTorch, of which builds may be for CUDA: its CPU side is what is tested.
@@ -78,7 +85,7 @@ test-torch:
 
 # Beside tools that look modules up, in an environment of their own. (zennit would install torchvision,
 # of which it needs two names.)
-test-tools: build
+test-tools: test-env
 	@[ -x .venv-tools/bin/python ] || $(PY) -m venv .venv-tools
 	@.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check \
 	  numpy pytest pytest-benchmark shap pillow click "$(TORCH)"
@@ -86,19 +93,19 @@ test-tools: build
 	@PYTHONPATH=. .venv-tools/bin/python -m pytest tests/works_with/test_attribution.py -m tools
 
 # The kernels of csrc/cuda, a thread for each of theirs.
-asan: build
+asan: test-env
 	@RELUSTAT_SANITIZE=address,undefined $(PY) -m pytest $(CUDA_TESTS)
 
-tsan: build
+tsan: test-env
 	@RELUSTAT_SANITIZE=thread $(PY) -m pytest $(CUDA_TESTS)
 
-lint: build
+lint: test-env
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@"$(VENV)/bin/clang-format" --dry-run --Werror $(CXX_FILES)
 	@$(PY) -m mypy
 
-format: build
+format: test-env
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 	@"$(VENV)/bin/clang-format" -i $(CXX_FILES)
@@ -110,18 +117,18 @@ bench: bench-env
 	  $(if $(TABLE),--table "$(TABLE)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 # What can be said of speed without a clock.
-bench-smoke: build
+bench-smoke: test-env
 	@$(PY) -m pytest benchmarks -m smoke
 
 bench-plots: bench-env
 	@$(PY) benchmarks/plots.py
 
-gallery: build
+gallery: test-env
 	@$(PY) tools/page_pictures.py
 	@$(PY) tools/gallery.py $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 # What benchmarks compare with, as pyproject.toml names it; the tests need none of it.
-bench-env: build
+bench-env: test-env
 	@if [ ! -e $(BENCH_STAMP) ] || [ -n "$$(find pyproject.toml -newer $(BENCH_STAMP))" ]; then \
 	  $(PIP) "relustat[bench]" "$(TORCH)" && touch $(BENCH_STAMP); \
 	fi
@@ -144,7 +151,7 @@ gpu-package: env
 	@$(PIP) pybind11
 	@$(PY) tools/gpu_package.py --output .gpu --architectures "$(ARCHITECTURES)"
 
-dist: build
+dist: test-env
 	@rm -rf dist build/dist-check
 	@$(PY) -m build --no-isolation --outdir dist
 	@"$(PYTHON)" -m venv build/dist-check

@@ -16,7 +16,7 @@ import subprocess
 from pathlib import Path
 
 import torch
-from setuptools import setup
+from setuptools import Extension, setup
 from torch.utils.cpp_extension import CUDA_HOME, BuildExtension, CppExtension, CUDAExtension
 
 DEBUG = os.environ.get("DEBUG", "0") == "1"
@@ -58,8 +58,27 @@ if REASON is not None and os.environ.get("FORCE_CUDA") == "1":
     raise SystemExit(f"relustat: FORCE_CUDA=1, but {REASON}")
 WITH_CUDA = REASON is None
 
-# Relative, as setuptools wants its sources; sorted, for the same library every time.
-SOURCES = sorted(str(path) for path in Path("csrc").rglob("*.cpp"))
+
+def joined(name: str, *folders: str) -> str:
+    """A source that includes those in some folders of csrc.
+
+    To read PyTorch's headers takes most of their time, and so they are read once for all of them.
+    """
+    source = Path("build", "joined", f"{name}.cpp")
+    paths = sorted(path for folder in folders for path in Path("csrc", folder).glob("*.cpp"))
+    text = "".join(f'#include "{path.relative_to("csrc")}"\n' for path in paths)
+    source.parent.mkdir(parents=True, exist_ok=True)
+    if not source.exists() or source.read_text() != text:
+        source.write_text(text)
+    return str(source)
+
+
+# Relative, as setuptools wants its sources; in an order for the same library every time. Those come
+# first that take longest: else one processor compiles the last of them while the others wait.
+KERNELS = sorted(Path("csrc/cpu/kernels").glob("*/*.cpp"), key=lambda path: (path.name, path))
+SOURCES = [*map(str, KERNELS), joined("autograd", "autograd"), joined("cpu", "cpu")]
+SOURCES.append(joined("others", ".", "negative"))
+INCLUDED = sorted(str(path) for path in Path("csrc").rglob("*.cpp"))
 HEADERS = sorted(str(path) for path in Path("csrc").rglob("*.h"))
 
 # PyTorch 2.11 would choose C++17.
@@ -86,13 +105,27 @@ else:
     kernels = f"CPU kernels only ({REASON})"
 print(f"relustat: building {kernels}; {len(SOURCES)} sources{', DEBUG' if DEBUG else ''}")
 
-Extension = CUDAExtension if WITH_CUDA else CppExtension
+
+class InOrder(BuildExtension):
+    """Compiles the sources in their order; setuptools sorts them."""
+
+    def build_extension(self, ext: Extension) -> None:
+        compile_sorted = self.compiler.compile
+
+        def compile_in_order(sources: list[str], *args: object, **options: object) -> list[str]:
+            return compile_sorted(sorted(sources, key=SOURCES.index), *args, **options)
+
+        self.compiler.compile = compile_in_order
+        super().build_extension(ext)
+
+
+make_extension = CUDAExtension if WITH_CUDA else CppExtension
 setup(
     ext_modules=[
-        Extension(
+        make_extension(
             "relustat._C",
             SOURCES,
-            depends=HEADERS,
+            depends=[*HEADERS, *INCLUDED],
             # Absolute: the compiler runs in another folder.
             include_dirs=[str(Path("csrc").resolve())],
             extra_compile_args={
@@ -102,5 +135,5 @@ setup(
             extra_link_args=["-fopenmp"],
         )
     ],
-    cmdclass={"build_ext": BuildExtension},
+    cmdclass={"build_ext": InOrder},
 )

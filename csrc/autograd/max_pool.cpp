@@ -21,7 +21,6 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr auto kSum = static_cast<int64_t>(Overlap::kSum);
 constexpr auto kMax = static_cast<int64_t>(Overlap::kMax);
 
 std::optional<Tensor> if_defined(const Tensor& tensor) {

@@ -10,11 +10,15 @@
 #include <tuple>
 #include <vector>
 
+#include "pool/window.h"
+
 // The pooling ops, called through the dispatcher.
 
 namespace relustat {
 
 using SymSizes = c10::SymIntArrayRef;
+
+constexpr auto kSum = static_cast<int64_t>(Overlap::kSum);
 
 // A pooling as in the arguments of the ops, kept for backward.
 struct PoolingArguments {

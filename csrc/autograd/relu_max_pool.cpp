@@ -8,7 +8,6 @@
 
 #include "autograd/differentiation.h"
 #include "autograd/pooling_ops.h"
-#include "pool/window.h"
 
 // The gradient of a window goes to its maximum if that is above 0, or NaN. So the rectified map is
 // not needed: the switches say where, and a byte for each window whether. (The output would say so,
@@ -21,8 +20,6 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 using Optional = std::optional<Tensor>;
-
-constexpr auto kSum = static_cast<int64_t>(Overlap::kSum);
 
 // Of relu_max_pool, but x.
 constexpr size_t kOtherArguments = 7;

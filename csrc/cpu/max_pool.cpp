@@ -16,9 +16,6 @@
 namespace relustat::cpu {
 namespace {
 
-// What it takes to store the result of a window, in elements that it looks at.
-constexpr int64_t kElementsPerWindow = 8;
-
 std::tuple<at::Tensor, at::Tensor> max_pool(const at::Tensor& x, at::IntArrayRef kernel_size,
                                             at::IntArrayRef stride, at::IntArrayRef padding,
                                             at::IntArrayRef dilation, bool ceil_mode) {

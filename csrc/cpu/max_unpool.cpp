@@ -18,9 +18,6 @@
 namespace relustat::cpu {
 namespace {
 
-// What it takes to put one value, in elements that are cleared.
-constexpr int64_t kElementsPerWindow = 8;
-
 at::Tensor max_unpool(const at::Tensor& y, const at::Tensor& offsets, at::IntArrayRef input_size,
                       at::IntArrayRef kernel_size, at::IntArrayRef stride, at::IntArrayRef padding,
                       at::IntArrayRef dilation, bool ceil_mode, int64_t overlap, bool validate) {

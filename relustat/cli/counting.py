@@ -85,10 +85,9 @@ def count(
     pace = Pace(batches.total)
     pace.begin(done.batches, done.samples)
     interrupts = Interrupts()
-    ended = False
     with interrupts.caught(), _shown(counted, pace, is_shown, is_live) as show:
         for batch in _loaded(batches.beginning_at(done.batches)):
-            samples = 0 if batch is None else _step(counted, batch)
+            samples = 0 if batch is None else _step(counted, batch, batches.hint)
             pace.advance(samples)
             unreadable = (*done.unreadable, *batches.unreadable)
             batches.unreadable.clear()
@@ -98,11 +97,9 @@ def count(
                 resume.save_if_due(counted.watch, done)
             if interrupts.came:
                 break
-        else:
-            ended = True
     if resume is not None:
         resume.save(counted.watch, done)
-    return Counted(done, batches.total, not ended)
+    return Counted(done, batches.total, interrupts.came and done.batches != batches.total)
 
 
 def _loaded(batches: Iterator[Any]) -> Iterator[Any]:
@@ -116,13 +113,13 @@ def _loaded(batches: Iterator[Any]) -> Iterator[Any]:
         yield batch
 
 
-def _step(counted: CountedPass, batch: Any) -> int:
+def _step(counted: CountedPass, batch: Any, hint: str) -> int:
     try:
         return counted.step(batch)
     except Exception as error:
         raise ValueError(
             f"analyze: the model does not take a batch of {_described(batch)} "
-            f"({first_line(error)}); --debug shows where"
+            f"({first_line(error)}); {hint or '--debug shows where'}"
         ) from error
 
 

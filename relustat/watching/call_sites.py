@@ -260,12 +260,15 @@ class CallSites:
 
     def changed(self) -> Iterator[tuple[str, str]]:
         """The sites of which either the loaded state or the model knows nothing, and which."""
-        if self._ticks_loaded is None:
+        loaded = self._ticks_loaded
+        if loaded is None:
             return
-        for site in (site for site in self._unique() if site.is_chosen):
-            if site.name not in self._ticks_loaded:
+        sites = [site for site in self._unique() if site.is_chosen]
+        is_called = any(site.ticks != loaded.get(site.name) for site in sites)
+        for site in sites:
+            if site.name not in loaded:
                 yield site.name, "not in the state that was loaded"
-            elif site.ticks == self._ticks_loaded[site.name]:
+            elif is_called and site.ticks == loaded[site.name]:
                 yield site.name, "not called since the state was loaded"
 
 

@@ -20,10 +20,12 @@ class Batches(Protocol):
     Attributes:
         total: the number of them; None if it is not known.
         unreadable: what was left out of the batches until now, because it could not be read.
+        hint: what to do if the model does not take them; may be empty.
     """
 
     total: int | None
     unreadable: list[str]
+    hint: str
 
     def beginning_at(self, batch: int) -> Iterator[Any]:
         """The batches from a number on. None is a batch of which nothing could be read."""
@@ -44,10 +46,17 @@ class DatasetBatches:
         limit: only this number of samples, from the first on; None: all.
         share: which batches.
         workers: the number of processes that load them.
+        hint: what to do if the model does not take them.
     """
 
     def __init__(
-        self, dataset: Dataset[Any], size: int, limit: int | None, share: Share, workers: int
+        self,
+        dataset: Dataset[Any],
+        size: int,
+        limit: int | None,
+        share: Share,
+        workers: int,
+        hint: str = "",
     ) -> None:
         self._dataset = dataset
         count = len(dataset)  # type: ignore[arg-type]
@@ -55,6 +64,7 @@ class DatasetBatches:
         self._size = size
         self._share = share
         self._workers = workers
+        self.hint = hint
         self.total: int | None = share.of(-(-self._samples // size))
         self.unreadable: list[str] = []
 
@@ -96,7 +106,7 @@ class LoaderBatches:
     """Those batches of a loader that are in a share.
 
     Args:
-        make: makes the loader.
+        loader: the loader.
         seed: the seed of the order in which it shuffles.
         limit: the batches end with the one in which this number of samples is reached, in all
             shares together; None: with the last.
@@ -111,6 +121,7 @@ class LoaderBatches:
         self.total: int | None = None
         if limit is None:
             self.total = _total(loader, share.of)
+        self.hint = ""
         self.unreadable: list[str] = []
 
     def beginning_at(self, batch: int) -> Iterator[Any]:

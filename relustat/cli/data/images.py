@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,10 @@ from .batches import Unreadable
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def _pillow() -> Any:
+    return import_optional("PIL.Image", "images", "--images")
 
 
 class Normalisation:
@@ -63,7 +68,6 @@ class ImageFolder(Dataset[Tensor | Unreadable]):
                 f"--images: the model must take 1 or 3 channels, got {channels}; load them "
                 "yourself with --data"
             )
-        self._pillow = import_optional("PIL.Image", "images", "--images")
         self._folder = folder
         self._paths = self._found()
         self._resize, self._crop = resize, crop
@@ -75,8 +79,8 @@ class ImageFolder(Dataset[Tensor | Unreadable]):
             raise ValueError(f"--images must be a folder of images, got {self._folder}")
         suffixes = {
             suffix
-            for suffix, kind in self._pillow.registered_extensions().items()
-            if kind in self._pillow.OPEN
+            for suffix, kind in _pillow().registered_extensions().items()
+            if kind in _pillow().OPEN
         }
         found, files, seen = [], 0, set()
         # Data sets are often folders of links to folders.
@@ -113,11 +117,11 @@ class ImageFolder(Dataset[Tensor | Unreadable]):
     def _read(self, path: str) -> Tensor:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of metadata
-            with self._pillow.open(path) as opened:
+            with _pillow().open(path) as opened:
                 image = opened.convert(self._mode)
         shorter = min(image.size)
         size = tuple(int(self._resize * side / shorter) for side in image.size)
-        image = image.resize(size, self._pillow.Resampling.BILINEAR)
+        image = image.resize(size, _pillow().Resampling.BILINEAR)
         left, top = (round((side - self._crop) / 2) for side in size)
         image = image.crop((left, top, left + self._crop, top + self._crop))
         pixels = np.array(image, dtype=np.float32).reshape(self._crop, self._crop, -1)

@@ -137,7 +137,8 @@ def batches_of(options: argparse.Namespace, model: nn.Module, share: Share) -> B
     workers = options.workers
     if workers is None:
         workers = min(_MOST_WORKERS, len(os.sched_getaffinity(0))) if options.images else 0
-    return DatasetBatches(dataset, options.batch_size, options.limit, share, workers)
+    hint = "--shape gives the size of an input" if given == ["random"] else ""
+    return DatasetBatches(dataset, options.batch_size, options.limit, share, workers, hint)
 
 
 def _dataset(options: argparse.Namespace, model: nn.Module) -> Dataset[Any]:

@@ -48,7 +48,8 @@ def test_pixels_are_scaled_cropped_and_normalised(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     normalise = Normalisation((0.5, 0.25, 0.0), (0.5,), 3)
-    found = folder_of(tmp_path, normalise=normalise)[0]
+    # As a worker gets it.
+    found = pickle.loads(pickle.dumps(folder_of(tmp_path, normalise=normalise)))[0]
     scaled = Image.fromarray(noise).resize((21, 16), Image.Resampling.BILINEAR)
     expected = np.asarray(scaled)[2:14, 4:16].transpose(2, 0, 1) / 255
     expected = (expected - np.array([0.5, 0.25, 0.0])[:, None, None]) / 0.5

@@ -155,17 +155,21 @@ class Loop {
     const auto slots = static_cast<int32_t>(slot_count(share_.bins));
     const int64_t rest = end_of_spans(begin, end);
     const auto nothing = [] {};
-    switch (tallying(slots, end - begin)) {
-      case Tallying::kPairs: {
-        Tally<ByPairs> tally(ByPairs(slots, histogram), tally_scratch_);
-        count_by(tally, binner, begin, rest, nothing);
+    // A search takes longer than any tally.
+    constexpr bool has_all_tallies = kHasAllTallies && !kSearches<Binner>;
+    switch (has_all_tallies ? tallying(slots, end - begin) : Tallying::kOneByOne) {
+      case Tallying::kPairs:
+        if constexpr (has_all_tallies) {
+          Tally<ByPairs> tally(ByPairs(slots, histogram), tally_scratch_);
+          count_by(tally, binner, begin, rest, nothing);
+        }
         break;
-      }
-      case Tallying::kLanes: {
-        Tally<ByLanes> tally(ByLanes(slots, histogram), tally_scratch_);
-        count_by(tally, binner, begin, rest, nothing);
+      case Tallying::kLanes:
+        if constexpr (has_all_tallies) {
+          Tally<ByLanes> tally(ByLanes(slots, histogram), tally_scratch_);
+          count_by(tally, binner, begin, rest, nothing);
+        }
         break;
-      }
       case Tallying::kOneByOne: {
         Tally<OneByOne> tally(OneByOne{}, histogram);
         count_by(tally, binner, begin, rest, nothing);

@@ -41,9 +41,15 @@ constexpr int64_t kFewestByEdges = 65536;
 
 enum class Tallying { kOneByOne, kLanes, kPairs };
 
+#ifdef RELUSTAT_TALLIES_ONE_BY_ONE
+constexpr bool kHasAllTallies = false;
+#else
+constexpr bool kHasAllTallies = true;
+#endif
+
 // The fastest scheme for this number of elements, with clearing.
 inline Tallying tallying(int64_t slots, int64_t elements) {
-  if (elements < kSpan) return Tallying::kOneByOne;
+  if (!kHasAllTallies || elements < kSpan) return Tallying::kOneByOne;
   if (slots <= kMostPairedSlots && elements >= 2 * slots * slots) return Tallying::kPairs;
   return elements >= kLanes * slots ? Tallying::kLanes : Tallying::kOneByOne;
 }
