@@ -15,7 +15,8 @@ SHELL := /bin/sh
 
 # Quoted wherever it is used: both paths may hold spaces.
 PY = "$(VENV)/bin/python"
-PIP = $(PY) -m pip install --quiet --disable-pip-version-check
+# Python compiles what is imported, when it is.
+PIP = $(PY) -m pip install --quiet --disable-pip-version-check --no-compile
 ENV_STAMP = "$(VENV)/.relustat-env"
 CUDA_TESTS = tests/cuda_host/test_activation_hash.py tests/cuda_host/test_counting_relu.py \
   tests/cuda_host/test_pooling.py tests/cuda_host/test_relu_max_pool.py

@@ -32,8 +32,11 @@ bool unpool_with(const MaxUnpoolShare& share, const UnpoolPlan& plan) {
 // No cell is seen by two windows.
 template <class Format, class Offset, template <class> class Put>
 bool unpool_alone(const MaxUnpoolShare& share, const UnpoolPlan& plan) {
-  return plan.is_in_pairs ? UnpoolPairs<Format, Offset, Put>(share).run()
-                          : unpool_with<Format, Offset, Put>(share, plan);
+  // Pairs are of windows whose offsets take a byte.
+  if constexpr (sizeof(Offset) == 1) {
+    if (plan.is_in_pairs) return UnpoolPairs<Format, Offset, Put>(share).run();
+  }
+  return unpool_with<Format, Offset, Put>(share, plan);
 }
 
 template <class Format, class Offset>

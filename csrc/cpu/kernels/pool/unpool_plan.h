@@ -12,7 +12,7 @@ inline namespace RELUSTAT_ISA {
 // How a call is unpooled, and the layout of a thread's scratch memory.
 struct UnpoolPlan : ScratchLayout {
   bool is_by_planes;   // small planes, with a table of the cells of all switches; else by slices
-  bool is_in_pairs;    // windows side by side, two cells wide and not few
+  bool is_in_pairs;    // windows side by side, two cells wide, not few, and their offsets are bytes
   int64_t slices;      // of a plane: its depths, or its rows if it has one depth
   int64_t slice_rows;  // rows of cells in a slice
   int64_t row_elements;
@@ -75,8 +75,8 @@ struct UnpoolPlan : ScratchLayout {
   static bool are_pairs(const Pooling& pooling) {
     const Window& h = pooling.h;
     const Window& w = pooling.w;
-    return pooling.d.input == 1 && w.kernel == 2 && w.dilation == 1 && h.dilation == 1 &&
-           are_side_by_side(h) && are_side_by_side(w);
+    return pooling.d.input == 1 && w.kernel == 2 && h.kernel <= 128 && w.dilation == 1 &&
+           h.dilation == 1 && are_side_by_side(h) && are_side_by_side(w);
   }
   static bool are_side_by_side(const Window& window) {
     return window.kernel == window.stride && window.whole_windows().size() == window.output &&

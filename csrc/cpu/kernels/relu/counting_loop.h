@@ -30,6 +30,11 @@ constexpr bool kSearches = false;
 template <class Value>
 constexpr bool kSearches<SearchBinner<Value>> = true;
 
+template <class Binner>
+constexpr bool kIsFixedPoint = false;
+template <>
+constexpr bool kIsFixedPoint<FixedPointBinner> = true;
+
 template <class Format, class Rectifier>
 class Loop {
  public:
@@ -155,15 +160,18 @@ class Loop {
     const auto slots = static_cast<int32_t>(slot_count(share_.bins));
     const int64_t rest = end_of_spans(begin, end);
     const auto nothing = [] {};
-    // A search takes longer than any tally.
+    // A search takes longer than any tally. Few other bins than equal ones are so few that pairs
+    // pay.
     constexpr bool has_all_tallies = kHasAllTallies && !kSearches<Binner>;
+    constexpr bool has_pairs = has_all_tallies && sizeof(Bits) == 4 && kIsFixedPoint<Binner>;
     switch (has_all_tallies ? tallying(slots, end - begin) : Tallying::kOneByOne) {
       case Tallying::kPairs:
-        if constexpr (has_all_tallies) {
+        if constexpr (has_pairs) {
           Tally<ByPairs> tally(ByPairs(slots, histogram), tally_scratch_);
           count_by(tally, binner, begin, rest, nothing);
+          break;
         }
-        break;
+        [[fallthrough]];
       case Tallying::kLanes:
         if constexpr (has_all_tallies) {
           Tally<ByLanes> tally(ByLanes(slots, histogram), tally_scratch_);
