@@ -13,8 +13,8 @@ from typing import IO
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A file that replaces ``path`` when it is complete, and is removed if it is not."""
-    target = Path(path)
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    target = Path(os.path.realpath(path))  # a link stays one
+    draft = target.with_name(f".{secrets.token_hex(8)}.draft")
     try:
         try:
             file = draft.open("xb")

@@ -9,7 +9,8 @@ _SHOWN = 5
 
 
 def many(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+    plural = "es" if noun.endswith("ch") else "s"
+    return f"{count} {noun}" + ("" if count == 1 else plural)
 
 
 def named(site: str) -> str:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
+from relustat._messages import many
 from relustat.data_pass.counted_pass import CountedPass
 from relustat.report.report import Report
 
-from . import data, outputs
-from .arguments import bins, device, dtype, positive, seconds, seed, setting, share
+from . import data, exit_status, outputs
+from .arguments import bins, device, dtype, file, positive, seconds, seed, setting, share
 from .counting import Counted, count
 from .data.share import Share
+from .interrupts import Interrupts
 from .messages import first_line, show, tell
 from .models import load_weights, make_model
 from .ranks import Ranks, joined
-from .resuming import ResumeFile
+from .resuming import ResumeFile, identity_of
 
 _EXAMPLES = """\
 examples:
@@ -30,10 +31,8 @@ examples:
 """
 
 # What does not decide which counts come out.
-_OF_NO_MATTER = {"debug", "quiet", "live", "run", "device", "workers", "resume", "save_every"}
-_OF_NO_MATTER |= {"html", "png", "json", "csv", "npz"}
-
-_INTERRUPTED = 130
+_OF_NO_MATTER = {"debug", "quiet", "live", "run", "parser", "device", "workers", "resume"}
+_OF_NO_MATTER |= {"print_completion", "save_every", "html", "png", "json", "csv", "npz"}
 
 
 def add_to(commands: Any) -> argparse.ArgumentParser:
@@ -62,7 +61,7 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
     )
     model.add_argument(
         "--weights",
-        type=Path,
+        type=file,
         metavar="FILE",
         help="a state dict, or a checkpoint with one: .safetensors, or what torch.save wrote, of "
         "which only tensors are loaded",
@@ -109,7 +108,7 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
     shared = parser.add_argument_group("long passes and several processes")
     shared.add_argument(
         "--resume",
-        type=Path,
+        type=file,
         metavar="FILE",
         help="keep the counts in this file; if it is there, go on after its last batch",
     )
@@ -140,18 +139,37 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError("--save-every: --resume must name the file to write, got none")
     with joined() as ranks:
         is_first = ranks.index == 0
-        # Known before the pass, and not after it.
-        files = outputs.Outputs(options) if is_first else None
-        counted, report = _counted(options, ranks)
-        if files is not None:
-            for name in files.write(report, options.model):
-                tell(f"Wrote {name}", quiet=options.quiet)
-            if not options.quiet:
-                show(report)
-    return _INTERRUPTED if counted.is_interrupted else 0
+        interrupts = Interrupts(is_quiet=options.quiet or not is_first)
+        with interrupts.caught():
+            return _counted_and_written(options, ranks, interrupts)
 
 
-def _counted(options: argparse.Namespace, ranks: Ranks) -> tuple[Counted, Report]:
+def _counted_and_written(options: argparse.Namespace, ranks: Ranks, interrupts: Interrupts) -> int:
+    is_first = ranks.index == 0
+    # Known before the pass, and not after it.
+    inputs = options.resume, options.weights, options.npy
+    files = outputs.Outputs(options, *inputs) if is_first else None
+    counted, report = _counted(options, ranks, interrupts)
+    if files is not None:
+        what = _described(options, counted)
+        for name in files.write(report, what):
+            tell(f"Wrote {name}", quiet=options.quiet)
+        if not options.quiet:
+            tell(what)
+            show(report)
+    return exit_status.INTERRUPTED if counted.is_interrupted else 0
+
+
+def _described(options: argparse.Namespace, counted: Counted) -> str:
+    """What made a report, as its title."""
+    weights = "" if options.weights is None else f", weights {options.weights}"
+    samples = many(counted.done.samples, "sample")
+    return f"{options.model}{weights}: {samples} in {many(counted.done.batches, 'batch')}"
+
+
+def _counted(
+    options: argparse.Namespace, ranks: Ranks, interrupts: Interrupts
+) -> tuple[Counted, Report]:
     model = make_model(options.model, dict(options.set), options.seed)
     if options.weights is not None:
         load_weights(model, options.weights)
@@ -167,6 +185,8 @@ def _counted(options: argparse.Namespace, ranks: Ranks) -> tuple[Counted, Report
             if name not in _OF_NO_MATTER
         }
         arguments["number of batches"] = str(batches.total)
+        arguments["data"] = batches.identity
+        arguments["weights"] = identity_of(model)
         resume = ResumeFile(options.resume, own_share, arguments, options.save_every or 60.0)
     target = options.device or ranks.local_device
     try:
@@ -177,6 +197,7 @@ def _counted(options: argparse.Namespace, ranks: Ranks) -> tuple[Counted, Report
         ) from error
     counted_pass = CountedPass(
         model,
+        device=target,
         autocast=options.autocast,
         bins=options.bins,
         unit_histograms=options.unit_histograms,
@@ -186,11 +207,18 @@ def _counted(options: argparse.Namespace, ranks: Ranks) -> tuple[Counted, Report
     )
     with counted_pass:
         is_shown = ranks.index == 0 and not options.quiet
-        counted = count(counted_pass, batches, resume, is_shown=is_shown, is_live=options.live)
+        counted = count(
+            counted_pass, batches, resume, interrupts, is_shown=is_shown, is_live=options.live
+        )
         if ranks.count > 1:
             counted = Counted.sum(ranks.gathered(counted))
-            counted_pass.watch.all_reduce()
+            ranks.all_reduce(counted_pass.watch)
         if not counted.done.samples and not counted.is_interrupted and options.shard.count == 1:
-            raise ValueError(f"analyze: the data must have an input, got none; {counted.left_out}")
+            found = "; ".join(filter(None, ["none", counted.left_out]))
+            raise ValueError(f"analyze: the data must have an input, got {found}")
         report = counted_pass.watch.report().with_warnings(counted.warnings)
+        if not report and counted.done.samples and (options.only or options.skip):
+            raise ValueError(
+                f"--only and --skip must leave a call site, got none: {'; '.join(report.warnings)}"
+            )
     return counted, report

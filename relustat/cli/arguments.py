@@ -20,12 +20,12 @@ _WORDS = {"true": True, "false": False, "none": None, "null": None}
 
 
 def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or not 1 <= int(text) < 2**63:
         raise argparse.ArgumentTypeError(f"must be an integer of at least 1, got {text}")
     return int(text)
 
 
-def count(text: str) -> int:
+def not_negative(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"must be an integer of at least 0, got {text}")
     return int(text)
@@ -42,6 +42,14 @@ def rate(text: str) -> float:
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"must be positive and finite, got {text}")
     return number
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Numbers with commas between them."""
+    found = tuple(map(as_float, text.split(",")))
+    if not all(map(math.isfinite, found)):
+        raise argparse.ArgumentTypeError(f"must be numbers such as 0.5 or 0.5,0.4,0.3, got {text}")
+    return found
 
 
 def as_float(text: str) -> float:
@@ -95,7 +103,7 @@ def setting(text: str) -> tuple[str, Any]:
         return name, _WORDS[value.lower()]
     try:
         return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except Exception:  # of many kinds, and all mean that it is a text
         return name, value
 
 
@@ -117,17 +125,17 @@ def device(text: str) -> torch.device:
 def bins(text: str) -> Bins | None:
     """Bins: ``log``, ``log:16``, ``linear:-4:4:200``, ``edges:-1:0:1`` or ``none``."""
     kind, *given = text.split(":")
-    numbers = [int(each) if each.is_integer() else each for each in map(as_float, given)]
-    is_whole = not any(map(math.isnan, numbers))
+    values = [int(each) if each.is_integer() else each for each in map(as_float, given)]
+    are_numbers = not any(map(math.isnan, values))
     try:
         if text in ("none", "log"):
             return None if text == "none" else LogBins()
-        if kind == "log" and len(numbers) == 1 and is_whole:
-            return LogBins(*numbers)  # type: ignore[arg-type]
-        if kind == "linear" and len(numbers) == 3 and is_whole:
-            return LinearBins(*numbers)  # type: ignore[arg-type]
-        if kind == "edges" and is_whole:
-            return EdgeBins(numbers)
+        if kind == "log" and len(values) == 1 and are_numbers:
+            return LogBins(*values)  # type: ignore[arg-type]
+        if kind == "linear" and len(values) == 3 and are_numbers:
+            return LinearBins(*values)  # type: ignore[arg-type]
+        if kind == "edges" and are_numbers:
+            return EdgeBins(values)
     except (ValueError, TypeError) as error:
         raise argparse.ArgumentTypeError(f"{error}, from {text}") from error
     raise argparse.ArgumentTypeError(

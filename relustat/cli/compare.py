@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from relustat._optional import import_optional
 
 from .arguments import file
 from .messages import tell
-from .outputs import check_writable
+from .outputs import check_different, check_writable
 from .saved_reports import read_report
 
 _EXAMPLES = """\
@@ -35,7 +34,7 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--names", nargs=2, metavar="NAME", help="what to call them (default: the files' names)"
     )
-    parser.add_argument("--html", type=Path, metavar="FILE", help="a page to open in a browser")
+    parser.add_argument("--html", type=file, metavar="FILE", help="a page to open in a browser")
     return parser
 
 
@@ -45,6 +44,7 @@ def run(options: argparse.Namespace) -> None:
     if names[0] == names[1]:
         names = list(map(str, paths))
     if options.html is not None:
+        check_different([options.html, *paths])
         check_writable("--html", options.html)
         import_optional("jinja2", "html", "--html")
     first, second = map(read_report, paths)

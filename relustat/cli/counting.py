@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from torch import Tensor
 
 from relustat._messages import many, some
 from relustat._optional import import_optional
@@ -14,7 +17,7 @@ from relustat.data_pass.pace import Pace
 from relustat.data_pass.progress import shown_progress
 from relustat.report.live import live
 
-from .data.batches import Batches
+from .data.batches import NOTHING_READ, Batches
 from .interrupts import Interrupts
 from .messages import first_line
 from .resuming import Done, ResumeFile
@@ -72,6 +75,7 @@ def count(
     counted: CountedPass,
     batches: Batches,
     resume: ResumeFile | None,
+    interrupts: Interrupts,
     *,
     is_shown: bool,
     is_live: bool,
@@ -84,39 +88,37 @@ def count(
     done = Done() if resume is None else resume.load(counted.watch)
     pace = Pace(batches.total)
     pace.begin(done.batches, done.samples)
-    interrupts = Interrupts()
-    with interrupts.caught(), _shown(counted, pace, is_shown, is_live) as show:
-        for batch in _loaded(batches.beginning_at(done.batches)):
-            samples = 0 if batch is None else _step(counted, batch, batches.hint)
-            pace.advance(samples)
-            unreadable = (*done.unreadable, *batches.unreadable)
+    loaded = batches.beginning_at(done.batches)
+    with _shown(counted, pace, is_shown, is_live) as show:
+        while not interrupts.came():
+            try:
+                batch = next(loaded)
+            except StopIteration:
+                break
+            except (Exception, SystemExit) as error:
+                # The processes that load data may have got the same signal.
+                if interrupts.came():
+                    break
+                if resume is not None:
+                    resume.save(counted.watch, done)
+                raise ValueError(
+                    f"analyze: a batch cannot be loaded ({first_line(error)}); --debug shows where"
+                ) from error
+            pace.advance(0 if batch is NOTHING_READ else _step(counted, batch, batches.hint))
+            done = Done(pace.batches, pace.samples, (*done.unreadable, *batches.unreadable))
             batches.unreadable.clear()
-            done = Done(pace.batches, pace.samples, unreadable)
             show()
             if resume is not None:
                 resume.save_if_due(counted.watch, done)
-            if interrupts.came:
-                break
     if resume is not None:
         resume.save(counted.watch, done)
-    return Counted(done, batches.total, interrupts.came and done.batches != batches.total)
-
-
-def _loaded(batches: Iterator[Any]) -> Iterator[Any]:
-    while True:
-        try:
-            batch = next(batches)
-        except StopIteration:
-            return
-        except Exception as error:
-            raise ValueError(f"analyze: a batch cannot be loaded ({first_line(error)})") from error
-        yield batch
+    return Counted(done, batches.total, interrupts.came() and done.batches != batches.total)
 
 
 def _step(counted: CountedPass, batch: Any, hint: str) -> int:
     try:
         return counted.step(batch)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(
             f"analyze: the model does not take a batch of {_described(batch)} "
             f"({first_line(error)}); {hint or '--debug shows where'}"
@@ -124,9 +126,9 @@ def _step(counted: CountedPass, batch: Any, hint: str) -> int:
 
 
 def _described(batch: Any) -> str:
-    if hasattr(batch, "shape"):
-        return f"{getattr(batch, 'dtype', '')} {list(batch.shape)}".removeprefix("torch.")
-    if isinstance(batch, dict):
+    if isinstance(batch, Tensor):
+        return f"{batch.dtype} {list(batch.shape)}".removeprefix("torch.")
+    if isinstance(batch, Mapping):
         return "a dict of " + some(f"{name}: {_described(each)}" for name, each in batch.items())
     if isinstance(batch, (tuple, list)):
         return f"a {type(batch).__name__} of " + some(map(_described, batch))
@@ -139,7 +141,7 @@ def _shown(
 ) -> Iterator[Callable[[], None]]:
     if not is_shown:
         yield lambda: None
-    elif is_live:
+    elif is_live and sys.stderr.isatty():
         console = import_optional("rich.console", "rich", "--live")
         with live(
             lambda: console.Group(counted.watch.report(), str(pace)),

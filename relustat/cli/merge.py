@@ -9,6 +9,7 @@ from relustat._messages import many
 from relustat.report.merge_files import merge_files
 
 from .arguments import file
+from .outputs import check_writable
 
 _EXAMPLES = """\
 examples:
@@ -37,7 +38,9 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> None:
+    check_writable("--output", options.output)
     report = merge_files(options.files)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     report.save(options.output)
     elements = sum(stats.elements for stats in report.stats.values())
     print(

@@ -7,12 +7,14 @@ import os
 import sys
 from typing import Any
 
+import torch.distributed as dist
+
 from relustat._optional import import_optional
 
 
 def complain(text: str) -> None:
     """Says what went wrong. Among several processes, it says which one."""
-    rank = os.environ.get("RANK", "") if int(os.environ.get("WORLD_SIZE") or 1) > 1 else ""
+    rank = os.environ.get("RANK") if dist.is_torchelastic_launched() else None
     print(f"relustat: {f'[rank {rank}] ' if rank else ''}{text}", file=sys.stderr)
 
 
@@ -24,7 +26,8 @@ def tell(text: str, *, quiet: bool = False) -> None:
 
 def show(result: Any) -> None:
     """Prints a report, in colours if a terminal shows it."""
-    if sys.stdout.isatty() and importlib.util.find_spec("rich") and hasattr(result, "__rich__"):
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    if is_terminal and importlib.util.find_spec("rich") and hasattr(result, "__rich__"):
         console = import_optional("rich.console", "rich", "a coloured table")
         console.Console(highlight=False).print(result, soft_wrap=True)
     else:
@@ -34,4 +37,8 @@ def show(result: Any) -> None:
 def first_line(error: BaseException) -> str:
     """An error of other code as a part of a sentence."""
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    if " in DataLoader worker process " in lines[0]:  # and the worker's traceback
+        return lines[-1]
+    return f"{type(error).__name__}: {lines[0]}"

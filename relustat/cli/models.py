@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from relustat._optional import import_optional
 
 from .messages import first_line
 from .named_objects import called, named_object
+from .seeds import set_seeds
 
 # Where training scripts put a model's state in their checkpoints.
 _STATES = ("state_dict", "model_state_dict", "model", "module", "net", "ema_state_dict")
@@ -34,7 +35,7 @@ def make_model(text: str, settings: Mapping[str, Any], seed: int = 0) -> nn.Modu
     Raises:
         ValueError: if there is no such thing, it fails, or it gives no ``nn.Module``.
     """
-    torch.manual_seed(seed)
+    set_seeds(seed)
     found = named_object("MODEL", text)
     if isinstance(found, nn.Module):
         if settings:
@@ -102,7 +103,8 @@ def _identity(value: object) -> object:
 
 def _read(path: Path) -> Any:
     if not path.is_file():
-        raise ValueError(f"--weights: the file must exist, got {path}")
+        what = "a folder" if path.is_dir() else "none"
+        raise ValueError(f"--weights must be a file of weights, got {path}, which is {what}")
     if path.suffix == ".safetensors":
         safetensors = import_optional("safetensors.torch", "safetensors", "--weights")
         try:
@@ -112,27 +114,25 @@ def _read(path: Path) -> Any:
                 f"--weights: {path} must be a file of safetensors ({first_line(error)})"
             ) from error
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        # PyTorch's own message advises to run what is in the file.
-        raise ValueError(
-            f"--weights: {path} must hold tensors only, got other objects, which are not loaded "
-            "because that can run code; save model.state_dict()"
-        ) from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of files of other kinds
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
+        # PyTorch's own messages advise to run what is in the file.
         raise ValueError(
-            f"--weights: {path} must be a file that torch.save wrote ({first_line(error)})"
+            f"--weights: {path} must be a state dict that torch.save wrote, of tensors only, got "
+            "something else, which is not loaded because that can run code"
         ) from error
 
 
 def _state_in(content: Any, path: Path) -> dict[str, Any]:
     """The state dict, or the one in a checkpoint."""
     if isinstance(content, Mapping):
-        if content and any(isinstance(each, Tensor) for each in content.values()):
-            return dict(content)
-        for name in _STATES:
-            if isinstance(content.get(name), Mapping):
-                return dict(content[name])
+        states = (content[name] for name in _STATES if isinstance(content.get(name), Mapping))
+        state = next(states, content)
+        has_names = all(isinstance(name, str) for name in state)
+        if has_names and any(isinstance(each, Tensor) for each in state.values()):
+            return dict(state)
     holds = (
         f"a dict of {some(map(str, content))}"
         if isinstance(content, Mapping)

@@ -6,17 +6,17 @@ import difflib
 import functools
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
-
 from relustat._messages import some
 
 from .messages import first_line
+from .seeds import set_seeds
 
 
 def named_object(option: str, text: str) -> Any:
@@ -40,8 +40,8 @@ def named_object(option: str, text: str) -> Any:
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):
-            similar = difflib.get_close_matches(name, vars(module))
-            has = some(similar) if similar else _public(module)
+            public = [each for each in vars(module) if not each.startswith("_")]
+            has = some(difflib.get_close_matches(name, public)) or _public(module)
             raise ValueError(f"{option}: {where} must have {name}, got a file with {has}")
         found = getattr(found, part)
     return found
@@ -57,14 +57,29 @@ def called(
     Raises:
         ValueError: if it raises anything.
     """
-    torch.manual_seed(seed)
+    given = dict(arguments or {})
+    shown = ", ".join(f"{name}={each!r}" for name, each in given.items())
+    call = f"{text.rpartition(':')[2]}({shown})"
+    _check_arguments(f"{option}: {call}", function, given)
+    set_seeds(seed)
     try:
-        return function(**(arguments or {}))
-    except Exception as error:
-        given = ", ".join(f"{name}={value!r}" for name, value in (arguments or {}).items())
+        return function(**given)
+    except (Exception, SystemExit) as error:
         raise ValueError(
-            f"{option}: {text.rpartition(':')[2]}({given}) raised {first_line(error)}; "
-            "--debug shows where"
+            f"{option}: {call} raised {first_line(error)}; --debug shows where"
+        ) from error
+
+
+def _check_arguments(call: str, function: Any, given: Mapping[str, Any]) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of some that are not written in Python
+        return
+    try:
+        signature.bind(**given)
+    except TypeError as error:
+        raise ValueError(
+            f"{call} must have the arguments of {signature}, as --set gives them ({error})"
         ) from error
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import stat
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from relustat._files import replacing
-from relustat._messages import some
 from relustat._optional import import_optional
 from relustat.report.columns import COLUMNS
 from relustat.report.csv_text import csv_text
 from relustat.report.report import Report
+
+from .arguments import file as file_argument
 
 _KINDS = {
     "html": "a page to open in a browser",
@@ -27,26 +30,30 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
     files = parser.add_argument_group("files to write")
     for kind, what in _KINDS.items():
-        files.add_argument(f"--{kind}", type=Path, metavar="FILE", help=what)
+        files.add_argument(f"--{kind}", type=file_argument, metavar="FILE", help=what)
 
 
 class Outputs:
     """The files that the options name.
 
+    Args:
+        options: the options.
+        inputs: files that must stay.
+
     Raises:
         ImportError: if a package is missing that is needed to write one.
         OSError: if one cannot be written. Nothing is left behind.
-        ValueError: if two are one file.
+        ValueError: if two are one file, one is an input, or its name is that of another kind.
     """
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, *inputs: Path | None) -> None:
         self._paths = {
             kind: getattr(options, kind) for kind in _KINDS if getattr(options, kind) is not None
         }
-        if len({path.resolve() for path in self._paths.values()}) < len(self._paths):
-            raise ValueError(
-                f"each file must be given once, got {some(map(str, self._paths.values()))}"
-            )
+        check_different([*self._paths.values(), *(each for each in inputs if each is not None)])
+        for kind, path in self._paths.items():
+            if path.suffix[1:] in _KINDS.keys() - {kind}:
+                raise ValueError(f"--{kind} must be a file of that kind, got {path}")
         for kind, path in self._paths.items():
             check_writable(f"--{kind}", path)
         if "html" in self._paths:
@@ -73,11 +80,24 @@ class Outputs:
         return list(map(str, self._paths.values()))
 
 
+def check_different(paths: Sequence[Path]) -> None:
+    """Raises ValueError if two paths are one file."""
+    for index, path in enumerate(paths):
+        if any(path.resolve() == other.resolve() for other in paths[:index]):
+            raise ValueError(f"all files must be different ones, got {path} twice")
+
+
 def check_writable(option: str, path: Path) -> None:
     """Raises OSError if a file cannot be written. Folders that are missing can be made later."""
     rule = f"{option} must be a file that can be written, got {path}"
-    if path.is_dir():
-        raise OSError(f"{rule}, which is a folder")
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError:
+        kind = stat.S_IFREG
+    except OSError as error:
+        raise OSError(f"{rule} ({error.strerror})") from error
+    if not stat.S_ISREG(kind):
+        raise OSError(f"{rule}, which is {'a folder' if stat.S_ISDIR(kind) else 'no usual file'}")
     folder = next(each for each in path.absolute().parents if each.exists())
     try:
         with tempfile.TemporaryFile(dir=folder):

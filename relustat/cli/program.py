@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib.util
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 from relustat._optional import import_optional
 from relustat._version import __version__
 
-from . import analyze, compare, demo, info, merge, show
+from . import analyze, compare, demo, exit_status, info, merge, show
 from .messages import complain
-
-_EXIT_STATUS = """\
-exit status:
-  0    all is done
-  1    an error that nobody expected
-  2    wrong arguments or input; a sentence on the standard error output says what to do
-  130  interrupted; what `relustat analyze` has counted until then is reported
-"""
 
 _EXAMPLES = """\
 examples:
@@ -35,45 +29,66 @@ examples:
 
 """
 
-INTERRUPTED = 130
-# As of a program that SIGPIPE ends.
-_CLOSED_PIPE = 141
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
-    options = make_parser().parse_args(arguments)
+    options = _parsed(make_parser(), arguments)
     try:
         status: int = options.run(options) or 0
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         complain("interrupted")
-        return INTERRUPTED
+        return exit_status.INTERRUPTED
     except BrokenPipeError:
         # Python flushes once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _CLOSED_PIPE
-    except (ValueError, ImportError, OSError) as error:
-        return _failed(options, error, str(error), 2)
+        return exit_status.CLOSED_PIPE
+    except OSError as error:
+        said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return _failed(options, error, said, exit_status.WRONG_INPUT)
+    except (ValueError, ImportError) as error:
+        return _failed(options, error, str(error), exit_status.WRONG_INPUT)
     except Exception as error:
         said = f"unexpected {type(error).__name__}: {error}; --debug shows where"
-        return _failed(options, error, said, 1)
+        return _failed(options, error, said, exit_status.UNEXPECTED)
     return status
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong with the arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(
+            exit_status.WRONG_INPUT,
+            f"{self.prog}: error: {message}; `{self.prog} --help` says more\n",
+        )
+
+
+def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        command: argparse.ArgumentParser = options.parser
+        known = [name for action in command._actions for name in action.option_strings]
+        similar = difflib.get_close_matches(unknown[0], known, 1)
+        hint = f", did you mean {similar[0]}?" if similar else ""
+        command.error(f"there is no argument {unknown[0]}{hint}")
+    return options
 
 
 def _failed(options: argparse.Namespace, error: Exception, said: str, status: int) -> int:
     if options.debug:
         traceback.print_exception(error)
-    complain(said)
+    complain(" ".join(said.splitlines()))
     return status
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="relustat",
         description="ReLUs that count their zeros and fill histograms.",
-        epilog=_EXAMPLES + _EXIT_STATUS,
+        epilog=_EXAMPLES + exit_status.HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"relustat {__version__}")
@@ -94,9 +109,9 @@ def make_parser() -> argparse.ArgumentParser:
         each.add_argument(
             "--debug", action="store_true", help="show where an error came from (the traceback)"
         )
-        each.epilog = f"{each.epilog or ''}{_EXIT_STATUS}"
+        each.epilog = f"{each.epilog or ''}{exit_status.HELP}"
         each.formatter_class = argparse.RawDescriptionHelpFormatter
-        each.set_defaults(run=command.run)
+        each.set_defaults(run=command.run, parser=each)
     return parser
 
 

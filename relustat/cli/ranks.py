@@ -12,6 +12,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from relustat.watching.handle import Watch
+
+from .messages import first_line
+
 # The ranks meet at the end of the pass, for which some wait long. If one fails, torchrun ends all.
 _LONGEST_WAIT = datetime.timedelta(days=30)
 
@@ -40,8 +44,24 @@ class Ranks:
         if self.count == 1:
             return [value]
         values: list[Any] = [None] * self.count
-        dist.all_gather_object(values, value)
+        with _of_others():
+            dist.all_gather_object(values, value)
         return values
+
+    def all_reduce(self, watch: Watch) -> None:
+        """Adds up the counts of all processes."""
+        with _of_others():
+            watch.all_reduce()
+
+
+@contextlib.contextmanager
+def _of_others() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise ValueError(
+            f"analyze: another process has failed, which says why ({first_line(error)})"
+        ) from error
 
 
 @contextlib.contextmanager

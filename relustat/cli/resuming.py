@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import glob
-import pickle
+import hashlib
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from relustat._files import replacing
 from relustat.watching.handle import Watch
@@ -79,20 +82,26 @@ class ResumeFile:
         """
         if not self.path.exists():
             return Done()
-        rule = f"--resume: {self.path} must be a file that `relustat analyze --resume` wrote"
         try:
-            state = torch.load(self.path, weights_only=True)
-            theirs, done = state["arguments"], Done(*state["done"])
-        except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError) as error:
-            raise ValueError(f"{rule}; it is something else, or damaged") from error
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of files of other kinds
+                state = torch.load(self.path, weights_only=True)
+            theirs, counts = dict(state["arguments"]), state["watch"]
+            batches, samples, unreadable = state["done"]
+            done = Done(int(batches), int(samples), tuple(map(str, unreadable)))
+        except Exception as error:  # a damaged file makes PyTorch raise many kinds
+            raise ValueError(
+                f"--resume: {self.path} must be a file that `relustat analyze --resume` wrote; it "
+                "is something else, or damaged"
+            ) from error
         for name, mine in self._arguments.items():
             if theirs.get(name) != mine:
                 raise ValueError(
                     f"--resume: {self.path} must be of the same pass, got {name} "
                     f"{theirs.get(name)} in the file, {mine} here"
                 )
-        watch.load_state_dict(state["watch"])
-        return done._replace(unreadable=tuple(done.unreadable))
+        watch.load_state_dict(counts)
+        return done
 
     def save(self, watch: Watch, done: Done) -> None:
         """Writes the file, whole or not at all."""
@@ -105,3 +114,16 @@ class ResumeFile:
         """Writes the file if the last time is long enough ago."""
         if time.monotonic() - self._last >= self._every:
             self.save(watch, done)
+
+
+def identity_of(model: nn.Module) -> str:
+    """A text that changes with any parameter or buffer of a model."""
+    found = hashlib.sha256()
+    for name, each in model.state_dict().items():
+        found.update(name.encode())
+        if isinstance(each, Tensor) and not is_lazy(each):
+            values = each.detach().cpu().contiguous()
+            found.update(f"{values.dtype} {list(values.shape)}".encode())
+            if values.numel():
+                found.update(values.view(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()

@@ -19,5 +19,5 @@ def read_report(path: Path) -> Report:
         return Report.load(path)
     try:
         return Report.from_dict(json.loads(path.read_bytes()))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} must be a file that relustat wrote ({error})") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from relustat._messages import named, some
+from relustat.report.report import Report
 from relustat.report.unit_table import unit_lines
 
 from . import outputs
@@ -40,15 +40,15 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> None:
     report = read_report(options.file)
-    written = outputs.Outputs(options)
-    if options.units is None:
-        for name in written.write(report, options.file.stem):
-            tell(f"Wrote {name}")
-        show(report)
-        return
-    if options.units not in report:
-        raise ValueError(
-            f"--units must be a call site of {options.file}, got {options.units}; it has "
-            f"{some(map(named, report)) or 'none'}"
-        )
-    print("\n".join(unit_lines(report.stats[options.units])))
+    written = outputs.Outputs(options, options.file)
+    units = None if options.units is None else _units(report, options.units)
+    for name in written.write(report, options.file.stem):
+        tell(f"Wrote {name}")
+    show(report) if units is None else print("\n".join(units))
+
+
+def _units(report: Report, name: str) -> list[str]:
+    try:
+        return unit_lines(report[name].stats)
+    except KeyError as error:
+        raise ValueError(f"--units: {error.args[0]}") from error

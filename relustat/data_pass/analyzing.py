@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.data import Dataset, IterableDataset
+from torch import nn
 
 from relustat._checks import as_integer
 from relustat.report.report import Report
 
 from .counted_pass import Call, CountedPass
+from .loaders import check_is_loader, number_of_batches
 from .pace import Pace
 from .progress import shown_progress
 
@@ -69,9 +69,9 @@ def analyze(
     """
     if limit is not None and as_integer("analyze: limit", limit) < 1:
         raise ValueError(f"analyze: limit must be at least 1, got {limit}")
-    _check_loader(loader)
+    check_is_loader("analyze: loader", loader)
     counted = CountedPass(model, device=device, autocast=autocast, call=call, **options)
-    pace = Pace(_length(loader), limit)
+    pace = Pace(number_of_batches(loader), limit)
     with (
         counted,
         shown_progress(pace) if progress else contextlib.nullcontext(lambda: None) as show,
@@ -84,23 +84,3 @@ def analyze(
     if not pace.batches:
         raise ValueError("analyze: loader must give at least one batch, got none")
     return counted.watch.report()
-
-
-def _check_loader(loader: object) -> None:
-    rule = "analyze: loader must be an iterable of batches, got"
-    if isinstance(loader, (Tensor, Mapping)):
-        raise TypeError(f"{rule} a {type(loader).__name__}; [x] is a loader of the only batch x")
-    if isinstance(loader, Dataset) and not isinstance(loader, IterableDataset):
-        raise TypeError(
-            f"{rule} a {type(loader).__name__} of single samples; "
-            "torch.utils.data.DataLoader makes batches of them"
-        )
-    if isinstance(loader, str) or not isinstance(loader, Iterable):
-        raise TypeError(f"{rule} a {type(loader).__name__}")
-
-
-def _length(loader: object) -> int | None:
-    try:
-        return len(loader)  # type: ignore[arg-type]
-    except (TypeError, NotImplementedError):  # of an IterableDataset, for example
-        return None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from relustat._messages import some
 from relustat.nn.module_paths import check_is_module
 from relustat.watching.handle import Watch
 from relustat.watching.watches import watch
@@ -94,7 +95,15 @@ class CountedPass:
             self._call(self._model, batch)
         else:
             arguments = self._arguments(batch).on(self._device)
-            self._model(*arguments.positional, **arguments.named)
+            try:
+                self._model(*arguments.positional, **arguments.named)
+            except (TypeError, AttributeError) as error:
+                if isinstance(batch, Mapping) and not arguments.named:
+                    raise ValueError(
+                        "analyze: a batch that is a dict must have an argument of forward as a "
+                        f"key, or be what forward takes, got {some(map(repr, batch))} ({error})"
+                    ) from error
+                raise
         return samples_in(batch)
 
 

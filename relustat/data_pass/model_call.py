@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from relustat._messages import some
 from relustat.nn.module_paths import uncompiled
@@ -31,12 +32,14 @@ def samples_in(batch: Any) -> int:
 
     In the place of the tensor can be a list. A batch with neither is one sample.
     """
-    first = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
+    first = batch[0] if _is_tuple(batch) and batch else batch
     length = _length(first)
     return 1 if length is None else length
 
 
 def _length(argument: Any) -> int | None:
+    if isinstance(argument, PackedSequence):
+        return int(argument.batch_sizes[0])
     if isinstance(argument, Tensor):
         return len(argument) if argument.ndim else None
     if isinstance(argument, Mapping):
@@ -45,18 +48,25 @@ def _length(argument: Any) -> int | None:
     return len(argument) if isinstance(argument, (tuple, list)) else None
 
 
+def _is_tuple(batch: Any) -> bool:
+    """Whether a batch has several elements. A packed sequence is a tuple by chance."""
+    return isinstance(batch, (tuple, list)) and not isinstance(batch, PackedSequence)
+
+
 def _on(device: torch.device, argument: Any) -> Any:
     if isinstance(argument, Tensor):
         return argument.to(device, non_blocking=True)
+    # Packed sequences, batches of graphs and of Hugging Face, and others.
+    move = getattr(argument, "to", None)
+    if callable(move):
+        return move(device)
     if isinstance(argument, Mapping):
         return {name: _on(device, each) for name, each in argument.items()}
     if isinstance(argument, tuple) and hasattr(argument, "_fields"):
         return type(argument)(*(_on(device, each) for each in argument))
     if isinstance(argument, (tuple, list)):
         return type(argument)(_on(device, each) for each in argument)
-    # Batches of graphs, packed sequences and others.
-    move = getattr(argument, "to", None)
-    return move(device) if callable(move) else argument
+    return argument
 
 
 class ModelCall:
@@ -97,7 +107,7 @@ class ModelCall:
         """
         if isinstance(batch, Mapping):
             return self._of_mapping(batch)
-        if not isinstance(batch, (tuple, list)):
+        if not _is_tuple(batch):
             return Arguments((batch,), {})
         first = batch[: self._required]
         if self._required == 1 and first and isinstance(first[0], Mapping):

@@ -29,9 +29,12 @@ class CallSite(NamedTuple):
         if not state:
             return cls(name, name)
         try:
-            return cls(state["module"], state["place"], tuple(state["after"]), state["units"])
+            module, place, after, units = (state[key] for key in cls._fields)
+            if all(isinstance(text, str) for text in (module, place, units, *after)):
+                return cls(module, place, tuple(after), units)
         except (KeyError, TypeError) as error:
             raise ValueError(f"{name}: must say where it is, got {state!r}") from error
+        raise ValueError(f"{name}: must say in texts where it is, got {state!r}")
 
     def merged(self, other: CallSite) -> CallSite:
         """What both say of one call site, or of two of one module."""

@@ -75,7 +75,7 @@ def live(
         ImportError: if rich is missing, in a terminal.
         ValueError: if ``every`` is not at least 0.1.
     """
-    if not isinstance(every, (int, float)) or not every >= 0.1:
+    if not isinstance(every, (int, float)) or not 0.1 <= every < threading.TIMEOUT_MAX:
         raise ValueError(f"live: every must be at least 0.1 seconds, got {every!r}")
     output = sys.stderr if stderr else sys.stdout
     if _is_in_notebook():

@@ -115,7 +115,7 @@ def load(path: str | os.PathLike[str]) -> Archive:
                 for name in (*_ARRAYS, _SINCE):
                     if name != _SINCE or f"{index}/{width}/{name}" in archive:
                         counts[name] = archive[f"{index}/{width}/{name}"]
-            states[site.pop("name")] = {**site, "version": described["version"]}
+            states[str(site.pop("name"))] = {**site, "version": described["version"]}
         return Archive(states, list(map(str, described.get("warnings", []))))
 
 

@@ -207,7 +207,7 @@ class Watch:
 
         Raises:
             ImportError: if rich is missing, in a terminal.
-            ValueError: if ``every`` is less than 0.1.
+            ValueError: if ``every`` is less than 0.1, or the watch is closed.
 
         Example:
             >>> import torch, relustat
@@ -218,6 +218,7 @@ class Watch:
             call ...
             1         0   128,000 ...
         """
+        self._check_open()
         return live(self.report, every)
 
     @property
@@ -317,6 +318,10 @@ class Watch:
         """
         self._counts.load_state_dict(state)
 
+    def _check_open(self) -> None:
+        if self._counter.closed:
+            raise ValueError("watch: a closed watch counts nothing; call watch(model) again")
+
     def stop(self) -> None:
         """Counts nothing until :meth:`start`. Compiled code does not change."""
         self._sites.counting = False
@@ -345,8 +350,7 @@ class Watch:
             >>> {name: stats.widths for name, stats in watch.stats.items()}
             {'relu': (8,)}
         """
-        if self._counter.closed:
-            raise ValueError("watch: a closed watch counts nothing; call watch(model) again")
+        self._check_open()
         root = self._watched_modules.root()
         try:
             self._counter.enter_block(root)

@@ -85,9 +85,16 @@ def test_rows_of_an_array():
     assert report == analyze(mlp(), numbers(9).split(4))
 
 
-@pytest.mark.parametrize(("name", "calls"), [("dataset", 3), ("shuffled", 6)])
-def test_data_of_ones_own(name, calls):
-    report = analyzed("mlp", "--data", f"{FILE}:{name}", "--batch-size", "8")
+@pytest.mark.parametrize(
+    ("name", "options", "calls"),
+    [
+        ("dataset", ["--batch-size", "8"], 3),
+        ("stream", ["--batch-size", "8"], 3),
+        ("shuffled", [], 6),
+    ],
+)
+def test_data_of_ones_own(name, options, calls):
+    report = analyzed("mlp", "--data", f"{FILE}:{name}", *options)
     torch.manual_seed(0)
     expected = analyze(mlp(), [numbers(21)])
     for site, row in report.items():
@@ -131,7 +138,8 @@ def test_all_files(capsys):
     printed = capsys.readouterr()
     report = Report.load("out/new/relus.npz")
     assert printed.out == f"{report}\n"
-    assert printed.err == "".join(f"Wrote out/new/relus.{kind}\n" for kind in kinds)
+    wrote = "".join(f"Wrote out/new/relus.{kind}\n" for kind in kinds)
+    assert printed.err == f"{wrote}{FILE}:mlp: 4 samples in 1 batch\n"
     with open("out/new/relus.json") as file:
         assert Report.from_dict(json.load(file)) == report
     with open("out/new/relus.csv") as file:
@@ -152,7 +160,7 @@ def test_live(capsys):
     report = analyzed("mlp", "--random", "4", "--live")
     printed = capsys.readouterr()
     assert printed.out == f"{report}\n"
-    assert printed.err == "Wrote relus.npz\n"
+    assert printed.err == f"Wrote relus.npz\n{FILE}:mlp: 4 samples in 1 batch\n"
 
 
 def test_an_unreadable_image_among_others(tmp_path, capsys):
@@ -188,16 +196,32 @@ def test_grey_images(tmp_path):
     [
         (["no_such:model", "--random", "3"], "MODEL: no_such cannot be imported"),
         ([f"{FILE}:no_module", "--random", "3"], "must give an nn.Module, got a str"),
-        ([f"{FILE}:mlp"], "must be given by one of --images, --npy, --data, --random and --tokens"),
+        ([f"{FILE}:mlp"], "must be given by one of --images, --npy, --data, or by --random or"),
         ([f"{FILE}:mlp", "--random", "3", "--npy", "x.npy"], "got --npy and --random"),
         ([f"{FILE}:mlp", "--images", "none"], "--images must be a folder of images, got none"),
         ([f"{FILE}:mlp", "--npy", "none.npy"], "got none.npy, which is no file"),
-        ([f"{FILE}:mlp", "--data", f"{FILE}:nothing"], "another iterable of batches, got a int"),
+        (
+            [f"{FILE}:mlp", "--data", f"{FILE}:nothing"],
+            "must be an iterable of batches, got a int, and no data set",
+        ),
         ([f"{FILE}:mlp", "--data", f"{FILE}:broken"], "--data: broken() raised RuntimeError"),
+        ([f"{FILE}:mlp", "--data", f"{FILE}:exits"], "exits() raised SystemExit: 0"),
+        ([f"{FILE}:exits", "--random", "3"], "exits() raised SystemExit: 0"),
+        ([f"{FILE}:mlp", "--data", f"{FILE}:nones"], "does not take a batch of type NoneType"),
+        (
+            [f"{FILE}:mlp", "--data", f"{FILE}:shuffled", "--batch-size", "3"],
+            "makes its own batches",
+        ),
+        ([f"{FILE}:mlp", "--random", "3", "--crop", "9"], "--crop does not go with --random"),
+        ([f"{FILE}:mlp", "--random", "3", "--csv", "a.html"], "--csv must be a file of that kind"),
+        (
+            [f"{FILE}:mlp", "--random", "3", "--only", "5"],
+            "--only and --skip must leave a call site",
+        ),
         ([f"{FILE}:mlp", "--data", f"{FILE}:failing"], "cannot be loaded (OSError: the disk is"),
         (
             [f"{FILE}:mlp", "--random", "3", "--weights", "none.pt"],
-            "--weights: the file must exist",
+            "--weights must be a file of weights",
         ),
         ([f"{FILE}:mlp", "--random", "3", "--shape", "5"], "a batch of float32 [3, 5] (Runtime"),
         (
@@ -211,7 +235,7 @@ def test_grey_images(tmp_path):
         ([f"{FILE}:mlp", "--random", "3", "--save-every", "60s"], "--resume must name the file"),
         (
             [f"{FILE}:mlp", "--random", "3", "--csv", "a", "--npz", "a"],
-            "each file must be given on",
+            "all files must be different ones, got",
         ),
     ],
 )

@@ -35,7 +35,7 @@ from relustat.cli.data.share import Share
         ("shape", "512", (512,)),
         ("dtype", "bfloat16", torch.bfloat16),
         ("device", "cuda:1", torch.device("cuda", 1)),
-        ("count", "0", 0),
+        ("not_negative", "0", 0),
     ],
 )
 def test_values(kind, text, value):
@@ -66,7 +66,7 @@ def test_values(kind, text, value):
         ("shape", "3,4", "must be sizes such as 3x224x224 or 512, got 3,4"),
         ("dtype", "int8", "must be bfloat16 or float16, got int8"),
         ("device", "toaster", "must be a device such as cpu or cuda:0, got toaster"),
-        ("count", "-1", "must be an integer of at least 0, got -1"),
+        ("not_negative", "-1", "must be an integer of at least 0, got -1"),
         ("positive", "0", "must be an integer of at least 1, got 0"),
     ],
 )

@@ -57,7 +57,11 @@ def test_a_file_beside_others(tmp_path):
             {"width": 3},
             "broken(width=3) raised RuntimeError: no weights; --debug",
         ),
-        (f"{FILE}:mlp", {"depth": 3}, "mlp(depth=3) raised TypeError: mlp() got an unexpected"),
+        (
+            f"{FILE}:mlp",
+            {"depth": 3},
+            "mlp(depth=3) must have the arguments of (width=8, activation='relu')",
+        ),
         (f"{FILE}:ready", {"width": 3}, "--set: "),
     ],
 )
@@ -157,14 +161,31 @@ def test_weights_are_never_unpickled_unsafely(tmp_path, monkeypatch):
     for name in ("weights.pt", "model.pt"):
         with pytest.raises(ValueError, match=r"^(MODEL|--set|--weights)") as raised:
             load_weights(mlp(), tmp_path / name)
-        assert "must hold tensors only, got other objects" in str(raised.value)
+        assert "of tensors only, got something else" in str(raised.value)
         assert "weights_only" not in str(raised.value)
     assert not (tmp_path / "evil").exists()
 
 
+def test_other_files_of_pytorch(tmp_path):
+    """The checkpoint of PyTorch's tutorial, with a loss; a program; names that are none."""
+    theirs, mine = mlp(), mlp()
+    checkpoint = {"epoch": 3, "model_state_dict": theirs.state_dict(), "loss": torch.tensor(0.1)}
+    torch.save(checkpoint, tmp_path / "checkpoint.pt")
+    load_weights(mine, tmp_path / "checkpoint.pt")
+    assert torch.equal(mine[0].weight, theirs[0].weight)
+    torch.jit.save(torch.jit.trace(mine, torch.zeros(1, 4)), str(tmp_path / "program.pt"))
+    torch.save({0: torch.zeros(3)}, tmp_path / "numbers.pt")
+    for name in ("program.pt", "numbers.pt"):
+        with pytest.raises(ValueError, match=r"^--weights: .* must ") as raised:
+            load_weights(mine, tmp_path / name)
+        assert "weights_only" not in str(raised.value)
+
+
 def test_files_without_weights(tmp_path):
     model, path = mlp(), tmp_path / "weights.pt"
-    with pytest.raises(ValueError, match="--weights: the file must exist, got"):
+    with pytest.raises(
+        ValueError, match=r"--weights must be a file of weights, got .*, which is none"
+    ):
         load_weights(model, path)
     path.write_bytes(b"hello")
     with pytest.raises(ValueError, match="--weights: "):

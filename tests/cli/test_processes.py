@@ -7,7 +7,10 @@ import sys
 import time
 
 import analyzed_models
+import numpy as np
 import pytest
+import torch
+from analyzed_models import mlp, numbers
 from repository import ROOT
 
 from relustat import Report, cli
@@ -38,13 +41,14 @@ def number_loaded():
         return 0
 
 
-def started(command, *arguments):
+def started(command, *arguments, new_session=False):
     """A process that has loaded some samples of `slow`."""
     process = subprocess.Popen(
         [*command, f"{FILE}:mlp", "--data", f"{FILE}:slow", "--batch-size", "4", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=new_session,
     )
     before = number_loaded()
     while number_loaded() < before + 14:
@@ -155,7 +159,7 @@ def test_a_pass_of_other_arguments(capsys):
     arguments = ["analyze", f"{FILE}:mlp", "--random", "9", "--resume", "pass.pt", "--quiet"]
     assert cli.main(arguments) == 0
     for others, message in (
-        (["--batch-size", "4"], "got --batch-size 32 in the file, 4 here"),
+        (["--batch-size", "4"], "got --batch-size None in the file, 4 here"),
         (["--set", "width=3"], "got --set [] in the file, [('width', 3)] here"),
         (["--bins", "none"], "got --bins LogBins"),
         (["--shard", "1/2"], "all files must be of 2 shares, got pass.pt"),
@@ -168,18 +172,58 @@ def test_a_pass_of_other_arguments(capsys):
     assert "must be a file that `relustat analyze --resume` wrote" in capsys.readouterr().err
 
 
+def test_a_pass_of_other_weights_or_rows(capsys):
+    torch.save(mlp().state_dict(), "weights.pt")
+    np.save("rows.npy", numbers(9).numpy())
+    arguments = ["analyze", f"{FILE}:mlp", "--npy", "rows.npy", "--weights", "weights.pt"]
+    arguments += ["--resume", "pass.pt", "--quiet"]
+    assert cli.main(arguments) == 0
+    torch.save(mlp().state_dict(), "weights.pt")
+    assert cli.main(arguments) == 2
+    assert "must be of the same pass, got weights " in capsys.readouterr().err
+    os.remove("pass.pt")
+    assert cli.main(arguments) == 0
+    np.save("rows.npy", numbers(9).numpy() + 1)
+    assert cli.main(arguments) == 2
+    assert "must be of the same pass, got data " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("model", "data"), [("Noisy", "dataset"), ("mlp", "random_order")])
+def test_random_passes_are_the_same_in_shares(model, data):
+    arguments = ["analyze", f"{FILE}:{model}", "--data", f"{FILE}:{data}", "--quiet"]
+    arguments += ["--batch-size", "4"] if data == "dataset" else []
+    for name, share in (("whole", "1/1"), ("again", "1/1"), ("a", "1/2"), ("b", "2/2")):
+        assert cli.main([*arguments, "--shard", share, "--npz", f"{name}.npz"]) == 0
+    assert cli.main(["merge", "a.npz", "b.npz", "-o", "merged.npz"]) == 0
+    whole = sums(Report.load("whole.npz"))
+    assert sums(Report.load("again.npz")) == whole
+    assert sums(Report.load("merged.npz")) == whole
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes(number):
+    """As of a terminal, or of a job system; the processes that load data get it, too."""
+    process = started(COMMAND, "--workers", "2", "--npz", "relus.npz", new_session=True)
+    os.killpg(process.pid, number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert error.count("Ending after this batch") == 1
+    assert "interrupted after" in Report.load("relus.npz").warnings[-1]
+
+
 def test_ctrl_c_ends_the_pass_and_reports(capsys):
     arguments = ["--workers", "2", "--npz", "relus.npz", "--resume", "pass.pt"]
     process = started(COMMAND, *arguments)
     process.send_signal(signal.SIGINT)
     printed, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
-    assert error == (
-        "Ending after this batch, with a report; Ctrl-C again ends at once.\nWrote relus.npz\n"
-    )
     report = Report.load("relus.npz")
     assert printed == f"{report}\n"
     batches = report["1"].calls
+    assert error == (
+        "Ending after this batch, with a report; Ctrl-C again ends at once.\nWrote relus.npz\n"
+        f"{FILE}:mlp: {batches * 4} samples in {batches} batches\n"
+    )
     assert 0 < batches < 15
     assert report.warnings[-1] == (
         f"interrupted after {batches} of 15 batches, {batches * 4} samples"
@@ -192,11 +236,11 @@ def test_ctrl_c_ends_the_pass_and_reports(capsys):
 
 
 def test_ctrl_c_again_ends_at_once():
-    os.environ["SECONDS"] = "0.2"
+    os.environ["SECONDS"] = "0.6"
     process = started(COMMAND, "--npz", "relus.npz")
     for _ in range(2):
         process.send_signal(signal.SIGINT)
-        time.sleep(0.1)
+        time.sleep(1.1)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert error.splitlines()[-1] == "relustat: interrupted"

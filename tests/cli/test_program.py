@@ -48,6 +48,26 @@ def test_wrong_usage_is_2():
         assert ended.value.code == 2
 
 
+def test_wrong_arguments_are_one_sentence(capsys):
+    for arguments, message in (
+        (
+            ["analyze", "m:n", "--imags", "x"],
+            "there is no argument --imags, did you mean --images?",
+        ),
+        (
+            ["analyze", "m:n", "--random", "0"],
+            "argument --random: must be an integer of at least 1",
+        ),
+        (["show", "a.npz", "b.npz"], "relustat show: error: there is no argument b.npz"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+        assert ended.value.code == 2
+        printed = capsys.readouterr().err
+        assert message in printed
+        assert printed.count("\n") == 1
+
+
 def test_wrong_input_is_2_and_one_sentence(tmp_path, capsys):
     assert cli.main(["show", str(tmp_path / "none.npz")]) == 2
     printed = capsys.readouterr()

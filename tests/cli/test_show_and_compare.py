@@ -57,6 +57,38 @@ def test_units(capsys):
     assert all(line[2:] == ["0", "0"] for line in units[2:])
 
 
+def test_units_and_files_at_once(capsys):
+    _, err = printed(capsys, "show", "after.npz", "--units", "1", "--csv", "b.csv")
+    assert err == "Wrote b.csv\n"
+
+
+def test_files_that_are_read_are_not_written(capsys):
+    with open("after.npz", "rb") as file:
+        before = file.read()
+    os.symlink("after.npz", "link.npz")
+    for arguments in (
+        ["show", "after.npz", "--npz", "after.npz"],
+        ["show", "after.npz", "--csv", "link.npz"],
+        ["compare", "before.npz", "after.npz", "--html", "./after.npz"],
+    ):
+        assert cli.main(arguments) == 2
+    with open("after.npz", "rb") as file:
+        assert file.read() == before
+
+
+def test_links_stay_links_and_pipes_pipes(capsys):
+    os.symlink("target.csv", "link.csv")
+    os.mkfifo("pipe.csv")
+    printed(capsys, "show", "after.npz", "--csv", "link.csv")
+    assert os.path.islink("link.csv")
+    assert os.path.getsize("target.csv") > 100
+    assert cli.main(["show", "after.npz", "--csv", "pipe.csv"]) == 2
+    assert "got pipe.csv, which is no usual file" in capsys.readouterr().err
+    assert cli.main(["show", "after.npz", "--csv", "x" * 300]) == 2
+    assert "File name too long" in capsys.readouterr().err
+    printed(capsys, "show", "after.npz", "--csv", "x" * 255)
+
+
 def test_units_of_two_widths(capsys):
     stats = stats_of([[1.0, -1.0]]) + stats_of([[1.0, 2.0, -3.0]])
     Report({"relu": stats}).save("widths.npz")
@@ -76,14 +108,14 @@ def test_wrong_files_and_names(capsys):
     with open("text.json", "w") as file:
         file.write("[1]")
     for arguments, message in (
-        (["none.npz"], "No such file or directory: 'none.npz'"),
-        (["none.json"], "No such file or directory: 'none.json'"),
+        (["none.npz"], "none.npz: No such file or directory"),
+        (["none.json"], "none.json: No such file or directory"),
         (["text.npz"], "text.npz must be a relustat stats file"),
         (["text.json"], "text.json must be a file that relustat wrote"),
         (["history.npz"], "got a history of 0 spans; History.load reads it"),
         (
             ["after.npz", "--units", "conv"],
-            "must be a call site of after.npz, got conv; it has 1, 3, 6",
+            "no call site is named 'conv'; there are 1, 3, 6",
         ),
         (["after.npz", "--html", "/proc/a.html"], "--html must be a file that can be written"),
     ):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from analyzed_models import Decoder, TwoInputs, mlp, numbers
 from torch import nn
+from torch.nn.utils.rnn import pack_sequence
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import relustat
@@ -162,6 +163,22 @@ def test_a_stream():
     assert analyze(mlp(), DataLoader(Stream(), batch_size=None))["1"].elements == 5 * 8
 
 
+def test_packed_sequences_stay_packed():
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.seen = nn.GRU(4, 8), []
+
+        def forward(self, x):
+            self.seen.append(x.batch_sizes.tolist())
+            return self.rnn(x)[0].data.relu()
+
+    model, packed = Recurrent(), pack_sequence([numbers(5), numbers(3), numbers(2)])
+    for batch in (packed, (packed, torch.zeros(3))):
+        assert analyze(model, [batch], limit=3)["relu"].elements == 10 * 8
+    assert model.seen == [[3, 3, 2, 1, 1]] * 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "message"),
     [
@@ -172,8 +189,9 @@ def test_a_stream():
             (mlp(), TensorDataset(numbers(3))),
             {},
             TypeError,
-            "got a TensorDataset of single samples",
+            "got a TensorDataset of samples",
         ),
+        ((mlp(), Stream()), {}, TypeError, "got a Stream of samples"),
         ((mlp(), 3), {}, TypeError, "an iterable of batches, got a int"),
         ((mlp(), "photos"), {}, TypeError, "an iterable of batches, got a str"),
         ((mlp(), []), {}, ValueError, "analyze: loader must give at least one batch, got none"),

@@ -1,6 +1,7 @@
 """A file of models and data as `relustat analyze` is given one."""
 
 import os
+import random
 import time
 
 import numpy as np
@@ -10,7 +11,7 @@ from models import ResNet
 from PIL import Image
 from pooled_models import UNet
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 __all__ = ["ResNet", "UNet"]
 
@@ -87,6 +88,47 @@ def dataset():
 
 def shuffled():
     return DataLoader(dataset(), batch_size=4, shuffle=True)
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter(dataset())
+
+
+def stream():
+    return Stream()
+
+
+def exits():
+    raise SystemExit(0)
+
+
+def nones():
+    return [None]
+
+
+class Noisy(nn.Module):
+    """Its outputs are random, as with dropout."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 8)
+
+    def forward(self, x):
+        return F.relu(F.dropout(self.fc(x), 0.5))
+
+
+class RandomOrder(list):
+    """Batches that Python's own random numbers order anew."""
+
+    def __iter__(self):
+        order = list(range(len(self)))
+        random.shuffle(order)
+        return iter([self[index] + np.random.standard_normal() for index in order])  # noqa: NPY002
+
+
+def random_order():
+    return RandomOrder(numbers(40).split(4))
 
 
 def endless():

@@ -111,6 +111,13 @@ def test_wrong_pauses(every):
         pass
 
 
+def test_a_closed_watch():
+    with relustat.watch(nn.ReLU()) as watch:
+        pass
+    with pytest.raises(ValueError, match="watch: a closed watch counts nothing"):
+        watch.live()
+
+
 def test_in_a_notebook(tmp_path):
     nbclient, nbformat = needs("nbclient"), needs("nbformat")
     needs("ipykernel")

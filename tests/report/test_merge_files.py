@@ -140,7 +140,7 @@ def test_files_of_something_else(capsys):
     with open("text.npz", "wb") as file:
         file.write(b"hello")
     assert "text.npz must be a relustat stats file" in refused(capsys, "good.npz", "text.npz")
-    assert "No such file or directory: 'missing.npz'" in refused(capsys, "good.npz", "missing.npz")
+    assert "missing.npz: No such file or directory" in refused(capsys, "good.npz", "missing.npz")
     state = counted((4, 3)).to_dict()
     state["widths"]["3"]["zeros"] = [99, 0, 0]
     npz.save("wrong.npz", {"fc": state})
@@ -149,10 +149,12 @@ def test_files_of_something_else(capsys):
     assert "counts must agree" in error
 
 
-def test_an_output_that_cannot_be_written(capsys):
+def test_outputs(capsys):
     counted((4, 3)).save("a.npz")
-    assert cli.main(["merge", "a.npz", "-o", "no/such/all.npz"]) == 2
-    assert "'no/such/all.npz'" in capsys.readouterr().err
+    assert cli.main(["merge", "a.npz", "-o", "new/folder/all.npz"]) == 0
+    assert ReLUStats.load("new/folder/all.npz") == ReLUStats.load("a.npz")
+    assert cli.main(["merge", "a.npz", "-o", "a.npz/all.npz"]) == 2
+    assert "--output must be a file that can be written" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

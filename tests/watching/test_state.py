@@ -86,7 +86,7 @@ def test_a_watch_that_is_loaded_and_not_called_has_the_counts():
     with relustat.watch(model) as second:
         second.load_state_dict(first.state_dict())
         assert second.stats == first.stats
-        assert "! act: not called since the state was loaded" in str(second.report())
+        assert second.report() == first.report()
         second.reset()
         assert second.stats == {}
 

@@ -30,6 +30,8 @@ class ArrayRows(Dataset[Tensor]):
         self._path = path
         self._normalise = normalise
         self._array = _opened(path)
+        status = path.stat()
+        self.identity = f"{status.st_size} {status.st_mtime_ns}"
         self.row_shape: tuple[int, ...] = self._array.shape[1:]
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -57,11 +59,16 @@ def _opened(path: Path) -> Any:
         raise ValueError(f"{rule}, which is no file")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except Exception as error:  # a damaged header makes NumPy raise many kinds
         # NumPy's own message advises to unpickle what is in the file.
         raise ValueError(f"{rule}, which holds something else") from error
     if not isinstance(array, np.ndarray):
         raise ValueError(f"{rule}, which holds several arrays; save one of them")
-    if array.dtype.kind not in "fiub" or not array.ndim or not len(array):
+    if (
+        array.dtype.kind not in "fiub"
+        or array.dtype == np.uint64
+        or not array.ndim
+        or not len(array)
+    ):
         raise ValueError(f"{rule} with an array of {array.dtype} {list(array.shape)}")
     return array

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from relustat.cli.seeds import mixed, set_seeds
+from relustat.data_pass.loaders import number_of_batches
 from relustat.data_pass.model_call import samples_in
 
 from .share import Share
@@ -21,14 +23,23 @@ class Batches(Protocol):
         total: the number of them; None if it is not known.
         unreadable: what was left out of the batches until now, because it could not be read.
         hint: what to do if the model does not take them; may be empty.
+        identity: a text that changes with the files of the data; empty if they are not known.
     """
 
     total: int | None
     unreadable: list[str]
     hint: str
+    identity: str
 
     def beginning_at(self, batch: int) -> Iterator[Any]:
-        """The batches from a number on. None is a batch of which nothing could be read."""
+        """The batches from a number on.
+
+        Seeds are set before each is loaded, by its number among those of all shares.
+        """
+
+
+NOTHING_READ = object()
+"""A batch of which nothing could be read."""
 
 
 class Unreadable(NamedTuple):
@@ -46,6 +57,7 @@ class DatasetBatches:
         limit: only this number of samples, from the first on; None: all.
         share: which batches.
         workers: the number of processes that load them.
+        seed: what the seeds of all batches are made of.
         hint: what to do if the model does not take them.
     """
 
@@ -56,6 +68,7 @@ class DatasetBatches:
         limit: int | None,
         share: Share,
         workers: int,
+        seed: int = 0,
         hint: str = "",
     ) -> None:
         self._dataset = dataset
@@ -64,30 +77,40 @@ class DatasetBatches:
         self._size = size
         self._share = share
         self._workers = workers
+        self._seed = seed
         self.hint = hint
+        self.identity = str(getattr(dataset, "identity", ""))
         self.total: int | None = share.of(-(-self._samples // size))
         self.unreadable: list[str] = []
 
-    def _numbers(self, batch: int) -> list[list[int]]:
-        """The numbers of the samples of each batch."""
-        step = self._share.count * self._size
-        first = self._share.index * self._size + batch * step
-        return [
-            list(range(begin, min(begin + self._size, self._samples)))
-            for begin in range(first, self._samples, step)
-        ]
-
     def beginning_at(self, batch: int) -> Iterator[Any]:
+        first = self._share.index + batch * self._share.count
+        begins = range(first * self._size, self._samples, self._share.count * self._size)
         loader = DataLoader(
             self._dataset,
-            batch_sampler=self._numbers(batch),
+            batch_sampler=_Ranges(begins, self._size, self._samples),
             num_workers=self._workers,
             collate_fn=_readable,
             worker_init_fn=_leave_interrupts_to_parent,
         )
-        for samples, unreadable in loader:
+        set_seeds(self._seed)
+        batches = iter(loader)
+        for begin in begins:
+            set_seeds(mixed(self._seed, begin // self._size))
+            samples, unreadable = next(batches)
             self.unreadable += unreadable
-            yield samples
+            yield NOTHING_READ if samples is None else samples
+
+
+class _Ranges:
+    """The numbers of the samples of each batch."""
+
+    def __init__(self, begins: range, size: int, end: int) -> None:
+        self._begins, self._size, self._end = begins, size, end
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for begin in self._begins:
+            yield list(range(begin, min(begin + self._size, self._end)))
 
 
 def _readable(samples: list[Any]) -> tuple[Any, list[str]]:
@@ -120,23 +143,23 @@ class LoaderBatches:
         self._share = share
         self.total: int | None = None
         if limit is None:
-            self.total = _total(loader, share.of)
-        self.hint = ""
+            batches = number_of_batches(loader)
+            self.total = None if batches is None else share.of(batches)
+        self.hint = self.identity = ""
         self.unreadable: list[str] = []
 
     def beginning_at(self, batch: int) -> Iterator[Any]:
         samples = 0
-        torch.manual_seed(self._seed)
-        for number, each in enumerate(self._loader):
+        set_seeds(self._seed)
+        batches = iter(self._loader)
+        for number in itertools.count():
             if self._limit is not None and samples >= self._limit:
-                break
+                return
+            set_seeds(mixed(self._seed, number))
+            try:
+                each = next(batches)
+            except StopIteration:
+                return
             samples += samples_in(each)
             if self._share.takes(number) and number // self._share.count >= batch:
                 yield each
-
-
-def _total(loader: Iterable[Any], of_share: Callable[[int], int]) -> int | None:
-    try:
-        return of_share(len(loader))  # type: ignore[arg-type]
-    except (TypeError, NotImplementedError):
-        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from collections.abc import Sequence
@@ -22,9 +23,24 @@ from .batches import Unreadable
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+# Of a scaled image, in pixels, so that no image takes all memory.
+_LONGEST_SIDE = 1 << 16
+
 
 def _pillow() -> Any:
     return import_optional("PIL.Image", "images", "--images")
+
+
+def _as_bytes(image: Any) -> Any:
+    """An image of 16-bit numbers as one of bytes; Pillow would cut them off at 255."""
+    if image.mode == "F":
+        raise ValueError("its pixels are floats of no known range")
+    if not image.mode.startswith("I"):
+        return image
+    pixels = np.asarray(image).astype(np.int64)
+    if pixels.min() < 0 or pixels.max() > 65535:
+        raise ValueError("its pixels are integers of no known range")
+    return _pillow().fromarray((pixels // 257).astype(np.uint8))
 
 
 class Normalisation:
@@ -41,10 +57,14 @@ class Normalisation:
                     f"{name} must be 1 number or one for each of {many(channels, 'channel')}, "
                     f"got {len(numbers)}"
                 )
-        self._mean, self._std = (torch.tensor(numbers)[:, None, None] for numbers in (mean, std))
+        if min(std) <= 0:
+            raise ValueError(f"--std must be above 0, got {min(std)}")
+        self._mean, self._std = torch.tensor(mean), torch.tensor(std)
 
     def __call__(self, image: Tensor) -> Tensor:
-        return (image - self._mean) / self._std
+        """Normalises what has its channels in the first dimension."""
+        sizes = (-1, *[1] * (image.ndim - 1))
+        return (image - self._mean.view(sizes)) / self._std.view(sizes)
 
 
 class ImageFolder(Dataset[Tensor | Unreadable]):
@@ -70,6 +90,7 @@ class ImageFolder(Dataset[Tensor | Unreadable]):
             )
         self._folder = folder
         self._paths = self._found()
+        self.identity = self._identity()
         self._resize, self._crop = resize, crop
         self._mode = "RGB" if channels == 3 else "L"
         self._normalise = normalise
@@ -104,6 +125,16 @@ class ImageFolder(Dataset[Tensor | Unreadable]):
             )
         return found
 
+    def _identity(self) -> str:
+        """Changes with the names, sizes and times of the files."""
+        found = hashlib.sha256()
+        for path in self._paths:
+            status = os.stat(path)
+            found.update(
+                f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode("utf8", "replace")
+            )
+        return found.hexdigest()
+
     def __len__(self) -> int:
         return len(self._paths)
 
@@ -112,15 +143,19 @@ class ImageFolder(Dataset[Tensor | Unreadable]):
         try:
             return self._read(path)
         except Exception as error:  # damaged files make Pillow raise many kinds
-            return Unreadable(f"{os.path.relpath(path, self._folder)} ({first_line(error)})")
+            # A name may hold the end of a line.
+            name = repr(os.path.relpath(path, self._folder))[1:-1]
+            return Unreadable(f"{name} ({first_line(error)})")
 
     def _read(self, path: str) -> Tensor:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of metadata
             with _pillow().open(path) as opened:
-                image = opened.convert(self._mode)
+                image = _as_bytes(opened).convert(self._mode)
         shorter = min(image.size)
         size = tuple(int(self._resize * side / shorter) for side in image.size)
+        if max(size) > _LONGEST_SIDE:
+            raise ValueError(f"{image.size[0]}x{image.size[1]} pixels are too long")
         image = image.resize(size, _pillow().Resampling.BILINEAR)
         left, top = (round((side - self._crop) / 2) for side in size)
         image = image.crop((left, top, left + self._crop, top + self._crop))

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from relustat.cli.seeds import mixed
+
 _CONVOLUTIONS = {nn.Conv1d: (1024,), nn.Conv2d: (224, 224), nn.Conv3d: (16, 112, 112)}
 _TOKENS = (128,)
 
@@ -58,7 +60,7 @@ class RandomInputs(Dataset[Tensor]):
         return self._count
 
     def __getitem__(self, index: int) -> Tensor:
-        generator = torch.Generator().manual_seed((self._seed + index) % 2**63)
+        generator = torch.Generator().manual_seed(mixed(self._seed, index))
         if self._kind.vocabulary is None:
             return torch.randn(self._kind.shape, generator=generator)
         return torch.randint(self._kind.vocabulary, self._kind.shape, generator=generator)

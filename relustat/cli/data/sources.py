@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from torch import Tensor, nn
-from torch.utils.data import Dataset, IterableDataset
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from relustat.cli.arguments import as_float, count, file, folder, positive, shape
+from relustat.cli.arguments import file, folder, not_negative, numbers, positive, shape
 from relustat.cli.messages import first_line
 from relustat.cli.named_objects import called, named_object
+from relustat.data_pass.loaders import check_is_loader
 
 from .arrays import ArrayRows
 from .batches import Batches, DatasetBatches, LoaderBatches
@@ -23,6 +24,20 @@ from .share import Share
 # Of --images, if there are as many processors.
 _MOST_WORKERS = 4
 _RANDOM_INPUTS = 256
+_BATCH = 32
+_CROP = 224
+_OPTIONS_OF = {
+    "images": {"resize", "crop", "mean", "std"},
+    "npy": {"mean", "std"},
+    "random": {"shape"},
+    "data": set(),
+}
+# What to do if the model does not take the inputs.
+_HINTS = {
+    "images": "--crop gives the size of an image",
+    "npy": "a row must be what the model takes, channels first; integers but bytes are tokens",
+    "random": "--shape gives the size of an input, --tokens the vocabulary",
+}
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -74,21 +89,19 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--crop",
         type=positive,
-        default=224,
         metavar="PIXELS",
         help="cut this out of the middle (default: 224)",
     )
-    for name, numbers in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+    for name, imagenet in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
         data.add_argument(
             f"--{name}",
-            type=_number,
-            nargs="+",
-            metavar="X",
-            help="normalise by this, for each channel or for all (default of --images: ImageNet's, "
-            f"{' '.join(map(str, numbers))})",
+            type=numbers,
+            metavar="X,...",
+            help="normalise by this, a number for each channel or one for all (default of "
+            f"--images: ImageNet's, {','.join(map(str, imagenet))})",
         )
     data.add_argument(
-        "--batch-size", type=positive, default=32, metavar="N", help="samples in a batch (32)"
+        "--batch-size", type=positive, metavar="N", help="samples in a batch (default: 32)"
     )
     data.add_argument(
         "--limit",
@@ -99,17 +112,10 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument(
         "--workers",
-        type=count,
+        type=not_negative,
         metavar="N",
         help="processes that load data (default: up to 4 for --images, else 0)",
     )
-
-
-def _number(text: str) -> float:
-    number = as_float(text)
-    if number != number:
-        raise argparse.ArgumentTypeError(f"must be a number, got {text}")
-    return number
 
 
 def batches_of(options: argparse.Namespace, model: nn.Module, share: Share) -> Batches:
@@ -122,14 +128,24 @@ def batches_of(options: argparse.Namespace, model: nn.Module, share: Share) -> B
     given = [name for name in ("images", "npy", "data") if getattr(options, name) is not None]
     given += ["random"] if options.random or options.tokens else []
     if len(given) != 1:
-        found = " and ".join(f"--{name}" for name in given) or "none"
+        found = " and ".join(f"--{name}" for name in given)
         raise ValueError(
-            "analyze: the data must be given by one of --images, --npy, --data, --random and "
-            f"--tokens, got {found}; --random 64 is enough for a first look"
+            "analyze: the data must be given by one of --images, --npy, --data, or by --random or "
+            f"--tokens, got {found or 'none; --random 64 is enough for a first look'}"
         )
+    _check_fitting(options, given[0])
     if given == ["data"]:
         loader = _loader(options.data, options.seed)
-        if not isinstance(loader, Dataset) or isinstance(loader, IterableDataset):
+        if isinstance(loader, IterableDataset):
+            loader = DataLoader(
+                loader, options.batch_size or _BATCH, num_workers=options.workers or 0
+            )
+        elif not isinstance(loader, Dataset) and (options.batch_size or options.workers):
+            raise ValueError(
+                "--batch-size and --workers are for a data set, got a "
+                f"{type(loader).__name__}, which makes its own batches"
+            )
+        if not isinstance(loader, Dataset):
             return LoaderBatches(loader, options.seed, options.limit, share)
         dataset: Dataset[Any] = loader
     else:
@@ -137,18 +153,33 @@ def batches_of(options: argparse.Namespace, model: nn.Module, share: Share) -> B
     workers = options.workers
     if workers is None:
         workers = min(_MOST_WORKERS, len(os.sched_getaffinity(0))) if options.images else 0
-    hint = "--shape gives the size of an input" if given == ["random"] else ""
-    return DatasetBatches(dataset, options.batch_size, options.limit, share, workers, hint)
+    return DatasetBatches(
+        dataset,
+        options.batch_size or _BATCH,
+        options.limit,
+        share,
+        workers,
+        seed=options.seed,
+        hint=_HINTS.get(given[0], ""),
+    )
+
+
+def _check_fitting(options: argparse.Namespace, source: str) -> None:
+    """Raises ValueError if an option is of another source of data."""
+    for name in ("shape", "resize", "crop", "mean", "std"):
+        if getattr(options, name) is not None and name not in _OPTIONS_OF[source]:
+            raise ValueError(f"--{name} does not go with --{source}; `--help` says what it is for")
 
 
 def _dataset(options: argparse.Namespace, model: nn.Module) -> Dataset[Any]:
     kind = taken_by(model)
     if options.images is not None:
         channels = kind.shape[0] if len(kind.shape) == 3 else 3
+        crop = options.crop or _CROP
         return ImageFolder(
             options.images,
-            resize=options.resize or -(-options.crop * 8 // 7),
-            crop=options.crop,
+            resize=options.resize or -(-crop * 8 // 7),
+            crop=crop,
             channels=channels,
             normalise=_normalisation(options, channels, IMAGENET_MEAN, IMAGENET_STD),
         )
@@ -169,10 +200,8 @@ def _normalisation(
     options: argparse.Namespace, channels: int, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Normalisation:
     """That of the options; defaults are averaged if the channels are others."""
-    defaults = (
-        each if len(each) in (1, channels) else (sum(each) / len(each),) for each in (mean, std)
-    )
-    mean, std = defaults
+    if len(mean) not in (1, channels):
+        mean, std = (sum(mean) / len(mean),), (sum(std) / len(std),)
     return Normalisation(options.mean or mean, options.std or std, channels)
 
 
@@ -180,11 +209,11 @@ def _loader(text: str, seed: int) -> Any:
     found = named_object("--data", text)
     is_data = isinstance(found, (Dataset, Iterable)) and not isinstance(found, type)
     loader = called("--data", text, found, seed) if callable(found) and not is_data else found
-    if isinstance(loader, (Tensor, Mapping, str)) or not isinstance(loader, (Dataset, Iterable)):
-        raise ValueError(
-            f"--data: {text} must give a data set, a DataLoader or another iterable of batches, "
-            f"got a {type(loader).__name__}"
-        )
+    if not isinstance(loader, Dataset):
+        try:
+            check_is_loader(f"--data: {text}", loader)
+        except TypeError as error:
+            raise ValueError(f"{error}, and no data set") from error
     if isinstance(loader, Dataset) and not isinstance(loader, IterableDataset):
         try:
             size = len(loader)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from relustat.cli.data.batches import DatasetBatches, LoaderBatches, Unreadable
+from relustat.cli.data.batches import NOTHING_READ, DatasetBatches, LoaderBatches, Unreadable
 from relustat.cli.data.share import Share
 
 
@@ -22,7 +22,8 @@ class Numbers(Dataset):
 
 
 def lists(batches, begin=0):
-    return [None if each is None else each.tolist() for each in batches.beginning_at(begin)]
+    found = batches.beginning_at(begin)
+    return [None if each is NOTHING_READ else each.tolist() for each in found]
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -69,6 +69,18 @@ def test_any_mode(tmp_path, mode):
     assert grey.shape == (1, 12, 12)
 
 
+def test_sixteen_bits_are_scaled_and_not_cut_off(tmp_path):
+    values = np.full((20, 20), 30069, np.uint16)  # 117 * 257
+    Image.fromarray(values).save(tmp_path / "16.png")
+    Image.fromarray(values.astype(np.int32)).save(tmp_path / "32.tif")
+    Image.fromarray(values.astype(np.float32)).save(tmp_path / "float.tif")
+    Image.fromarray(np.zeros((1, 5000), np.uint8)).save(tmp_path / "long.png")
+    png, tif, floats, long = folder_of(tmp_path)
+    assert png.unique().tolist() == tif.unique().tolist() == [torch.tensor(117 / 255).item()]
+    assert floats.name == "float.tif (ValueError: its pixels are floats of no known range)"
+    assert long.name == "long.png (ValueError: 5000x1 pixels are too long)"
+
+
 def test_an_unreadable_image_is_named(tmp_path):
     make_images(tmp_path, ["a/1.png"])
     (tmp_path / "a" / "2.png").write_bytes((tmp_path / "a" / "1.png").read_bytes()[:60])
@@ -94,6 +106,8 @@ def test_sizes_that_do_not_fit(tmp_path):
         folder_of(tmp_path, resize=8)
     with pytest.raises(ValueError, match="must take 1 or 3 channels, got 4"):
         folder_of(tmp_path, channels=4)
+    with pytest.raises(ValueError, match=r"--std must be above 0, got 0\.0"):
+        Normalisation((0.0,), (0.0,), 3)
     with pytest.raises(ValueError, match="--std must be 1 number or one for each of 3 channels, g"):
         Normalisation((0.0,), (1.0, 2.0), 3)
 
@@ -116,6 +130,17 @@ def test_rows(tmp_path, array, row, dtype):
     assert rows[1].tolist() == torch.tensor(row, dtype=dtype).tolist()
 
 
+def test_rows_are_normalised_by_channels(tmp_path):
+    np.save(tmp_path / "rows.npy", np.ones((2, 3, 4)))
+    by_channel = Normalisation((0.0, 1.0, 3.0), (2.0,), 3)
+    row = ArrayRows(tmp_path / "rows.npy", by_channel)[1]
+    assert row.tolist() == [[0.5] * 4, [0.0] * 4, [-1.0] * 4]
+    np.save(tmp_path / "rows.npy", np.ones((2, 3)))
+    assert ArrayRows(tmp_path / "rows.npy", by_channel)[1].tolist() == [0.5, 0.0, -1.0]
+    one = Normalisation((2.0,), (1.0,), 3)
+    assert ArrayRows(tmp_path / "rows.npy", one)[1].tolist() == [-1.0] * 3
+
+
 def test_files_of_something_else(tmp_path):
     contents = {
         "text": b"hello",
@@ -124,6 +149,8 @@ def test_files_of_something_else(tmp_path):
         "words": np.array(["a", "b"]),
         "number": np.array(3.0),
         "nothing": np.zeros((0, 3)),
+        "complex": np.zeros(3, complex),
+        "large": np.zeros(3, np.uint64),
     }
     for name, content in contents.items():
         path = tmp_path / f"{name}.npy"
@@ -160,6 +187,9 @@ def test_random_inputs_have_seeds_of_their_own():
     assert torch.equal(inputs[1], inputs[1])
     assert not torch.equal(inputs[1], inputs[2])
     assert inputs[0].shape == (2, 50)
+    others = RandomInputs(3, Kind((2, 50), None, ""), 6)
+    pairs = ((inputs[mine], others[theirs]) for mine in range(3) for theirs in range(3))
+    assert not any(torch.equal(*pair) for pair in pairs)
     tokens = RandomInputs(2, Kind((100,), 7, ""), 2**63 - 1)[1]
     assert tokens.dtype == torch.int64
     assert set(tokens.tolist()) == set(range(7))
