@@ -39,11 +39,14 @@ def named_object(option: str, text: str) -> Any:
     module = _imported(option, where)
     found: Any = module
     for part in name.split("."):
-        if not hasattr(found, part):
+        try:
+            found = getattr(found, part)
+        except AttributeError as error:
             public = [each for each in vars(module) if not each.startswith("_")]
             has = some(difflib.get_close_matches(name, public)) or _public(module)
-            raise ValueError(f"{option}: {where} must have {name}, got a file with {has}")
-        found = getattr(found, part)
+            raise ValueError(
+                f"{option}: {where} must have {name}, got a file with {has}"
+            ) from error
     return found
 
 
@@ -78,9 +81,7 @@ def _check_arguments(call: str, function: Any, given: Mapping[str, Any]) -> None
     try:
         signature.bind(**given)
     except TypeError as error:
-        raise ValueError(
-            f"{call} must have the arguments of {signature}, as --set gives them ({error})"
-        ) from error
+        raise ValueError(f"{call} must have the arguments of {signature} ({error})") from error
 
 
 def _public(module: ModuleType) -> str:

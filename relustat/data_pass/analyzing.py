@@ -44,7 +44,7 @@ def analyze(
         limit: the pass ends after the batch in which this number of samples is reached; None: with
             the last batch.
         device: the device of the pass, to which the model and each batch are moved. None: the
-            model stays where it is.
+            model stays where it is, as it must if it is on several devices.
         autocast: the dtype of ``torch.autocast``; None: no autocast.
         call: calls the model with a batch, in a way of your own: ``call=lambda model, batch:
             model.generate(batch["ids"])``. It moves the batch.
