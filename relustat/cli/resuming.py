@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
+import re
 import time
 import warnings
 from collections.abc import Mapping
@@ -57,16 +57,13 @@ class ResumeFile:
             self.path = path.with_name(
                 f"{path.stem}.{share.index + 1}-of-{share.count}{path.suffix}"
             )
-        others = [
-            each.name
-            for each in (
-                path,
-                *path.parent.glob(f"{glob.escape(path.stem)}.*-of-*{glob.escape(path.suffix)}"),
-            )
-            if each.exists()
-            and each.name.removesuffix(path.suffix).rpartition("-of-")[2]
-            != self.path.name.removesuffix(path.suffix).rpartition("-of-")[2]
-        ]
+        of_share = re.compile(rf"{re.escape(path.stem)}\.\d+-of-(\d+){re.escape(path.suffix)}")
+        counts = {each.name: of_share.fullmatch(each.name) for each in path.parent.iterdir()}
+        others = sorted(
+            name
+            for name, found in counts.items()
+            if (found and int(found[1]) != share.count) or (name == path.name and share.count > 1)
+        )
         if others:
             raise ValueError(
                 f"--resume: all files must be of {share.count} shares, got {others[0]}; go on with "
