@@ -72,32 +72,40 @@ bool is_plain(const py::handle& object) {
          dtype == at::kHalf;
 }
 
-// torch.ops.relustat.counting_relu and counting_relu_ for plain inputs, without the search by
-// schema.
-at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
-                         int64_t unit_dim, int64_t binning, const std::optional<at::Tensor>& mask,
-                         const std::optional<at::Tensor>& blocks) {
-  static const auto op =
-      c10::Dispatcher::singleton()
-          .findSchemaOrThrow("relustat::counting_relu", "")
-          .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, int64_t,
-                            int64_t, const std::optional<at::Tensor>&,
-                            const std::optional<at::Tensor>&)>();
-  const py::gil_scoped_release no_gil;
-  return op.call(x, counters, edges, unit_dim, binning, mask, blocks);
-}
+// An op of torch.ops.relustat for plain inputs, without the search by schema.
+template <class Signature>
+class Direct;
+template <class Result, class... Arguments>
+class Direct<Result(Arguments...)> {
+ public:
+  explicit Direct(const char* name)
+      : op_(c10::Dispatcher::singleton()
+                .findSchemaOrThrow(name, "")
+                .typed<Result(Arguments...)>()) {}
 
-void counting_relu_(const at::Tensor& x, const at::Tensor& counters, const at::Tensor& edges,
-                    int64_t unit_dim, int64_t binning, const std::optional<at::Tensor>& mask,
-                    const std::optional<at::Tensor>& blocks) {
-  static const auto op =
-      c10::Dispatcher::singleton()
-          .findSchemaOrThrow("relustat::counting_relu_", "")
-          .typed<void(const at::Tensor&, const at::Tensor&, const at::Tensor&, int64_t, int64_t,
-                      const std::optional<at::Tensor>&, const std::optional<at::Tensor>&)>();
-  const py::gil_scoped_release no_gil;
-  op.call(x, counters, edges, unit_dim, binning, mask, blocks);
-}
+  Result operator()(Arguments... arguments) const {
+    const py::gil_scoped_release no_gil;
+    return op_.call(arguments...);
+  }
+
+ private:
+  c10::TypedOperatorHandle<Result(Arguments...)> op_;
+};
+
+using at::Tensor;
+using Optional = std::optional<Tensor>;
+using CountingRelu = Tensor(const Tensor&, const Tensor&, const Tensor&, int64_t, int64_t,
+                            const Optional&, const Optional&);
+using CountingReluInPlace = void(const Tensor&, const Tensor&, const Tensor&, int64_t, int64_t,
+                                 const Optional&, const Optional&);
+using CountingActivation = Tensor(const Tensor&, const Tensor&, const Tensor&, int64_t, int64_t,
+                                  int64_t, double, double, const Optional&, const Optional&,
+                                  const Optional&);
+using CountingActivationInPlace = void(const Tensor&, const Tensor&, const Tensor&, int64_t,
+                                       int64_t, int64_t, double, double, const Optional&,
+                                       const Optional&);
+using CountActivation = void(const Tensor&, const Optional&, const Tensor&, const Tensor&, int64_t,
+                             int64_t, int64_t, double, double, const Optional&, const Optional&);
 
 // The same of torch.ops.relustat.max_pool and max_unpool. The numbers of a pooling are read once.
 std::tuple<at::Tensor, at::Tensor> max_pool(const at::Tensor& x,
@@ -132,12 +140,27 @@ PYBIND11_MODULE(_C, m) {
         "The instruction set that the CPU kernels use: DEFAULT, AVX2 or AVX512.");
   m.def("is_direct", &is_direct, "Whether nothing but kernels has to see this input.");
   m.def("is_plain", &is_plain, "Whether this input can go to the dispatcher at once.");
-  m.def("counting_relu", &counting_relu, py::arg("x"), py::arg("counters"), py::arg("edges"),
-        py::arg("unit_dim"), py::arg("binning"), py::arg("mask") = py::none(),
-        py::arg("blocks") = py::none(), "torch.ops.relustat.counting_relu for plain inputs.");
-  m.def("counting_relu_", &counting_relu_, py::arg("x"), py::arg("counters"), py::arg("edges"),
-        py::arg("unit_dim"), py::arg("binning"), py::arg("mask") = py::none(),
-        py::arg("blocks") = py::none(), "torch.ops.relustat.counting_relu_ for plain inputs.");
+  const auto mask = py::arg("mask") = py::none();
+  const auto blocks = py::arg("blocks") = py::none();
+  m.def("counting_relu", Direct<CountingRelu>("relustat::counting_relu"), py::arg("x"),
+        py::arg("counters"), py::arg("edges"), py::arg("unit_dim"), py::arg("binning"), mask,
+        blocks, "torch.ops.relustat.counting_relu for plain inputs.");
+  m.def("counting_relu_", Direct<CountingReluInPlace>("relustat::counting_relu_"), py::arg("x"),
+        py::arg("counters"), py::arg("edges"), py::arg("unit_dim"), py::arg("binning"), mask,
+        blocks, "torch.ops.relustat.counting_relu_ for plain inputs.");
+  m.def("counting_activation", Direct<CountingActivation>("relustat::counting_activation"),
+        py::arg("x"), py::arg("counters"), py::arg("edges"), py::arg("unit_dim"),
+        py::arg("binning"), py::arg("activation"), py::arg("first"), py::arg("second"),
+        py::arg("slopes") = py::none(), mask, blocks,
+        "torch.ops.relustat.counting_activation for plain inputs.");
+  m.def("counting_activation_", Direct<CountingActivationInPlace>("relustat::counting_activation_"),
+        py::arg("x"), py::arg("counters"), py::arg("edges"), py::arg("unit_dim"),
+        py::arg("binning"), py::arg("activation"), py::arg("first"), py::arg("second"), mask,
+        blocks, "torch.ops.relustat.counting_activation_ for plain inputs.");
+  m.def("count_activation", Direct<CountActivation>("relustat::count_activation"), py::arg("x"),
+        py::arg("output"), py::arg("counters"), py::arg("edges"), py::arg("unit_dim"),
+        py::arg("binning"), py::arg("activation"), py::arg("first"), py::arg("second"), mask,
+        blocks, "torch.ops.relustat.count_activation for plain inputs.");
   py::class_<relustat::PoolingArguments>(m, "Pooling", "The numbers of a pooling.")
       .def(py::init<at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, at::IntArrayRef, bool>());
   m.def("max_pool", &max_pool, "torch.ops.relustat.max_pool for plain inputs.");

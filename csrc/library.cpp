@@ -26,6 +26,25 @@ TORCH_LIBRARY(relustat, m) {
       "Tensor? mask=None, Tensor? blocks=None) -> ()",
       kTags);
 
+  // The relatives of ReLU: activation, first and second are those of relu/family.h. slopes: of
+  // PReLU, in a size that expands to that of x. The rest is as for counting_relu.
+  m.def(
+      "counting_activation(Tensor x, Tensor(a!) counters, Tensor edges, int unit_dim, int binning, "
+      "int activation, float first, float second, Tensor? slopes=None, Tensor? mask=None, "
+      "Tensor? blocks=None) -> Tensor",
+      kTags);
+  m.def(
+      "counting_activation_(Tensor(a!) x, Tensor(b!) counters, Tensor edges, int unit_dim, "
+      "int binning, int activation, float first, float second, Tensor? mask=None, "
+      "Tensor? blocks=None) -> ()",
+      kTags);
+  // Counts a call that is computed elsewhere. output: what it gave, if that is looked at.
+  m.def(
+      "count_activation(Tensor x, Tensor? output, Tensor(a!) counters, Tensor edges, int unit_dim, "
+      "int binning, int activation, float first, float second, Tensor? mask=None, "
+      "Tensor? blocks=None) -> ()",
+      kTags);
+
   // Writes the gradient of x over that of the output.
   m.def("counting_relu_backward_(Tensor(a!) gradient, Tensor output) -> ()", kTags);
 

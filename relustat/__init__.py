@@ -9,7 +9,13 @@ from ._version import __version__ as __version__
 from .data_pass import analyze
 from .history import History
 from .nn import (
+    CountingHardtanh,
+    CountingLeakyReLU,
+    CountingPReLU,
     CountingReLU,
+    CountingReLU6,
+    CountingSquaredReLU,
+    CountingThreshold,
     MaxPool1d,
     MaxPool2d,
     MaxPool3d,
@@ -25,7 +31,7 @@ from .nn import (
 )
 from .ops import Counters, Switches
 from .report import Report
-from .stats import Bins, EdgeBins, Histogram, LinearBins, LogBins, ReLUStats
+from .stats import Activation, Bins, EdgeBins, Histogram, LinearBins, LogBins, ReLUStats
 from .watching import Watch, unwatch, watch
 
 if TYPE_CHECKING:
@@ -47,9 +53,16 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "Activation",
     "Bins",
     "Counters",
+    "CountingHardtanh",
+    "CountingLeakyReLU",
+    "CountingPReLU",
     "CountingReLU",
+    "CountingReLU6",
+    "CountingSquaredReLU",
+    "CountingThreshold",
     "EdgeBins",
     "Histogram",
     "History",

@@ -46,7 +46,7 @@ __all__ = [
     "inline_all_in_graph",
     "inline_in_graph",
     "running_eagerly",
-    "show_in_place_functions_to_modes",
+    "show_to_modes",
     "tag_activation_checkpoint",
     "traced_constant",
     "traced_frames",
@@ -286,9 +286,11 @@ def is_transformed() -> bool:
 
 
 @functools.cache
-def show_in_place_functions_to_modes() -> None:
-    """Makes the compiler show modes the in-place functions that eager code shows them."""
-    functions = (torch.relu_, torch.threshold_, torch.clamp_, torch.clamp_min_, torch.clip_)
+def show_to_modes(functions: frozenset[Callable[..., Any]]) -> None:
+    """Makes the compiler show modes these functions, as eager code does.
+
+    Its own list lacks most functions that work in place, and some others.
+    """
     # The compiler makes its own set of this list when it first needs it.
     shown = overrides.get_overridable_functions()[torch]
     shown.extend(function for function in functions if function not in shown)

@@ -43,9 +43,9 @@ class _Site(NamedTuple):
     shard: tuple[int, int] | None
     parts: int
 
-    @property
-    def bin_count(self) -> int:
-        return len(self.layout.bins) if self.layout.bins is not None else 0
+    def counter_layout(self, width: int, rows: int) -> CounterLayout:
+        bins = len(self.layout.bins) if self.layout.bins is not None else 0
+        return CounterLayout(width, rows, bins, self.layout.activation.upper is not None)
 
 
 _Sites = dict[str, _Site]
@@ -130,7 +130,7 @@ def _all_reduce(stats: Mapping[str, ReLUStats], group: ProcessGroup | None) -> d
         mine = stats[name].by_width if adds else {}
         begin = begins[name].get(stats[name].shard, 0) if adds else 0
         for width, rows in site.rows.items():
-            layout = CounterLayout(width, rows, site.bin_count)
+            layout = site.counter_layout(width, rows)
             # A shard's counts have a width of their own.
             its_width = width if len(begins[name]) == 1 else next(iter(mine), width)
             counts = mine.get(its_width)
@@ -144,12 +144,13 @@ def _all_reduce(stats: Mapping[str, ReLUStats], group: ProcessGroup | None) -> d
         by_width = {}
         for width in site.rows:
             words = next(sums)
-            words[CounterLayout(width, 1, site.bin_count).since_fired] = next(minima)
-            by_width[width] = UnitCounts.from_counters(words, width, site.bin_count)
+            layout = site.counter_layout(width, 1)
+            words[layout.since_fired] = next(minima)
+            by_width[width] = UnitCounts.from_counters(words, width, layout.bins, layout.saturates)
         name_of_sum = site.reduced or reduction
-        bins, block = site.layout
+        bins, block, activation = site.layout
         parts = max(site.parts, 1)
-        reduced[name] = ReLUStats(bins, by_width, name_of_sum, site.shard, parts, block)
+        reduced[name] = ReLUStats(bins, by_width, name_of_sum, site.shard, parts, block, activation)
     return reduced
 
 
@@ -293,6 +294,8 @@ def _words(counts: UnitCounts | None, layout: CounterLayout, begin: int) -> Int6
         words[BLOCKS], words[ZERO_BLOCKS] = counts.blocks, counts.zero_blocks
         words[layout.zeros][units] = counts.zeros
         words[layout.dead_calls][units] = counts.dead_calls
+        if counts.saturated is not None:
+            words[layout.saturated][units] = counts.saturated
         histograms = words[layout.histograms].reshape(layout.rows, -1)
         if len(counts.slots) == len(counts.zeros) and layout.rows > 1:
             histograms[units] = counts.slots

@@ -105,7 +105,10 @@ class InplaceCountingRelu : public torch::autograd::Function<InplaceCountingRelu
   static Tensor forward(AutogradContext* context, Tensor x, const Tensor& counters,
                         const Tensor& edges, int64_t unit_dim, int64_t binning,
                         const Optional& mask, const Optional& blocks) {
-    rectify_(x, counters, edges, unit_dim, binning, mask, blocks);
+    {
+      const WritesOverInput enabled;
+      rectify_(x, counters, edges, unit_dim, binning, mask, blocks);
+    }
     context->mark_dirty({x});
     context->save_for_backward({x});
     return x;

@@ -20,6 +20,12 @@ inline const at::Tensor& with_tangent(const at::Tensor& x, const at::Tensor& tan
   return x;
 }
 
+// Lives while the forward of a torch::autograd::Function writes over its input. Gradients are off
+// in a forward. The compiler leaves out of the gradient what is changed while they are off.
+class WritesOverInput {
+  const c10::AutoGradMode enabled_{true};
+};
+
 // The gradients of all arguments, of which only the first one has any.
 inline torch::autograd::variable_list gradients(at::Tensor first, size_t others) {
   torch::autograd::variable_list all{std::move(first)};

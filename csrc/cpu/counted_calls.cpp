@@ -37,22 +37,25 @@ using Optional = std::optional<at::Tensor>;
 // The counts of a call, or of a thread's share of it.
 struct Counts {
   std::vector<int64_t> zeros;
+  std::vector<int64_t> saturated;  // empty without an upper knee
   std::vector<int64_t> histogram;
 
-  explicit Counts(const CounterLayout& layout)
-      : zeros(layout.units), histogram(layout.rows * layout.slots) {}
+  Counts(const CounterLayout& layout, int64_t histogram_words)
+      : zeros(layout.units),
+        saturated(layout.saturates ? layout.units : 0),
+        histogram(histogram_words) {}
 
   void add(const Counts& other) {
     for (size_t i = 0; i < zeros.size(); ++i) zeros[i] += other.zeros[i];
+    for (size_t i = 0; i < saturated.size(); ++i) saturated[i] += other.saturated[i];
     for (size_t i = 0; i < histogram.size(); ++i) histogram[i] += other.histogram[i];
   }
 };
 
 // Holds the mutex of the counters. hidden: the elements of a unit that the mask leaves out, which
 // are in slot 0: see relu/mask.h.
-void add_call(const std::vector<int64_t>& zeros, const CounterLayout& layout,
-              int64_t elements_per_unit, int64_t hidden, const Optional& blocks,
-              int64_t* counters) {
+void add_call(const Counts& call, const CounterLayout& layout, int64_t elements_per_unit,
+              int64_t hidden, const Optional& blocks, int64_t* counters) {
   counters[CounterLayout::kCalls] += 1;
   counters[CounterLayout::kElements] += (elements_per_unit - hidden) * layout.units;
   if (blocks.has_value()) {
@@ -62,8 +65,9 @@ void add_call(const std::vector<int64_t>& zeros, const CounterLayout& layout,
   }
   int64_t* const since_fired = counters + layout.since_fired();
   for (int64_t unit = 0; unit < layout.units; ++unit) {
-    const bool is_dead = zeros[unit] == elements_per_unit - hidden;
-    counters[layout.zeros() + unit] += zeros[unit];
+    const bool is_dead = call.zeros[unit] == elements_per_unit - hidden;
+    counters[layout.zeros() + unit] += call.zeros[unit];
+    if (layout.saturates) counters[layout.saturated() + unit] += call.saturated[unit];
     counters[layout.dead_calls() + unit] += is_dead ? 1 : 0;
     since_fired[unit] = is_dead ? since_fired[unit] + 1 : 0;
   }
@@ -113,14 +117,21 @@ bool counts_in_order(const at::Tensor& x, const CountingArguments& arguments,
 }
 
 void rectify_and_count(const at::Tensor& x, void* y, const PooledTensor* pooled,
-                       const CountingArguments& arguments, const CounterLayout& layout) {
-  const auto& [counters, edges, unit_dim, binning, mask, blocks] = arguments;
+                       const CountingArguments& arguments, const CounterLayout& layout,
+                       const void* observed) {
+  const auto& [counters, edges, unit_dim, binning, mask, blocks, activation, numbers, slopes] =
+      arguments;
   const UnitLayout units = dense_unit_layout(x, unit_dim);
   CountingReluShare whole{};
   whole.x = x.const_data_ptr();
   whole.y = y;
   whole.pooled = pooled;
   whole.dtype = dtype_of(x);
+  whole.activation = activation;
+  whole.numbers = numbers;
+  whole.slopes = slopes.defined() ? slopes.const_data_ptr() : nullptr;
+  whole.has_slope_per_unit = slopes.defined() && slopes.numel() > 1;
+  whole.observed = observed;
   at::Tensor kept;
   int64_t hidden = 0;
   if (mask.has_value()) {
@@ -136,15 +147,17 @@ void rectify_and_count(const at::Tensor& x, void* y, const PooledTensor* pooled,
   whole.bins = edges.numel() == 0 ? 0 : edges.numel() - 1;
   whole.binning = binning;
   whole.unit_histograms = layout.rows > 1;
-  const int64_t scratch_words = make_tiling(whole.units, whole.inner, whole.bins,
-                                            static_cast<Binning>(binning), x.element_size() == 2)
-                                    .words;
+  const int64_t scratch_words =
+      make_tiling(whole.units, whole.inner, whole.bins, static_cast<Binning>(binning),
+                  x.element_size() == 2, activation != Activation::kRelu)
+          .words;
 
-  const auto count = [&](CountingReluShare share, int64_t* zeros, int64_t* histogram) {
+  const auto count = [&](CountingReluShare share, Counts& counts, int64_t* histogram) {
     // It is kept from call to call, because the kernel leaves it 0.
     thread_local std::vector<uint32_t> scratch;
     if (scratch.size() < static_cast<size_t>(scratch_words)) scratch.resize(scratch_words);
-    share.zeros = zeros;
+    share.zeros = counts.zeros.data();
+    share.saturated = layout.saturates ? counts.saturated.data() : nullptr;
     share.histogram = histogram;
     share.scratch = scratch.data();
     run_share(kernels().counting_relu, share);
@@ -162,37 +175,37 @@ void rectify_and_count(const at::Tensor& x, void* y, const PooledTensor* pooled,
   if (has_enough_strips || layout.rows * layout.slots > elements) {
     // Strips share no units. Otherwise to make and merge a histogram of this call would take longer
     // than to count.
-    std::vector<int64_t> zeros(layout.units);
+    Counts call(layout, 0);
     const std::lock_guard lock(mutex_of(words));
     const int64_t grain = whole.by_strips ? grain_of(elements / whole.end) : whole.end;
     at::parallel_for(0, whole.end, grain, [&](int64_t begin, int64_t end) {
       CountingReluShare share = whole;
       share.begin = begin;
       share.end = end;
-      count(share, zeros.data(), words + layout.histogram());
+      count(share, call, words + layout.histogram());
     });
-    add_call(zeros, layout, units.elements_per_unit(), hidden, blocks, words);
+    add_call(call, layout, units.elements_per_unit(), hidden, blocks, words);
     return;
   }
-  Counts call(layout);
+  Counts call(layout, layout.rows * layout.slots);
   const int64_t parts = whole.by_strips ? units.outer : elements;
   const int64_t grain = grain_of(elements / parts);
   if (parts <= grain || at::get_num_threads() == 1) {
-    count(whole, call.zeros.data(), call.histogram.data());
+    count(whole, call, call.histogram.data());
   } else {
     std::mutex call_mutex;
     at::parallel_for(0, parts, grain, [&](int64_t begin, int64_t end) {
       CountingReluShare share = whole;
       (whole.by_strips ? share.row_begin : share.begin) = begin;
       (whole.by_strips ? share.row_end : share.end) = end;
-      Counts counts(layout);
-      count(share, counts.zeros.data(), counts.histogram.data());
+      Counts counts(layout, layout.rows * layout.slots);
+      count(share, counts, counts.histogram.data());
       const std::lock_guard lock(call_mutex);
       call.add(counts);
     });
   }
   const std::lock_guard lock(mutex_of(words));
-  add_call(call.zeros, layout, units.elements_per_unit(), hidden, blocks, words);
+  add_call(call, layout, units.elements_per_unit(), hidden, blocks, words);
   for (int64_t i = 0; i < layout.rows * layout.slots; ++i) {
     words[layout.histogram() + i] += call.histogram[i];
   }

@@ -6,6 +6,7 @@
 
 #include "cpu/kernels/pool/pooled_tensor.h"
 #include "relu/checks.h"
+#include "relu/family.h"
 
 namespace relustat::cpu {
 
@@ -17,6 +18,10 @@ struct CountingArguments {
   int64_t binning;
   const std::optional<at::Tensor>& mask;
   const std::optional<at::Tensor>& blocks;
+  Activation activation = Activation::kRelu;
+  ActivationNumbers numbers{};
+  // Of the input's dtype, one for each unit or for all, instead of the first number.
+  at::Tensor slopes = {};
 };
 
 // Whether this call is counted: one call in `every`, if it has elements that are counted, and no
@@ -25,9 +30,11 @@ struct CountingArguments {
 bool takes_turn(const at::Tensor& x, const CountingArguments& arguments);
 
 // x is dense. The output is written to y, which has x's strides except for dimensions of size 1,
-// and may be x; or it is pooled.
+// and may be x; or it is pooled; or y is null, and x is only counted. `observed`: the outputs of
+// another activation, which lie as x does; or null.
 void rectify_and_count(const at::Tensor& x, void* y, const PooledTensor* pooled,
-                       const CountingArguments& arguments, const CounterLayout& layout);
+                       const CountingArguments& arguments, const CounterLayout& layout,
+                       const void* observed = nullptr);
 
 // The same without counting.
 void rectify_and_pool(const at::Tensor& x, const PooledTensor& pooled);

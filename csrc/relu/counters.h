@@ -13,8 +13,9 @@ inline namespace RELUSTAT_ISA {
 //   [4] blocks of neighbouring units, [5] those whose outputs were all 0: see
 //   relustat/ops/zero_blocks.py
 //   then zeros[units], dead_calls[units], since_fired[units] (calls counted since the unit last
-//   gave an output other than 0), and the histogram [rows, slots], where rows is 1, or units if
-//   each unit has a histogram of its own.
+//   gave an output other than 0); of an activation with an upper knee saturated[units]; and the
+//   histogram [rows, slots], where rows is 1, or units if each unit has a histogram of its own.
+// Of another activation than ReLU, zeros are its inactive inputs: see relu/family.h.
 // relustat/stats/counter_layout.py is the same in Python.
 struct CounterLayout {
   static constexpr int64_t kEvery = 0;
@@ -28,11 +29,13 @@ struct CounterLayout {
   int64_t units;
   int64_t rows;
   int64_t slots;
+  bool saturates = false;
 
   RELUSTAT_HOST_DEVICE int64_t zeros() const { return kHeader; }
   RELUSTAT_HOST_DEVICE int64_t dead_calls() const { return kHeader + units; }
   RELUSTAT_HOST_DEVICE int64_t since_fired() const { return kHeader + 2 * units; }
-  RELUSTAT_HOST_DEVICE int64_t histogram() const { return kHeader + 3 * units; }
+  RELUSTAT_HOST_DEVICE int64_t saturated() const { return kHeader + 3 * units; }
+  RELUSTAT_HOST_DEVICE int64_t histogram() const { return saturated() + (saturates ? units : 0); }
   RELUSTAT_HOST_DEVICE int64_t size() const { return histogram() + rows * slots; }
 };
 

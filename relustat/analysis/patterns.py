@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from relustat._messages import align
 from relustat.ops import library
-from relustat.watching.relu_calls import ReLUCall
+from relustat.watching.relu_calls import ActivationCall
 
 from .model_run.batches import batches
 from .model_run.layer_calls import LayerCalls
@@ -179,7 +179,7 @@ class _PatternCalls(LayerCalls):
             )
         return self._hashes
 
-    def on_relu(self, name: str, call: ReLUCall, compute: Callable[[], Any]) -> Any:
+    def on_relu(self, name: str, call: ActivationCall, compute: Callable[[], Any]) -> Any:
         # If it is not a tensor, its computation raises the error.
         if isinstance(call.x, Tensor):
             self._look(name, call.x)

@@ -61,9 +61,11 @@ def _draw_history(axes: Axes, history: CountsByEpoch, site: str) -> None:
     units = sum(widths)
     now = sum(len(history.dead_units(site, width)) for width in widths)
     axes.set_title(f"{site}: {now}/{units} dead", fontsize=8)
-    epochs, zeros = history.trend(site, "zero_fraction")
+    epochs, zeros = history.trend(site, "inactive_fraction")
     dead = history.trend(site, "dead")[1] / history.trend(site, "units")[1]
-    shares = {"zeros, of all outputs": zeros, "dead units, of all units": dead}
+    gives_zero = history.total(site).activation.gives_zero
+    what = "zeros, of all outputs" if gives_zero else "inactive, of all inputs"
+    shares = {what: zeros, "dead units, of all units": dead}
     draw_shares(axes, epochs, shares, top=125)
     for name, marker, height, color in [("deaths", 7, 119, _DIED), ("revivals", 6, 109, _REVIVED)]:
         at = epochs[history.trend(site, name)[1] > 0]

@@ -17,6 +17,8 @@ from .unit_lifetimes import UnitLifetimes
 
 _RATES: dict[str, Callable[[ReLUStats], float]] = {
     "zero_fraction": lambda stats: stats.zero_fraction,
+    "inactive_fraction": lambda stats: stats.inactive_fraction,
+    "saturated_fraction": lambda stats: stats.saturated_fraction,
     "activation_rate": lambda stats: stats.activation_rate,
     "death_rate": lambda stats: stats.death_rate,
     "nan_fraction": lambda stats: stats.nans / stats.elements,

@@ -18,7 +18,7 @@ from .series import CountsByEpoch
 if TYPE_CHECKING:
     import pandas
 
-_HEADINGS = ("call site", "zero at start", "at end", "dead", "deaths", "revivals")
+_HEADINGS = ("at end", "dead", "deaths", "revivals")
 
 _OF_UNITS = ("dead", "deaths", "revivals")
 
@@ -33,19 +33,22 @@ def text(history: CountsByEpoch) -> str:
     epochs = np.array([span.first for span in history.spans])
     points = np.linspace(epochs[0], epochs[-1], min(_POINTS, len(epochs)))
     shown = np.searchsorted(epochs, points, side="right") - 1
-    zeros = np.array([history.trend(site, "zero_fraction")[1] for site in history.call_sites])
+    zeros = np.array([history.trend(site, "inactive_fraction")[1] for site in history.call_sites])
     low, high = np.nanmin(zeros), np.nanmax(zeros)
     heights = (zeros[:, shown] - low) / max(high - low, sys.float_info.min)
-    picture = f"zero in epochs {epochs[0]} to {epochs[-1]}: ▁ {low:.0%}, █ {high:.0%}"
+    all_give_zero = all(history.total(site).activation.gives_zero for site in history.call_sites)
+    what = "zero" if all_give_zero else "inactive"
+    picture = f"{what} in epochs {epochs[0]} to {epochs[-1]}: ▁ {low:.0%}, █ {high:.0%}"
     rows = [
         [*_cells(history, site), share_line(heights[index])]
         for index, site in enumerate(history.call_sites)
     ]
-    return "\n".join(align([[*_HEADINGS, picture], *rows]))
+    headings = ["call site", f"{what} at start", *_HEADINGS, picture]
+    return "\n".join(align([headings, *rows]))
 
 
 def _cells(history: CountsByEpoch, site: str) -> list[str]:
-    _, zeros = history.trend(site, "zero_fraction")
+    _, zeros = history.trend(site, "inactive_fraction")
     called = zeros[~np.isnan(zeros)]
     widths = history.total(site).widths
     dead = sum(len(history.dead_units(site, width)) for width in widths)

@@ -38,7 +38,7 @@ class UnitLifetimes:
     @classmethod
     def in_epoch(cls, stats: ReLUStats, before: UnitLifetimes | None) -> UnitLifetimes:
         """The lifetimes of one epoch, from its counts and the lifetimes before it, if any."""
-        dead = (stats.unit_zeros == stats.unit_elements).astype(np.int64)
+        dead = (stats.unit_inactive == stats.unit_elements).astype(np.int64)
         change = dead - (dead if before is None else before.dead)
         return cls(1, dead, np.maximum(change, 0), np.maximum(-change, 0), dead)
 

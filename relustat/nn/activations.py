@@ -1,16 +1,103 @@
-"""Modules that are ReLUs, and modules that stand where a ReLU might stand."""
+"""Modules that are activations: which one each computes, and which of them a user has chosen."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-OTHER_ACTIVATIONS: tuple[type[nn.Module], ...] = (
-    *(nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU),
-    *(nn.Mish, nn.Hardswish, nn.Hardtanh, nn.Softplus),
+from relustat.ops import family
+from relustat.ops.family import Member
+
+from .counting_activations import CountingSquaredReLU
+
+Activations = Literal["relu", "relu-like", "all"] | Iterable[str | type[nn.Module]]
+
+# In the order in which a module is asked for: nn.ReLU6 is a Hardtanh.
+_WITH_KNEES: dict[str, tuple[type[nn.Module], ...]] = {
+    "ReLU6": (nn.ReLU6,),
+    "Hardtanh": (nn.Hardtanh,),
+    "LeakyReLU": (nn.LeakyReLU,),
+    "PReLU": (nn.PReLU,),
+    "RReLU": (nn.RReLU,),
+    "Threshold": (nn.Threshold,),
+    "SquaredReLU": (CountingSquaredReLU,),
+}
+_SMOOTH: tuple[type[nn.Module], ...] = (
+    *(nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish, nn.Hardsigmoid, nn.ELU, nn.CELU, nn.SELU),
+    *(nn.Softplus, nn.Sigmoid, nn.Tanh),
 )
-"""Modules that stand where a ReLU might stand. Gates, such as the sigmoid, do not."""
+# Modules with these names give relu(x)**2, or another class has taken the name.
+_SQUARED = ("ReLUSquared", "ReLUSquaredActivation", "SquaredReLU")
+
+RELU_LIKE = ("ReLU", *_WITH_KNEES)
+"""The names of the activations that have a knee."""
+
+SMOOTH = tuple(kind.__name__ for kind in _SMOOTH)
+"""The names of those that have none."""
+
+GATES = ("Hardsigmoid", "Sigmoid", "Tanh")
+"""The names of those that rarely stand where a ReLU might stand."""
+
+
+class ChosenActivations(NamedTuple):
+    """The activations that are counted.
+
+    Attributes:
+        names: their names.
+        near_zero: outputs up to this magnitude are near 0.
+    """
+
+    names: frozenset[str] = frozenset({"ReLU"})
+    near_zero: float = 1e-3
+
+    @classmethod
+    def of(cls, caller: str, activations: Activations, near_zero: float) -> ChosenActivations:
+        """What the arguments of ``caller`` say.
+
+        Raises:
+            TypeError: if ``near_zero`` is no number.
+            ValueError: if there is no such activation, or ``near_zero`` is below 0.
+        """
+        known = {name.lower(): name for name in (*RELU_LIKE, *SMOOTH)}
+        groups = {"relu": ["ReLU"], "relu-like": RELU_LIKE, "all": known.values()}
+        if isinstance(activations, str):
+            wanted: list[object] = [*groups.get(activations, [activations])]
+        else:
+            wanted = list(activations)
+        texts = [each.__name__ if isinstance(each, type) else each for each in wanted]
+        unknown = [each for each in texts if str(each).lower() not in known]
+        if unknown or not texts:
+            raise ValueError(
+                f"{caller}: activations must be 'relu', 'relu-like', 'all' or a list of "
+                f"{', '.join(known.values())}, got {unknown[0] if unknown else texts!r}"
+            )
+        if isinstance(near_zero, bool) or not isinstance(near_zero, (int, float)):
+            raise TypeError(f"{caller}: near_zero must be a number, got {near_zero!r}")
+        if not 0 <= near_zero < math.inf:
+            raise ValueError(
+                f"{caller}: near_zero must be at least 0 and finite, got {near_zero!r}"
+            )
+        return cls(frozenset(known[str(each).lower()] for each in texts), float(near_zero))
+
+    def to_dict(self) -> dict[str, object]:
+        """What differs from the default, as plain numbers and texts."""
+        if self == ChosenActivations():
+            return {}
+        return {"activations": sorted(self.names), "near_zero": self.near_zero}
+
+    def module_kinds(self) -> tuple[type[nn.Module], ...]:
+        """The classes of the modules that compute one of these."""
+        kinds = [kind for name in self.names for kind in _WITH_KNEES.get(name, ())]
+        return (*kinds, *(kind for kind in _SMOOTH if kind.__name__ in self.names))
+
+
+def choice_with(name: str) -> str:
+    """The smallest choice of ``activations`` that has this one."""
+    return "relu" if name == "ReLU" else "relu-like" if name in RELU_LIKE else "all"
 
 
 def computes_relu(module: nn.Module) -> bool:
@@ -24,8 +111,56 @@ def computes_relu(module: nn.Module) -> bool:
     return isinstance(module, nn.ReLU)
 
 
-def other_activation(module: nn.Module) -> str:
-    """The name of the activation that a module computes instead of a ReLU; empty if it is none."""
+def activation_of(module: nn.Module) -> str:
+    """The name of the activation that a module computes; empty if it is none."""
     if computes_relu(module):
-        return ""
-    return next((kind.__name__ for kind in OTHER_ACTIVATIONS if isinstance(module, kind)), "")
+        return "ReLU"
+    for name, kinds in _WITH_KNEES.items():
+        if isinstance(module, kinds):
+            return name
+    if type(module).__name__ in _SQUARED and gives_squared_relu(module):
+        return "SquaredReLU"
+    return next((kind.__name__ for kind in _SMOOTH if isinstance(module, kind)), "")
+
+
+def other_activation(module: nn.Module) -> str:
+    """The name of what stands where a ReLU might stand; empty if nothing does. Gates do not."""
+    name = activation_of(module)
+    return "" if name == "ReLU" or name in GATES else name
+
+
+def gives_squared_relu(module: nn.Module) -> bool:
+    """Whether a module without parameters gives ``relu(x)**2`` of some numbers."""
+    if next(module.parameters(), None) is not None or next(module.buffers(), None) is not None:
+        return False
+    x = torch.tensor([-2.0, -1.0, -0.0, 0.0, 0.5, 1.5, 3.0])
+    with torch.no_grad():
+        try:
+            output = type(module).forward(module, x.clone())
+        except Exception:  # whatever a class of that name does
+            return False
+    return isinstance(output, Tensor) and torch.equal(output, x.relu().square())
+
+
+def member_of(module: nn.Module, near_zero: float) -> Member | None:
+    """How a module's activation is computed and counted; None if it is a ReLU, or none.
+
+    Raises:
+        ValueError: if its numbers are none that an activation may have.
+    """
+    name = activation_of(module)
+    if isinstance(module, nn.ReLU6):
+        return family.relu6()
+    if isinstance(module, nn.Hardtanh):
+        return family.hardtanh(module.min_val, module.max_val)
+    if isinstance(module, nn.LeakyReLU):
+        return family.leaky_relu(module.negative_slope)
+    if isinstance(module, nn.Threshold):
+        return family.threshold(module.threshold, module.value)
+    if isinstance(module, nn.PReLU):
+        return family.prelu()
+    if isinstance(module, nn.RReLU):
+        return family.rrelu()
+    if name == "SquaredReLU":
+        return family.squared_relu()
+    return family.smooth(name, near_zero) if name in SMOOTH else None

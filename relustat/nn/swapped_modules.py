@@ -10,8 +10,8 @@ from torch import nn
 
 from relustat._messages import align
 
-from .activations import computes_relu, other_activation
-from .counting_relu import CountingReLU
+from .activations import choice_with, computes_relu, other_activation
+from .counted_module import CountedModule
 from .max_pool import MaxPool1d, MaxPool2d, MaxPool3d
 from .module_paths import check_is_module, named_modules
 from .relu_max_pool import ReLUMaxPool1d, ReLUMaxPool2d, ReLUMaxPool3d
@@ -25,7 +25,8 @@ from .replacements import (
     replacement,
 )
 from .source_calls import follow, source_calls
-from .swapping import POOL_AXES
+from .swapped_activations import SwappedActivation
+from .swapping import POOL_AXES, is_swappable
 
 _COUNTS, _POOLS, _UNPOOLS = "counts", "pools by switches", "unpools in order"
 _COUNTS_AND_POOLS = "counts and pools by switches"
@@ -82,7 +83,7 @@ def swapped(model: nn.Module) -> SwappedModules:
         >>> print(relustat.swapped(relustat.swap(model, pools=False)))
         module      class        now  why not swapped
         0            ReLU     counts
-        1           ReLU6  as before  another activation
+        1           ReLU6  as before  activations='relu-like' counts it
         2       MaxPool2d  as before  swap() was not asked to
         >>> model = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.MaxPool2d(2))
         >>> relustat.swapped(relustat.swap(model, fuse=True))[1].one_pass_with
@@ -149,12 +150,12 @@ def _state(module: nn.Module) -> tuple[str, str]:
     if is_active(module, SwappedSequential):
         return "", ""
     if is_active(module):
-        kinds = {SwappedReLU: _COUNTS, SwappedUnpool: _UNPOOLS}
+        kinds = {SwappedReLU: _COUNTS, SwappedActivation: _COUNTS, SwappedUnpool: _UNPOOLS}
         return kinds.get(type(replacement(module)), _POOLS), ""
-    if isinstance(module, CountingReLU):
-        return _COUNTS, "relustat's own class"
     if isinstance(module, (ReLUMaxPool1d, ReLUMaxPool2d, ReLUMaxPool3d)):
         return _COUNTS_AND_POOLS, "relustat's own class"
+    if isinstance(module, CountedModule):
+        return _COUNTS, "relustat's own class"
     if isinstance(module, (MaxPool1d, MaxPool2d, MaxPool3d)):
         return _POOLS, "relustat's own class"
     if type(module) in _EXACT:
@@ -165,4 +166,11 @@ def _state(module: nn.Module) -> tuple[str, str]:
         return "as before", f"a subclass of nn.{kind.__name__}"
     if computes_relu(module):
         return "as before", "a ReLU by its arguments only"
-    return ("as before", "another activation") if other_activation(module) else ("", "")
+    name = other_activation(module)
+    if not name:
+        return "", ""
+    if not is_swappable(module):
+        return "as before", f"a subclass of nn.{name}"
+    if "forward" in module.__dict__:
+        return "as before", "its forward was replaced"
+    return "as before", f"activations={choice_with(name)!r} counts it"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 
 from relustat.ops.counters import Counters, UnitDim
 from relustat.stats.bins import Bins, LogBins
 
+from .activations import Activations, ChosenActivations, activation_of, member_of
 from .counted_module import CountedModule
 from .fusable_pairs import Pairs, find_pairs
 from .module_paths import check_is_module
@@ -23,6 +24,7 @@ from .replacements import (
     is_swapped,
     replacement,
 )
+from .swapped_activations import SwappedActivation
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -39,6 +41,8 @@ def swap(
     unit_histograms: bool = False,
     every: int = 1,
     zero_blocks: int | None = None,
+    activations: Activations = "relu",
+    near_zero: float = 1e-3,
 ) -> Model:
     """Makes every ``nn.ReLU`` of a model count, in place.
 
@@ -61,6 +65,11 @@ def swap(
             a norm right before it. With a hook on one of them, which sees what is between, they run
             in two passes. :func:`swapped` says which pairs were found, and why not others.
         bins, unit_dim, unit_histograms, every, zero_blocks: see :class:`relustat.Counters`.
+        activations: the activations whose modules count: ``"relu"``; ``"relu-like"``, those with a
+            knee, such as ``nn.ReLU6`` and ``nn.LeakyReLU``, which count while they compute;
+            ``"all"``, also smooth ones such as ``nn.GELU``, whose calls are counted beside them; or
+            a list of names or classes.
+        near_zero: of smooth ones, outputs up to this magnitude count as inactive.
 
     Returns:
         The model.
@@ -89,20 +98,27 @@ def swap(
     check_is_module("swap", model)
     if fuse and not pools:
         raise ValueError("swap: fuse=True needs pools=True, got pools=False")
+    chosen = ChosenActivations.of("swap", activations, near_zero)
+    options: dict[str, Any] = {
+        "bins": bins,
+        "unit_dim": unit_dim,
+        "unit_histograms": unit_histograms,
+        "every": every,
+        "zero_blocks": zero_blocks,
+    }
     # All is made before the first module is changed: an error leaves the model as it was.
     made: list[Swapped] = []
     for module in model.modules():
         if is_swapped(module) or "forward" in module.__dict__:
             continue
         if type(module) is nn.ReLU:
-            counters = Counters(
-                bins,
-                unit_dim=unit_dim,
-                unit_histograms=unit_histograms,
-                every=every,
-                zero_blocks=zero_blocks,
-            )
-            made.append(SwappedReLU(module, counters))
+            if "ReLU" in chosen.names:
+                made.append(SwappedReLU(module, Counters(**options)))
+        elif is_swappable(module) and activation_of(module) in chosen.names:
+            member = member_of(module, chosen.near_zero)
+            if member is not None:
+                counters = Counters(**options, activation=member.activation)
+                made.append(SwappedActivation(module, counters, chosen.near_zero))
         elif pools and type(module) in POOL_AXES:
             made.append(SwappedPool(module, POOL_AXES[type(module)]))
         elif pools and type(module) is nn.MaxUnpool2d:
@@ -114,13 +130,24 @@ def swap(
     if pairs is not None:
         _fuse(pairs, [*known, *made])
     if not made and not any(map(is_swapped, model.modules())):
-        what = "nn.ReLU or pool" if pools else "nn.ReLU"
+        what = "nn.ReLU" if chosen.names == {"ReLU"} else "activation of these"
+        what += " or pool" if pools else ""
         warnings.warn(
             f"swap: the {type(model).__name__} has no {what} to swap; relustat.swapped(model) says "
             "why, and relustat.watch(model) also counts functional ReLUs",
             stacklevel=2,
         )
     return model
+
+
+def is_swappable(module: nn.Module) -> bool:
+    """Whether a module is of PyTorch's own class of an activation, and not of a subclass.
+
+    Of the squared ReLU PyTorch has no class.
+    """
+    return type(module).__module__.startswith("torch.nn.") or (
+        activation_of(module) == "SquaredReLU" and not isinstance(module, CountedModule)
+    )
 
 
 def _pairs(model: nn.Module, swapped: list[Swapped]) -> Pairs:
@@ -170,6 +197,9 @@ def unswap(model: Model) -> Model:
 
 def counters_of(module: nn.Module) -> Counters | None:
     """The counters of relustat's own modules, or of a swapped ReLU."""
-    is_own = isinstance(module, CountedModule) or isinstance(module.__dict__.get(MARK), SwappedReLU)
+    counting = module.__dict__.get(MARK)
+    is_own = isinstance(module, CountedModule) or isinstance(
+        counting, (SwappedReLU, SwappedActivation)
+    )
     counters: Counters | None = module.counters if is_own else None  # type: ignore[assignment]
     return counters

@@ -15,6 +15,7 @@ from torch import Tensor
 from relustat._checks import is_integer
 from relustat._dynamo import TraceTimeAttributes, mark_as_fixed, trace_time_attribute
 from relustat._torch_internals import unseen_by_dispatch_modes
+from relustat.stats.activation import RELU, Activation
 from relustat.stats.bins import BINNING_NONE, Bins, LogBins
 from relustat.stats.counter_layout import CALLS, EVERY, CounterLayout
 from relustat.stats.relu_stats import ReLUStats
@@ -48,6 +49,7 @@ class Counters:
         zero_blocks: also count the blocks of this number of neighbouring units whose outputs are
             all 0 at a position, in one more read of the input. They are work that code for
             structured sparsity can skip; see :attr:`relustat.ReLUStats.zero_block_fraction`.
+        activation: what is counted, for :func:`relustat.functional.counting_activation`.
 
     Raises:
         TypeError: if ``bins`` are not bins, or ``unit_dim`` is neither an integer nor a tuple of
@@ -74,6 +76,7 @@ class Counters:
         unit_histograms: bool = False,
         every: int = 1,
         zero_blocks: int | None = None,
+        activation: Activation = RELU,
     ) -> None:
         if bins is not None and not isinstance(bins, Bins):
             raise TypeError(
@@ -87,6 +90,8 @@ class Counters:
             raise ValueError(
                 f"Counters: zero_blocks must be an integer of at least 1, got {zero_blocks!r}"
             )
+        activation.check()
+        self.activation = activation
         self.zero_blocks = None if zero_blocks is None else int(zero_blocks)
         self.bins = bins
         self.unit_dim = _checked(unit_dim)
@@ -178,7 +183,8 @@ class Counters:
 
     def _layout(self, units: int) -> CounterLayout:
         bins = len(self.bins) if self.bins is not None else 0
-        return CounterLayout(units, units if self.unit_histograms else 1, bins)
+        rows = units if self.unit_histograms else 1
+        return CounterLayout(units, rows, bins, self.activation.upper is not None)
 
     def _new_edges(self, device: torch.device) -> Tensor:
         _check_not_capturing(device)
@@ -223,13 +229,17 @@ class Counters:
     @property
     def stats(self) -> ReLUStats:
         """The counts so far. Only reading them synchronises with the device."""
-        bins = len(self.bins) if self.bins is not None else 0
         by_width = {
-            units: UnitCounts.from_counters(words.numpy(), units, bins)
+            units: self._read(words.numpy(), units)
             for units, words in self.saved().items()
             if words[CALLS]
         }
-        return ReLUStats(self.bins, by_width, block=self.zero_blocks)
+        block, activation = self.zero_blocks, self.activation
+        return ReLUStats(self.bins, by_width, block=block, activation=activation)
+
+    def _read(self, words: npt.NDArray[np.int64], units: int) -> UnitCounts:
+        layout = self._layout(units)
+        return UnitCounts.from_counters(words, units, layout.bins, layout.saturates)
 
     def saved(self) -> dict[int, Tensor]:
         """A copy of the counters by number of units, int64 [words] on the host."""
@@ -255,7 +265,7 @@ class Counters:
                     f"Counters: counters of {units} units must be int64 [{layout.size}], got "
                     f"{words.dtype} {list(words.shape)}"
                 )
-            UnitCounts.from_counters(words.cpu().numpy(), units, layout.bins)
+            self._read(words.cpu().numpy(), units)  # raises if they do not agree
         self.reset()
         self._widths = dict.fromkeys((*saved, *self._widths))
         self._loaded = {units: words.cpu().clone() for units, words in saved.items()}
@@ -301,7 +311,8 @@ class Counters:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         widths = dict.fromkeys(units for units, _ in state["_words"])
-        self.__dict__.update({"_loaded": {}, "_widths": widths, "zero_blocks": None, **state})
+        since = {"zero_blocks": None, "activation": RELU}  # older versions had no others
+        self.__dict__.update({"_loaded": {}, "_widths": widths, **since, **state})
         # Loaded with another map_location, or copied in inference mode.
         with torch.inference_mode(False):
             self._replace_words(

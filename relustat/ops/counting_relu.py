@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
+from relustat.stats.activation import Activation
 from relustat.stats.bins import Bins, LogBins
 from relustat.stats.relu_stats import ReLUStats
 
@@ -108,17 +109,45 @@ def counting_relu(
 
 
 def arguments_of_op(
-    x: Tensor, counters: Counters, dim: int, units: int, mask: Tensor | None
+    x: Tensor,
+    counters: Counters,
+    dim: int,
+    units: int,
+    mask: Tensor | None,
+    output: Tensor | None = None,
 ) -> tuple[Any, ...]:
-    """What the op takes beside ``x``: counters, edges, unit_dim, binning, mask and blocks."""
+    """What the op takes beside ``x``: counters, edges, unit_dim, binning, mask and blocks.
+
+    ``output`` is that of an activation without a knee.
+    """
     binning, block = counters.binning, counters.zero_blocks
     words, edges = counters.tensors_for(units, x.device)
     if torch.compiler.is_dynamo_compiling():
         # Constants of the graph: beside variables Inductor does not choose the layouts.
         dim, binning = operator.index(dim), operator.index(binning)
         block = None if block is None else operator.index(block)
-    blocks = None if block is None else count_zero_blocks(x, mask, dim, block)
+    blocks = None
+    if block is not None:
+        blocks = _blocks(x, output, counters.activation, mask, dim, block)
     return words, edges, dim, binning, mask, blocks
+
+
+def _blocks(
+    x: Tensor,
+    output: Tensor | None,
+    activation: Activation,
+    mask: Tensor | None,
+    dim: int,
+    block: int,
+) -> Tensor:
+    if output is not None and activation.near_zero is not None:
+        # Kernels compare in float32, too.
+        magnitude = output.detach().abs()
+        values = magnitude if magnitude.dtype == torch.float64 else magnitude.float()
+        return count_zero_blocks(values, mask, dim, block, activation.near_zero)
+    if activation.upper is None and activation.lower != 0:
+        x = x if x.dtype == torch.float64 else x.float()
+    return count_zero_blocks(x, mask, dim, block, activation.lower)
 
 
 def _counted_by_several(

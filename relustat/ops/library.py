@@ -26,6 +26,9 @@ KERNEL_DTYPES = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.f
 
 counting_relu: Any = torch.ops.relustat.counting_relu.default
 counting_relu_: Any = torch.ops.relustat.counting_relu_.default
+counting_activation: Any = torch.ops.relustat.counting_activation.default
+counting_activation_: Any = torch.ops.relustat.counting_activation_.default
+count_activation: Any = torch.ops.relustat.count_activation.default
 activation_hash: Any = torch.ops.relustat.activation_hash.default
 max_pool: Any = torch.ops.relustat.max_pool.default
 relu_max_pool: Any = torch.ops.relustat.relu_max_pool.default
@@ -42,6 +45,30 @@ def _(x: Tensor, *arguments: Any, **options: Any) -> Tensor:
 @torch.library.register_fake("relustat::counting_relu_")
 def _(x: Tensor, *arguments: Any, **options: Any) -> None:
     checks.check_counting_relu(x, *arguments, **options)
+
+
+@torch.library.register_fake("relustat::counting_activation")
+def _(x: Tensor, *arguments: Any, **options: Any) -> Tensor:
+    checks.check_counting_activation("counting_activation", x, *arguments, **options)
+    return torch.relu(x)
+
+
+@torch.library.register_fake("relustat::counting_activation_")
+def _(x: Tensor, *arguments: Any, **options: Any) -> None:
+    _check_without_slopes("counting_activation_", x, arguments, options)
+
+
+@torch.library.register_fake("relustat::count_activation")
+def _(x: Tensor, output: Tensor | None, *arguments: Any, **options: Any) -> None:
+    beside = {"output": output, "is_computed": False}
+    _check_without_slopes("count_activation", x, arguments, {**options, **beside})
+
+
+def _check_without_slopes(
+    op: str, x: Tensor, arguments: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    slopes = (None,)
+    checks.check_counting_activation(op, x, *(*arguments[:7], *slopes, *arguments[7:]), **options)
 
 
 @torch.library.register_fake("relustat::counting_relu_backward_")

@@ -1,4 +1,4 @@
-"""Blocks of neighbouring units whose outputs are all 0, in one read of the input."""
+"""Blocks of neighbouring units that are all inactive, in one read of the input."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from torch import Tensor
 from .reference.checks import sizes_of_positions, unit_dims_of
 
 
-def count_zero_blocks(x: Tensor, mask: Tensor | None, unit_dim: int, block: int) -> Tensor:
+def count_zero_blocks(
+    x: Tensor, mask: Tensor | None, unit_dim: int, block: int, knee: float = 0.0
+) -> Tensor:
     """The number of blocks of one call, and of those whose outputs are all 0: int64 [2].
 
     Args:
-        x: the input of the ReLU.
+        x: the input of the ReLU, or what else is at most ``knee`` where a unit is inactive.
         mask: see :func:`relustat.functional.counting_relu`. It fits.
         unit_dim: the dimension of ``x`` whose indices are the units; ``x.dim()``: all is one unit.
         block: number of neighbouring units in a block. The last one of a position has the units
             that are left.
+        knee: that of the activation.
 
     Example:
         >>> import torch
@@ -33,7 +36,7 @@ def count_zero_blocks(x: Tensor, mask: Tensor | None, unit_dim: int, block: int)
     if values.numel() == 0:
         return torch.zeros(2, dtype=torch.int64, device=x.device)
     # NaN is the largest value, and no zero.
-    are_zero = [largest <= 0 for largest in _largest(values, dim, block)]
+    are_zero = [largest <= knee for largest in _largest(values, dim, block)]
     if mask is None:
         count = torch.stack([torch.ones_like(each).sum() for each in are_zero]).sum()
     else:

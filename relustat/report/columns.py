@@ -7,10 +7,13 @@ from collections.abc import Sequence
 
 COLUMNS = {
     "call_site": "the position in the model's code where a ReLU is computed",
+    "activation": "what is computed there, if it is not a ReLU everywhere",
     "after": "the layer that made its inputs",
     "calls": "calls counted",
     "elements": "inputs counted",
     "zero_fraction": "share of outputs that are 0",
+    "inactive": "share of inactive inputs: up to the lower knee, or with an output near 0",
+    "saturated": "share of saturated inputs: from the upper knee on",
     "units": "number of units: channels, or features",
     "dead": "units that gave only zeros",
     "dead_now": "units that gave only zeros in the last 100 calls, or in all if there were fewer",
@@ -29,8 +32,13 @@ COLUMNS = {
 PRINTED = tuple(name for name in COLUMNS if name not in {"calls", "units", "nans"})
 """The columns of the printed table. It writes ``dead`` and ``units`` as one: ``3/32``."""
 
-NOT_ALWAYS_KNOWN = ("after", "zero_block_fraction")
-"""The printed table leaves them out if they are empty."""
+_SAYS_NOTHING = {
+    "after": {""},
+    "zero_block_fraction": {""},
+    "saturated": {""},
+    "activation": {"ReLU"},
+}
+"""Cells of the columns that the printed table leaves out if all rows have these."""
 
 
 def heading(name: str) -> str:
@@ -48,9 +56,9 @@ def without_empty(
     names: Sequence[str], lines: Sequence[Sequence[str]]
 ) -> tuple[list[str], list[list[str]]]:
     """The names and the cells without the columns in which nothing is known."""
-    known = [
-        name not in NOT_ALWAYS_KNOWN or any(line[index] for line in lines)
-        for index, name in enumerate(names)
-    ]
+    cells = dict(zip(names, zip(*lines, strict=True), strict=False))
+    known = [not set(cells.get(name, ())) <= _SAYS_NOTHING.get(name, set()) for name in names]
+    if cells.get("inactive") == cells.get("zero_fraction"):
+        known[list(names).index("inactive")] = False
     kept = [list(itertools.compress(line, known)) for line in (names, *lines)]
     return kept[0], kept[1:]

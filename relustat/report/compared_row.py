@@ -38,7 +38,8 @@ class ComparedRow:
 
     Attributes:
         call_site: its name.
-        zero_fraction: share of outputs that are 0, in this report.
+        zero_fraction: share of outputs that are 0, in this report; of another activation than ReLU
+            that of inactive inputs.
         other_zero_fraction: the same in the other one.
         zero_fraction_change: the other less this.
         dead_now: number of units that are dead now in this report; see :class:`Row`.
@@ -85,9 +86,9 @@ class ComparedRow:
             revived[width] = np.setdiff1d(before, after) if not other.nans else after[:0]
         return cls(
             call_site=row.call_site,
-            zero_fraction=row.zero_fraction,
-            other_zero_fraction=other.zero_fraction,
-            zero_fraction_change=other.zero_fraction - row.zero_fraction,
+            zero_fraction=row.inactive,
+            other_zero_fraction=other.inactive,
+            zero_fraction_change=other.inactive - row.inactive,
             dead_now=row.dead_now,
             other_dead_now=other.dead_now,
             died=sum(map(len, died.values())),
@@ -151,6 +152,9 @@ def _unlike(stats: ReLUStats, other: ReLUStats) -> str:
     if stats.shard != other.shard:
         shards = " and ".join(map(described_shard, (stats.shard, other.shard)))
         found.append(f"the units are not the same ({shards})")
+    if stats.activation != other.activation:
+        activations = " and ".join(each.activation.described for each in (stats, other))
+        found.append(f"the activations differ ({activations})")
     if stats.bins != other.bins:
         found.append(f"the bins differ ({stats.bins} and {other.bins})")
     if other.nans:

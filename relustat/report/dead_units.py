@@ -18,6 +18,11 @@ def dead_now(stats: ReLUStats) -> Int64Array:
     return np.union1d(stats.dead_units, stats.dead_for(_OF_LATE))
 
 
+def only_inactive(stats: ReLUStats) -> str:
+    """What dead units did, for messages."""
+    return "gave only zeros" if stats.activation.gives_zero else "were inactive throughout"
+
+
 def has_several_samples(stats: ReLUStats) -> bool:
     """Whether a unit has several elements in a call: of a single one, dead means zero."""
     return any(counts.elements > counts.calls * width for width, counts in stats.by_width.items())
@@ -37,5 +42,6 @@ def died(stats: ReLUStats) -> Iterator[str]:
         begin = first if least == most else f"{first} to {part.calls - least:,}"
         # What lies side by side has no common first call.
         when = f", since call {begin}" if part.parts == 1 else f" of each of {part.parts} parts"
-        died = f"{len(since)} of {width} units gave only zeros in the last {last} calls"
+        were = only_inactive(stats)
+        died = f"{len(since)} of {width} units {were} in the last {last} calls"
         yield f"{died}{of_width}{when}"

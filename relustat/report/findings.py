@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from relustat._messages import many, some
 
-from .dead_units import died, has_several_samples
+from .dead_units import died, has_several_samples, only_inactive
 from .row import Row
 
 # If a larger share of values lies outside the bins, quantiles and pictures mislead.
@@ -17,8 +17,10 @@ _HIGH_DEATH_RATE = 0.5
 
 _NOT_COUNTED = ": not counted, "
 _NEVER_CALLED = ": never called"
+_CHOICES = ("'relu'", "'relu-like'", "'all'")
 _LEFT_OUT = ", not counted: left out by only or skip"
-_NO_RELU = ", not counted: only ReLUs are"
+_OTHER = "other activation"
+_NOT_CHOSEN = ", not counted: try activations="
 
 
 def not_counted(name: str, reason: str) -> str:
@@ -31,9 +33,9 @@ def never_called(name: str) -> str:
     return f"{name}{_NEVER_CALLED}"
 
 
-def other_activation(count: int, name: str) -> str:
-    """The warning of an activation that is no ReLU."""
-    return f"{count} {name}{_NO_RELU}"
+def other_activation(count: int, name: str, choice: str) -> str:
+    """The warning of an activation that is not counted, and which choice would count it."""
+    return f"{count} {name}{_NOT_CHOSEN}{choice!r}"
 
 
 def left_out(names: Sequence[str]) -> str:
@@ -45,8 +47,8 @@ class Finding(NamedTuple):
     """A warning.
 
     Attributes:
-        kind: "dead", "died", "death rate", "nan", "outside the bins", "not counted",
-            "left out", "no ReLU", "never called", "nothing" or "other".
+        kind: "dead", "died", "death rate", "saturated", "nan", "outside the bins", "not counted",
+            "left out", "other activation", "never called", "nothing" or "other".
         call_site: where; empty if it is of the whole model.
         text: what was found.
     """
@@ -63,7 +65,7 @@ class Finding(NamedTuple):
         """A warning of whoever counted, such as a watch."""
         kinds = {
             "left out": _LEFT_OUT in warning,
-            "no ReLU": warning.endswith(_NO_RELU),
+            _OTHER: _NOT_CHOSEN in warning,
             "not counted": _NOT_COUNTED in warning,
             "never called": warning.endswith(_NEVER_CALLED),
         }
@@ -78,7 +80,13 @@ def findings(rows: Sequence[Row], given: Sequence[str]) -> list[Finding]:
     """
     found = [Finding.given(warning) for warning in given]
     if not rows and not any(each.kind in {"not counted", "left out"} for each in found):
-        return [Finding("nothing", "", "no ReLU was seen"), *found]
+        others = [each.text.partition(_NOT_CHOSEN) for each in found if each.kind == _OTHER]
+        if not others:
+            return [Finding("nothing", "", "no ReLU was seen"), *found]
+        what = ", ".join(other for other, _, _ in others)
+        choice = max((choice for _, _, choice in others), key=_CHOICES.index)
+        said = Finding("nothing", "", f"no ReLU was called: {what}; try activations={choice}")
+        return [said, *(each for each in found if each.kind != _OTHER)]
     of_units = [each for row in rows for each in _of_units(row)]
     return [*of_units, *(each for row in rows for each in _outside_the_bins(row)), *found]
 
@@ -86,13 +94,22 @@ def findings(rows: Sequence[Row], given: Sequence[str]) -> list[Finding]:
 def _of_units(row: Row) -> Iterator[Finding]:
     name, stats = row.call_site, row.stats
     if row.dead:
-        text = f"{row.dead} of {row.units} units gave only zeros in {many(row.calls, 'call')}"
+        were = only_inactive(stats)
+        text = f"{row.dead} of {row.units} units {were} in {many(row.calls, 'call')}"
         yield Finding("dead", name, text)
     yield from (Finding("died", name, text) for text in died(stats))
     if row.death_rate > _HIGH_DEATH_RATE and has_several_samples(stats):
         rate = f"{row.death_rate:.1%} of the calls (death rate)"
-        text = f"on average, a unit gave only zeros in {rate}"
+        was = only_inactive(stats).replace("were", "was")
+        text = f"on average, a unit {was} in {rate}"
         yield Finding("death rate", name, text)
+    saturated = sum(len(stats.of_width(width).saturated_units) for width in stats.widths)
+    if saturated:
+        text = (
+            f"all inputs of {saturated} of {row.units} units were saturated "
+            f"(input >= {stats.activation.upper:g})"
+        )
+        yield Finding("saturated", name, text)
     if row.nans:
         yield Finding("nan", name, f"{row.nans:,} of {row.elements:,} inputs were NaN")
 

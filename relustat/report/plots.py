@@ -13,6 +13,7 @@ from relustat._figures import new_figure
 from relustat._messages import some
 from relustat._optional import import_optional
 from relustat._patterns import NameChoice, described
+from relustat.stats.activation import RELU
 from relustat.stats.bins import LinearBins
 from relustat.stats.histogram import Histogram
 from relustat.stats.relu_stats import ReLUStats
@@ -69,9 +70,9 @@ def histogram_grid(
 ) -> Figure:
     """A panel for each call site with the histogram of its inputs, normalised to unit area.
 
-    Inputs that the ReLU sets to zero are grey. The x-axis shows the central 99.8 % of the inputs.
-    Counts in bins of unequal width, such as logarithmic ones, are interpolated to 100 equal
-    slices. The share of zeros in the title is exact.
+    Inputs up to the knee are grey; a ReLU sets them to zero. The x-axis shows the central 99.8 % of
+    the inputs. Counts in bins of unequal width, such as logarithmic ones, are interpolated to 100
+    equal slices. The share of zeros in the title is exact.
 
     Args:
         stats: statistics by call-site name; None where only ``other`` has some.
@@ -91,7 +92,11 @@ def histogram_grid(
     if other is not None:
         keys = _keys(names)
         _as_plain_text(figure.legend(handles=keys, loc="outside upper right", ncols=2, fontsize=8))
-    figure.supxlabel("input of the ReLU, the middle 99.8 %; grey: set to zero", fontsize=8)
+    shown = [each for each in (*stats.values(), *(other or {}).values()) if each is not None]
+    is_relu = all(each.activation == RELU for each in shown)
+    what = "input of the ReLU" if is_relu else "input of the activation"
+    grey = "set to zero" if is_relu else "up to the knee"
+    figure.supxlabel(f"{what}, the middle 99.8 %; grey: {grey}", fontsize=8)
     return figure
 
 
@@ -104,9 +109,13 @@ def _draw_histogram(
 ) -> Figure:
     """Draws one panel of :func:`histogram_grid`; returns its figure."""
     theirs = None if other is None else other.get(name)
-    shares = [f"{100 * each.zero_fraction:.1f}" for each in (stats, theirs) if each is not None]
+    shown = [each for each in (stats, theirs) if each is not None]
+    shares = [f"{100 * each.inactive_fraction:.1f}" for each in shown]
+    knee, adjective = shown[0].activation.knee, shown[0].activation.adjective
     where = "" if other is None or len(shares) == 2 else f", only in {names[stats is None]}"
-    axes.set_title(f"{name}: {' and '.join(shares)} % zero{where}", fontsize=9, parse_math=False)
+    axes.set_title(
+        f"{name}: {' and '.join(shares)} % {adjective}{where}", fontsize=9, parse_math=False
+    )
     axes.tick_params(labelsize=7)
     axes.set_yticks([])
     for side in ("left", "right", "top"):
@@ -124,7 +133,7 @@ def _draw_histogram(
         if drawn[0] is not None:
             edges, density = drawn[0]
             axes.stairs(density, edges, fill=True, color=_PASSED)
-            below = edges <= 0
+            below = edges <= (-math.inf if knee is None else knee)
             if below.sum() > 1:
                 axes.stairs(density[: below.sum() - 1], edges[below], fill=True, color=_ZEROED)
         if drawn[1] is not None:

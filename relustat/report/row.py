@@ -22,11 +22,15 @@ class Row:
     """The numbers of one call site, unformatted: the columns of tables, data frames and files.
 
     Attributes:
-        call_site: where the ReLU is computed.
+        call_site: where the activation is computed.
+        activation: its name.
         after: the layer that made its inputs; empty if none is known.
         calls: calls counted.
         elements: inputs counted.
-        zero_fraction: share of outputs that are 0.
+        zero_fraction: share of outputs that are 0; NaN if inactive inputs do not give 0.
+        inactive: share of inputs that are inactive; of a ReLU it is ``zero_fraction``. What follows
+            speaks of zeros, and means inactive inputs where an activation is no ReLU.
+        saturated: share of inputs from the upper knee on; NaN if there is none.
         units: number of units.
         dead: number of units that gave only zeros.
         dead_now: number of units that gave only zeros in the last 100 calls, or in all if there
@@ -53,10 +57,13 @@ class Row:
     """
 
     call_site: str
+    activation: str
     after: str
     calls: int
     elements: int
     zero_fraction: float
+    inactive: float
+    saturated: float
     units: int
     dead: int
     dead_now: int
@@ -83,10 +90,13 @@ class Row:
         by_width = [stats.of_width(width) for width in stats.widths]
         return cls(
             call_site=call_site,
+            activation=stats.activation.name,
             after=after,
             calls=stats.calls,
             elements=stats.elements,
             zero_fraction=stats.zero_fraction,
+            inactive=stats.inactive_fraction,
+            saturated=stats.saturated_fraction,
             units=sum(stats.widths),
             dead=sum(len(part.dead_units) for part in by_width),
             dead_now=sum(len(dead_now(part)) for part in by_width),
@@ -110,18 +120,19 @@ class Row:
         """All columns by name, as people read them."""
         return {
             "call_site": self.call_site,
+            "activation": self.activation,
             "after": self.after,
             "calls": f"{self.calls:,}",
             "elements": f"{self.elements:,}",
             "zero_fraction": percent(self.zero_fraction),
+            "inactive": percent(self.inactive),
+            "saturated": known_percent(self.saturated),
             "units": f"{self.units:,}",
             "dead": f"{self.dead}/{self.units}",
             "dead_now": f"{self.dead_now}",
             "always_on": f"{self.always_on}",
             "death_rate": percent(self.death_rate),
-            "zero_block_fraction": (
-                "" if math.isnan(self.zero_block_fraction) else percent(self.zero_block_fraction)
-            ),
+            "zero_block_fraction": known_percent(self.zero_block_fraction),
             "nans": f"{self.nans:,}",
             **{name: short(getattr(self, name)) for name in ("min", "median", "p99", "max")},
             "histogram": self.histogram,
@@ -143,6 +154,11 @@ def percent(share: float) -> str:
     if math.isnan(share):
         return "-"
     return ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
+
+
+def known_percent(share: float) -> str:
+    """The same; empty if it is not known."""
+    return "" if math.isnan(share) else percent(share)
 
 
 def short(value: float) -> str:

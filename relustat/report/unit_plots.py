@@ -73,7 +73,7 @@ def _draw_strip(axes: Axes, part: ReLUStats) -> None:
     axes.set_yticks([])
     axes.tick_params(labelsize=7)
     axes.locator_params(axis="x", integer=True, nbins=6)
-    _add_bar(axes, image, "share of zeros", location="bottom")
+    _add_bar(axes, image, f"share of {part.activation.noun}", location="bottom")
 
 
 def _draw_histograms(axes: Axes, histograms: CoarseHistograms | None) -> None:

@@ -22,8 +22,8 @@ _COARSE_BINS = 24
 
 
 def zero_shares(part: ReLUStats) -> FloatArray:
-    """The share of zeros of each unit, float64 [units]."""
-    return part.unit_zeros / np.maximum(part.unit_elements, 1)
+    """The share of zeros of each unit, or of its inactive inputs, float64 [units]."""
+    return part.unit_inactive / np.maximum(part.unit_elements, 1)
 
 
 class Frequencies(NamedTuple):
@@ -45,7 +45,7 @@ def frequencies(part: ReLUStats) -> Frequencies:
 
     Source: Bricken et al., "Towards Monosemanticity", 2023, "feature density histograms".
     """
-    fired = part.unit_elements - part.unit_zeros
+    fired = part.unit_elements - part.unit_inactive
     some = fired > 0
     logs = np.log10(fired[some] / part.unit_elements[some])
     lowest = min(math.floor(logs.min()), -1) if len(logs) else -1

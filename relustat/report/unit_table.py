@@ -11,10 +11,8 @@ from relustat.stats.relu_stats import ReLUStats
 
 from .unit_shares import zero_shares
 
-_HEADINGS = [
-    ["", "zero", "dead", "calls", ""],
-    ["unit", "fraction", "calls", "since fired", "state"],
-]
+_UPPER = ("dead", "calls", "")
+_LOWER = ["unit", "fraction", "calls", "since fired", "state"]
 
 
 def unit_lines(stats: ReLUStats) -> list[str]:
@@ -24,19 +22,27 @@ def unit_lines(stats: ReLUStats) -> list[str]:
         part = stats.of_width(width)
         if len(stats.widths) > 1:
             lines.append(f"inputs with {width} units, in {part.calls:,} calls")
-        lines += align([*_HEADINGS, *_cells(part)])
+        upper = ["", part.activation.adjective, *_UPPER]
+        lines += align([upper, _LOWER, *_cells(part)])
     return lines
 
 
 def _cells(part: ReLUStats) -> Iterator[list[str]]:
     shares = zero_shares(part)
-    dead, always_on, dead_now = (
-        set(units.tolist()) for units in (part.dead_units, part.always_on_units, part.dead_for())
+    dead, always_on, dead_now, saturated = (
+        set(units.tolist())
+        for units in (
+            part.dead_units,
+            part.always_on_units,
+            part.dead_for(),
+            part.saturated_units,
+        )
     )
     for unit in np.argsort(-shares, kind="stable").tolist():
         states = (
             ("dead", unit in dead),
             ("dead now", unit in dead_now),
+            ("saturated", unit in saturated),
             ("always on", unit in always_on),
         )
         yield [

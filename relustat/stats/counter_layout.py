@@ -15,13 +15,15 @@ class CounterLayout:
     The words are int64. The first six have fixed positions: ``EVERY`` (count one call in this
     many; 0 counts none), ``TICKS`` (calls seen while that is not 0), ``CALLS`` and ``ELEMENTS``
     (counted ones), ``BLOCKS`` of units and ``ZERO_BLOCKS``. Then follow, for each unit, its zeros,
-    its dead calls, and the counted calls since it last gave an output other than 0; at last the
-    histograms, [rows, slots].
+    its dead calls, and the counted calls since it last gave an output other than 0; if the
+    activation has an upper knee, its saturated inputs; at last the histograms, [rows, slots]. Of
+    another activation than ReLU, the zeros are its inactive inputs.
 
     Args:
         units: number of units.
         rows: 1, or ``units`` if each unit has a histogram of its own.
         bins: number of bins; 0: only NaNs are counted.
+        saturates: whether the activation has an upper knee.
 
     Example:
         >>> from relustat.stats.counter_layout import CounterLayout
@@ -35,6 +37,7 @@ class CounterLayout:
     units: int
     rows: int
     bins: int
+    saturates: bool = False
 
     @property
     def zeros(self) -> slice:
@@ -49,8 +52,13 @@ class CounterLayout:
         return slice(self.dead_calls.stop, self.dead_calls.stop + self.units)
 
     @property
+    def saturated(self) -> slice:
+        stop = self.since_fired.stop
+        return slice(stop, stop + self.units if self.saturates else stop)
+
+    @property
     def histograms(self) -> slice:
-        return slice(self.since_fired.stop, None)
+        return slice(self.saturated.stop, None)
 
     @property
     def slots(self) -> int:
@@ -60,7 +68,7 @@ class CounterLayout:
     @property
     def size(self) -> int:
         """Number of words."""
-        return _HEADER + 3 * self.units + self.rows * self.slots
+        return int(self.histograms.start) + self.rows * self.slots
 
 
 def slot_count(bins: int) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 
 from relustat._checks import is_integer
 
+from .activation import Activation
 from .bins import Bins
 from .counter_layout import slot_count
 from .histogram import Histogram, Int64Array
@@ -22,6 +23,7 @@ class DerivedNumbers:
 
     bins: Bins | None
     by_width: Mapping[int, UnitCounts]
+    activation: Activation
 
     # Totals
 
@@ -36,9 +38,33 @@ class DerivedNumbers:
         return sum(counts.elements for counts in self.by_width.values())
 
     @property
-    def zeros(self) -> int:
-        """Outputs equal to 0: inputs <= 0, -0.0 included, NaN not."""
+    def inactive(self) -> int:
+        """Inactive inputs: up to the lower knee, NaN not. Of a ReLU they are its zeros.
+
+        Of an activation without a knee: inputs whose outputs are near 0.
+        """
         return sum(int(counts.zeros.sum()) for counts in self.by_width.values())
+
+    @property
+    def saturated(self) -> int | None:
+        """Inputs from the upper knee on, +inf included; None if there is no upper knee."""
+        if self.activation.upper is None:
+            return None
+        return sum(
+            int(counts.saturated.sum())
+            for counts in self.by_width.values()
+            if counts.saturated is not None
+        )
+
+    @property
+    def zeros(self) -> int:
+        """Outputs equal to 0: inputs <= 0, -0.0 included, NaN not.
+
+        Raises:
+            ValueError: if the activation does not give 0 where it is inactive, as a LeakyReLU.
+        """
+        self._check_gives_zero("zeros", "inactive")
+        return self.inactive
 
     @property
     def nans(self) -> int:
@@ -47,15 +73,26 @@ class DerivedNumbers:
 
     @property
     def zero_fraction(self) -> float:
-        """``zeros / elements``; NaN if nothing was counted."""
-        return self.zeros / self.elements if self.elements else math.nan
+        """``zeros / elements``; NaN if nothing was counted, or inactive outputs are not 0."""
+        return self.inactive_fraction if self.activation.gives_zero else math.nan
+
+    @property
+    def inactive_fraction(self) -> float:
+        """``inactive / elements``; NaN if nothing was counted."""
+        return self.inactive / self.elements if self.elements else math.nan
+
+    @property
+    def saturated_fraction(self) -> float:
+        """``saturated / elements``; NaN if nothing was counted, or there is no upper knee."""
+        saturated = self.saturated
+        return math.nan if saturated is None or not self.elements else saturated / self.elements
 
     @property
     def activation_rate(self) -> float:
-        """Share of outputs above 0. It is ``1 - zero_fraction`` if there are no NaNs."""
+        """Share of inputs that are active. It is ``1 - inactive_fraction`` without NaNs."""
         if not self.elements:
             return math.nan
-        return (self.elements - self.zeros - self.nans) / self.elements
+        return (self.elements - self.inactive - self.nans) / self.elements
 
     @property
     def death_rate(self) -> float:
@@ -125,9 +162,27 @@ class DerivedNumbers:
         return tuple(self.by_width)
 
     @property
+    def unit_inactive(self) -> Int64Array:
+        """Inactive inputs of each unit, int64 [units]."""
+        return self._only_width("unit_inactive").zeros
+
+    @property
     def unit_zeros(self) -> Int64Array:
-        """Zeros of each unit, int64 [units]."""
+        """Zeros of each unit, int64 [units].
+
+        Raises:
+            ValueError: if the activation does not give 0 where it is inactive.
+        """
+        self._check_gives_zero("unit_zeros", "unit_inactive")
         return self._only_width("unit_zeros").zeros
+
+    @property
+    def unit_saturated(self) -> Int64Array | None:
+        """Saturated inputs of each unit, int64 [units]; None if there is no upper knee."""
+        counts = self._only_width("unit_saturated")
+        if self.activation.upper is None:
+            return None
+        return np.zeros_like(counts.zeros) if counts.saturated is None else counts.saturated
 
     @property
     def unit_elements(self) -> Int64Array:
@@ -144,7 +199,15 @@ class DerivedNumbers:
     @property
     def dead_units(self) -> Int64Array:
         """Indices of the units whose outputs were all 0 since the last reset, int64 [dead]."""
-        return np.nonzero(self.unit_zeros == self.unit_elements)[0].astype(np.int64)
+        return np.nonzero(self.unit_inactive == self.unit_elements)[0].astype(np.int64)
+
+    @property
+    def saturated_units(self) -> Int64Array:
+        """Indices of the units whose inputs were all saturated, int64 [saturated]."""
+        saturated = self.unit_saturated
+        if saturated is None:
+            return np.zeros(0, dtype=np.int64)
+        return np.nonzero(saturated == self.unit_elements)[0].astype(np.int64)
 
     @property
     def calls_since_fired(self) -> Int64Array:
@@ -176,7 +239,7 @@ class DerivedNumbers:
     @property
     def always_on_units(self) -> Int64Array:
         """Indices of the units with no output of 0 since the last reset, int64 [always on]."""
-        return np.nonzero(self.unit_zeros == 0)[0].astype(np.int64)
+        return np.nonzero(self._only_width("always_on_units").zeros == 0)[0].astype(np.int64)
 
     @property
     def unit_histograms(self) -> Int64Array | None:
@@ -188,6 +251,14 @@ class DerivedNumbers:
         if self.bins is None or counts.slots.shape[0] != len(counts.zeros):
             return None
         return counts.slots[:, 1:-2]
+
+    def _check_gives_zero(self, name: str, instead: str) -> None:
+        if not self.activation.gives_zero:
+            activation = self.activation
+            raise ValueError(
+                f"{name}: the outputs of inactive inputs must be 0, got those of "
+                f"{activation.name}; ask {instead}, which counts {activation.inactive_inputs}"
+            )
 
     def _only_width(self, name: str) -> UnitCounts:
         if not self.by_width:

@@ -24,6 +24,7 @@ VERSION = 1
 
 _ARRAYS = ("zeros", "dead_calls", "slots")
 _SINCE = "since_fired"
+_SATURATED = "saturated"  # only of an activation with an upper knee
 _HISTORY_ARRAYS = (*_ARRAYS, "dead_epochs", "deaths", "revivals", "dead")
 
 
@@ -64,8 +65,9 @@ def save(
     for index, (site, state) in enumerate(states.items()):
         widths = {}
         for width, counts in state["widths"].items():
-            for name in (*_ARRAYS, _SINCE):
-                arrays[f"{index}/{width}/{name}"] = np.array(counts[name], dtype=np.int64)
+            for name in (*_ARRAYS, _SINCE, _SATURATED):
+                if name in counts:
+                    arrays[f"{index}/{width}/{name}"] = np.array(counts[name], dtype=np.int64)
             widths[width] = {name: n for name, n in counts.items() if isinstance(n, int)}
         sites.append({**state, "name": site, "widths": widths})
     described: dict[str, Any] = {"version": VERSION, "sites": sites}
@@ -80,12 +82,16 @@ def save_history(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
     since_fired = [np.zeros(0, np.int64)]
     for width in _widths_of(state):
         since_fired.append(np.array(width.pop(_SINCE), dtype=np.int64))
-        for name in _HISTORY_ARRAYS:
+        for name in _in_history(width):
             array = np.array(width[name], dtype=np.int64)
             width[name] = array.shape
             counts.append(array.ravel())
     arrays = {"counts": np.concatenate(counts), _SINCE: np.concatenate(since_fired)}
     _write(path, state, arrays)
+
+
+def _in_history(width: dict[str, Any]) -> tuple[str, ...]:
+    return (*_HISTORY_ARRAYS, _SATURATED) if _SATURATED in width else _HISTORY_ARRAYS
 
 
 def _widths_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -112,8 +118,8 @@ def load(path: str | os.PathLike[str]) -> Archive:
         states = {}
         for index, site in enumerate(described["sites"]):
             for width, counts in site["widths"].items():
-                for name in (*_ARRAYS, _SINCE):
-                    if name != _SINCE or f"{index}/{width}/{name}" in archive:
+                for name in (*_ARRAYS, _SINCE, _SATURATED):
+                    if name in _ARRAYS or f"{index}/{width}/{name}" in archive:
                         counts[name] = archive[f"{index}/{width}/{name}"]
             states[str(site.pop("name"))] = {**site, "version": described["version"]}
         return Archive(states, list(map(str, described.get("warnings", []))))
@@ -128,7 +134,7 @@ def load_history(path: str | os.PathLike[str]) -> dict[str, Any]:
         counts, at = archive["counts"], 0
         since_fired, of_unit = archive.get(_SINCE), 0
         for width in _widths_of(state):
-            for name in _HISTORY_ARRAYS:
+            for name in _in_history(width):
                 shape = width[name]
                 width[name] = counts[at : at + math.prod(shape)].reshape(shape)
                 at += math.prod(shape)

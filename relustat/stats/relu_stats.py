@@ -10,6 +10,7 @@ from typing import Any
 from relustat._checks import as_integer
 
 from . import npz
+from .activation import RELU, Activation
 from .bins import Bins, bins_from_dict
 from .counter_layout import slot_count
 from .derived_numbers import DerivedNumbers
@@ -18,7 +19,7 @@ from .unit_counts import UnitCounts
 
 
 class ReLUStats(DerivedNumbers):
-    """The counts of one ReLU, up to the moment they were read.
+    """The counts of one ReLU, or of another activation, up to the moment they were read.
 
     All counts are exact integers, so ``a + b`` merges batches, ranks, machines and files in any
     order with the same result. Rates, quantiles and moments are derived from them. One count asks
@@ -37,6 +38,8 @@ class ReLUStats(DerivedNumbers):
             empty if none did.
         block: number of neighbouring units in a block; None if blocks were not counted.
         parts: number of counts that were added by ``+``, such as ranks, or calls of one forward.
+        activation: what was counted. Of all but ReLU read "inactive" for "0" where this class
+            speaks of outputs: docs/activations.md has the table of meanings.
         shard: the index of these units' shard and the number of shards, if a layer is split over
             processes; None if these are all units. Counts of different shards do not add.
 
@@ -48,12 +51,13 @@ class ReLUStats(DerivedNumbers):
         (3, [2, 1], [0])
     """
 
-    __slots__ = ("bins", "block", "by_width", "parts", "reduction", "shard")
+    __slots__ = ("activation", "bins", "block", "by_width", "parts", "reduction", "shard")
 
     reduction: str
     shard: tuple[int, int] | None
     parts: int
     block: int | None
+    activation: Activation
 
     def __init__(
         self,
@@ -63,6 +67,7 @@ class ReLUStats(DerivedNumbers):
         shard: tuple[int, int] | None = None,
         parts: int = 1,
         block: int | None = None,
+        activation: Activation = RELU,
     ) -> None:
         if parts < 1:
             raise ValueError(f"ReLUStats: parts must be at least 1, got {parts}")
@@ -75,12 +80,18 @@ class ReLUStats(DerivedNumbers):
                     f"ReLUStats: width {width} with {slots} histogram slots must have counts of "
                     f"that size, got {len(counts.zeros)} units and {counts.slots.shape[1]} slots"
                 )
+            if (counts.saturated is None) != (activation.upper is None):
+                raise ValueError(
+                    f"ReLUStats: width {width} must have saturated inputs just if "
+                    f"{activation.name} has an upper knee"
+                )
         object.__setattr__(self, "bins", bins)
         object.__setattr__(self, "by_width", MappingProxyType(dict(by_width)))
         object.__setattr__(self, "reduction", reduction)
         object.__setattr__(self, "shard", shard)
         object.__setattr__(self, "parts", parts)
         object.__setattr__(self, "block", block)
+        object.__setattr__(self, "activation", activation)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"ReLUStats is immutable: cannot set {name!r}")
@@ -89,12 +100,12 @@ class ReLUStats(DerivedNumbers):
         return type(self), (self.bins, dict(self.by_width), self.reduction, *self._others())
 
     def _others(self) -> tuple[Any, ...]:
-        return self.shard, self.parts, self.block
+        return self.shard, self.parts, self.block, self.activation
 
     @property
     def layout(self) -> Layout:
         """What counts that are added to these must have in common with them."""
-        return Layout(self.bins, self.block)
+        return Layout(self.bins, self.block, self.activation)
 
     def of_width(self, width: int) -> ReLUStats:
         """The statistics of the inputs with ``width`` units alone.
@@ -123,7 +134,8 @@ class ReLUStats(DerivedNumbers):
         unit fired in it, else the sum of both.
 
         Raises:
-            ValueError: if the bins or blocks differ, or the units are of different shards.
+            ValueError: if the bins, blocks or activations differ, or the units are of different
+                shards.
 
         Example:
             >>> import torch
@@ -141,13 +153,14 @@ class ReLUStats(DerivedNumbers):
         merged = dict(self.by_width)
         for width, counts in other.by_width.items():
             merged[width] = join(merged[width], counts) if width in merged else counts
-        return ReLUStats(self.bins, merged, "", self.shard, parts, self.block)
+        others = self.shard, parts, self.block, self.activation
+        return ReLUStats(self.bins, merged, "", *others)
 
     def _check_alike(self, other: ReLUStats, verb: str) -> None:
         if self.layout != other.layout:
+            what = "equal bins" if self.activation == other.activation else "one activation"
             raise ValueError(
-                f"ReLUStats: only statistics of equal bins {verb}, "
-                f"got {self.layout} and {other.layout}"
+                f"ReLUStats: only statistics of {what} {verb}, got {self.layout} and {other.layout}"
             )
         if self.shard != other.shard:
             raise ValueError(
@@ -167,8 +180,8 @@ class ReLUStats(DerivedNumbers):
         ``later`` again. (Of sums it is so if both are of the same parts.)
 
         Raises:
-            ValueError: if the bins or blocks differ, or ``other`` is not an earlier snapshot, so
-                that a count would be negative.
+            ValueError: if the bins, blocks or activations differ, or ``other`` is not an earlier
+                snapshot, so that a count would be negative.
 
         Example:
             >>> import torch, relustat
@@ -217,6 +230,7 @@ class ReLUStats(DerivedNumbers):
             **({} if self.shard is None else {"shard": list(self.shard)}),
             **({} if self.parts == 1 else {"parts": self.parts}),
             **({} if self.block is None else {"block": self.block}),
+            **({} if self.activation == RELU else {"activation": self.activation.to_dict()}),
         }
 
     @classmethod
@@ -242,7 +256,9 @@ class ReLUStats(DerivedNumbers):
             block = state.get("block")
             if block is not None:
                 block = as_integer("from_dict: block", block)
-            return cls(bins_from_dict(state["bins"]), by_width, "", shard, parts, block)
+            activation = Activation.from_dict(state.get("activation"))
+            bins = bins_from_dict(state["bins"])
+            return cls(bins, by_width, "", shard, parts, block, activation)
         except (KeyError, TypeError, AttributeError, LookupError, OverflowError) as error:
             raise ValueError(f"from_dict: must be what to_dict() returns, got {error!r}") from error
         except ValueError as error:
@@ -270,7 +286,8 @@ class ReLUStats(DerivedNumbers):
     def __repr__(self) -> str:
         if not self.elements:
             return "ReLUStats(nothing counted)"
+        what = "zeros" if self.activation == RELU else f"{self.activation.name}, inactive"
         return (
-            f"ReLUStats(calls={self.calls}, elements={self.elements}, zeros={self.zeros} "
-            f"({self.zero_fraction:.1%}), nans={self.nans}, widths={self.widths})"
+            f"ReLUStats(calls={self.calls}, elements={self.elements}, {what}={self.inactive} "
+            f"({self.inactive_fraction:.1%}), nans={self.nans}, widths={self.widths})"
         )

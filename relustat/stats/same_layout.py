@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from relustat._messages import named, some
 
+from .activation import RELU, Activation
 from .bins import Bins
 
 
@@ -15,9 +16,12 @@ class Layout(NamedTuple):
 
     bins: Bins | None
     block: int | None
+    activation: Activation = RELU
 
     def __str__(self) -> str:
-        return f"{self.bins}" + ("" if self.block is None else f" with blocks of {self.block}")
+        of_what = "" if self.activation == RELU else f" of {self.activation.described}"
+        blocks = "" if self.block is None else f" with blocks of {self.block}"
+        return f"{self.bins}{of_what}{blocks}"
 
 
 def described_shard(shard: tuple[int, int] | None) -> str:
@@ -64,8 +68,10 @@ def check_alike(caller: str, kind: str, holders: Mapping[str, Mapping[str, Layou
         for holder, layouts in filled.items():
             by_layout.setdefault(layouts[site], []).append(holder)
         if len(by_layout) > 1:
+            is_one = len({each.activation for each in by_layout}) == 1
+            what = "equal bins" if is_one else "one activation"
             found = [f"{each} (in {some(holding)})" for each, holding in by_layout.items()]
             raise ValueError(
-                f"{caller}: a call site must have equal bins in all {kind}, "
+                f"{caller}: a call site must have {what} in all {kind}, "
                 f"got for {named(site)}: {some(found, '; ')}"
             )

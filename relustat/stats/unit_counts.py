@@ -23,12 +23,14 @@ class UnitCounts:
     Attributes:
         calls: calls counted.
         elements: elements counted.
-        zeros: outputs equal to 0, int64 [units].
+        zeros: outputs equal to 0, int64 [units]; of another activation than ReLU its inactive
+            inputs, here and in what follows.
         dead_calls: calls in which all outputs of the unit were 0, int64 [units].
         since_fired: calls since the unit last gave an output other than 0, int64 [units].
         slots: int64 [1 or units, n + 3]: underflow, n bins, overflow, NaN; or only NaN.
         blocks: blocks of neighbouring units; 0 if they were not counted.
         zero_blocks: those of them whose outputs were all 0.
+        saturated: inputs from the upper knee on, int64 [units]; None if there is no upper knee.
     """
 
     calls: int
@@ -39,6 +41,7 @@ class UnitCounts:
     slots: Int64Array
     blocks: int = 0
     zero_blocks: int = 0
+    saturated: Int64Array | None = None
 
     def __post_init__(self) -> None:
         units = len(self.zeros)
@@ -49,7 +52,11 @@ class UnitCounts:
                 f"[1 or {units}, slots], got {', '.join(str(list(shape)) for shape in by_unit)} "
                 f"and {list(self.slots.shape)}"
             )
-        for name in _ARRAYS:
+        if self.saturated is not None and self.saturated.shape != (units,):
+            raise ValueError(
+                f"ReLUStats: saturated must be [{units}], got {list(self.saturated.shape)}"
+            )
+        for name in self._array_names():
             counts = getattr(self, name).view()
             if counts.dtype != np.int64 or (counts < 0).any():
                 raise ValueError(f"ReLUStats: {name} must be int64 and not negative, got {counts}")
@@ -60,6 +67,7 @@ class UnitCounts:
             self.calls >= (1 if self.elements else 0)
             and self.elements == (self.elements // units * units if units else 0)
             and (self.zeros * units <= self.elements).all()
+            and ((self.zeros + self._saturated()) * units <= self.elements).all()
             and (self.dead_calls <= self.calls).all()
             and (self.since_fired <= self.dead_calls).all()
             and 0 <= self.zero_blocks <= self.blocks <= self.elements
@@ -74,14 +82,22 @@ class UnitCounts:
                 f"zeros={int(self.zeros.sum())}, in the histogram {binned}"
             )
 
+    def _array_names(self) -> tuple[str, ...]:
+        return _ARRAYS if self.saturated is None else (*_ARRAYS, "saturated")
+
+    def _saturated(self) -> Int64Array:
+        return np.zeros_like(self.zeros) if self.saturated is None else self.saturated
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         known = _since_fired_if_unknown(state["dead_calls"], state["calls"])
         self.__dict__.update({"since_fired": known, **state})
 
     @classmethod
-    def from_counters(cls, words: Int64Array, units: int, bins: int) -> UnitCounts:
+    def from_counters(
+        cls, words: Int64Array, units: int, bins: int, saturates: bool = False
+    ) -> UnitCounts:
         """Reads counters as csrc/relu/counters.h lays them out."""
-        layout = CounterLayout(units, 1, bins)
+        layout = CounterLayout(units, 1, bins, saturates)
         return cls(
             calls=int(words[CALLS]),
             elements=int(words[ELEMENTS]),
@@ -91,6 +107,7 @@ class UnitCounts:
             slots=words[layout.histograms].reshape(-1, layout.slots).copy(),
             blocks=int(words[BLOCKS]),
             zero_blocks=int(words[ZERO_BLOCKS]),
+            saturated=words[layout.saturated].copy() if saturates else None,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,7 +115,7 @@ class UnitCounts:
         return {
             "calls": self.calls,
             "elements": self.elements,
-            **{name: getattr(self, name).tolist() for name in _ARRAYS},
+            **{name: getattr(self, name).tolist() for name in self._array_names()},
             **({"blocks": self.blocks, "zero_blocks": self.zero_blocks} if self.blocks else {}),
         }
 
@@ -108,7 +125,9 @@ class UnitCounts:
         calls, elements = (
             as_integer(f"from_dict: {name}", state[name]) for name in ("calls", "elements")
         )
-        arrays: dict[str, Any] = {name: _integers(state[name]) for name in _ARRAYS if name in state}
+        arrays: dict[str, Any] = {
+            name: _integers(state[name]) for name in (*_ARRAYS, "saturated") if name in state
+        }
         known = _since_fired_if_unknown(arrays["dead_calls"], calls)
         arrays.setdefault("since_fired", known)
         blocks: dict[str, Any] = {
@@ -124,10 +143,17 @@ class UnitCounts:
         mine, theirs = (
             (each.calls, each.elements, each.blocks, each.zero_blocks) for each in (self, other)
         )
-        return mine == theirs and all(
-            np.array_equal(getattr(self, name), getattr(other, name))
-            for name in _ARRAYS
-            if name != "since_fired"
+        return (
+            mine == theirs
+            and all(
+                np.array_equal(getattr(self, name), getattr(other, name))
+                for name in _ARRAYS
+                if name != "since_fired"
+            )
+            and (
+                np.array_equal(self._saturated(), other._saturated())
+                and (self.saturated is None) == (other.saturated is None)
+            )
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -157,6 +183,7 @@ class UnitCounts:
             mine - before,
             self.blocks - earlier.blocks,
             self.zero_blocks - earlier.zero_blocks,
+            None if self.saturated is None else self.saturated - earlier._saturated(),
         )
 
     def _joined(self, other: UnitCounts, since_fired: Int64Array) -> UnitCounts:
@@ -170,6 +197,7 @@ class UnitCounts:
             mine + theirs,
             self.blocks + other.blocks,
             self.zero_blocks + other.zero_blocks,
+            None if self.saturated is None else self.saturated + other._saturated(),
         )
 
     def _like_slots(self, other: UnitCounts) -> tuple[Int64Array, Int64Array]:

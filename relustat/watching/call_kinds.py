@@ -10,12 +10,15 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from relustat._dynamo import inline_all_in_graph
 from relustat._torch_internals import builtin_functional, is_aten_op, overloads
-from relustat.nn.activations import OTHER_ACTIVATIONS
+from relustat.nn.activations import GATES, RELU_LIKE, SMOOTH
+from relustat.ops.counting_activation import counting_activation
+from relustat.ops.counting_relu import counting_relu
 
+from .family_calls import FAMILY_BINDERS, FAMILY_GRAPH_BINDERS
 from .relu_calls import BINDERS, GRAPH_BINDERS
 
 
@@ -37,6 +40,9 @@ class Kind(enum.Enum):
     OTHER = enum.auto()
     """Another activation."""
 
+    OTHER_IN_GRAPH = enum.auto()
+    """The same, in the graph of a model."""
+
 
 _MOST_KINDS = 1024
 _ALIKE = (
@@ -51,8 +57,8 @@ def _of_torch(name: str) -> list[Any]:
     return [*found, *itertools.chain(*map(overloads, filter(is_aten_op, found)))]
 
 
-def _functional(activation: type[nn.Module]) -> list[Any]:
-    lower = activation.__name__.lower()
+def _functional(activation: str) -> list[Any]:
+    lower = activation.lower()
     names = {lower, lower.removesuffix("relu") + "_relu"}  # F.leaky_relu
     return [
         function for name in names for spelt in (name, f"{name}_") for function in _of_torch(spelt)
@@ -60,16 +66,28 @@ def _functional(activation: type[nn.Module]) -> list[Any]:
 
 
 OTHERS: dict[Any, str] = {
-    function: activation.__name__
-    for activation in OTHER_ACTIVATIONS
+    function: activation
+    for activation in (*RELU_LIKE[1:], *SMOOTH)
+    if activation not in GATES and activation != "Threshold"
     for function in _functional(activation)
 }
+"""What stands where a ReLU might stand, by its name."""
+
+_OWN_MODULES = (counting_relu.__module__, counting_activation.__module__)
 _MAY_BE_ALIKE = {
     function
     for name in _ALIKE.split()
     for spelt in (name, f"{name}_")
     for function in _of_torch(spelt)
 }
+
+
+FUNCTIONS: frozenset[Any] = frozenset(
+    function
+    for function in (*BINDERS, *FAMILY_BINDERS)
+    if not is_aten_op(function) and getattr(function, "__module__", None) not in _OWN_MODULES
+)
+"""Functions of PyTorch that a watch looks at."""
 
 
 class _Kinds(dict[Any, "Kind | None"]):
@@ -87,7 +105,9 @@ def _kind_of(function: Callable[..., Any]) -> Kind | None:
         return Kind.RELU
     if function in GRAPH_BINDERS:
         return Kind.RELU_IN_GRAPH
-    if function in OTHERS:
+    if function in FAMILY_GRAPH_BINDERS:
+        return Kind.OTHER_IN_GRAPH
+    if function in OTHERS or function in FAMILY_BINDERS:
         return Kind.OTHER
     if function in _MAY_BE_ALIKE:
         return Kind.ALIKE
@@ -107,11 +127,6 @@ def relu_names() -> frozenset[str]:
 def name_of(function: Callable[..., Any]) -> str:
     """Its name without that of its overload."""
     return str(getattr(function, "__name__", "")).partition(".")[0]
-
-
-def activation_of(function: Callable[..., Any]) -> str:
-    """The class of the activation that a function of kind ``OTHER`` computes."""
-    return OTHERS.get(function, name_of(function))
 
 
 inline_all_in_graph(globals())

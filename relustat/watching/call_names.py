@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from torch import nn
 
 from relustat._dynamo import inline_all_in_graph
-from relustat.nn.activations import computes_relu
+from relustat.nn.activations import activation_of
 
 from .call_positions import (
     Position,
@@ -36,6 +36,7 @@ class CallPlace(NamedTuple):
         base: the name without the path, of a functional call; else empty.
         first, step: the numbers of its first call in a forward, and from one to the next.
         after: the layer that made the input, if the number does not tell it; else empty.
+        activation: the encoded :class:`relustat.Activation`, unless it is a ReLU.
     """
 
     paths: tuple[str, ...]
@@ -44,6 +45,7 @@ class CallPlace(NamedTuple):
     first: int
     step: int
     after: str
+    activation: str = ""
 
     def encoded(self) -> str:
         return json.dumps(self)
@@ -149,7 +151,7 @@ def _child_called(module: nn.Module | None, call: WrittenCall | None) -> nn.Modu
     if module is None or call is None or not call.is_of_self:
         return None
     child = module._modules.get(call.text)
-    return child if child is not None and computes_relu(child) else None
+    return child if child is not None and activation_of(child) else None
 
 
 def _function_place(

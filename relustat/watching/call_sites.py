@@ -20,6 +20,7 @@ from relustat._messages import named, some
 from relustat._patterns import NameChoice
 from relustat.ops.counters import Counters
 from relustat.report.call_site import CallSite
+from relustat.stats.activation import Activation
 from relustat.stats.relu_stats import ReLUStats
 
 from .call_names import CallPlace
@@ -61,8 +62,8 @@ class CallSites:
 
     Args:
         paths: the paths of the model's modules.
-        make_counters: called once for each site, with its name. It gives its counters, and "given"
-            if the user has said which dimension its units are.
+        make_counters: called once for each site, with its name and activation. It gives its
+            counters, and "given" if the user has said which dimension its units are.
         choice: the names of the sites that are counted.
         are_apart: whether each repeated call of one place has a site.
         order: the names of sites in the order of execution, as far as it is known. New names are
@@ -75,7 +76,7 @@ class CallSites:
     def __init__(
         self,
         paths: Collection[str],
-        make_counters: Callable[[str], tuple[Counters, str]],
+        make_counters: Callable[[str, Activation], tuple[Counters, str]],
         order: list[str],
         *,
         choice: NameChoice,
@@ -128,7 +129,7 @@ class CallSites:
             if site is None:
                 name = self._free(place.name(shared, self._taken))
                 first = place.name(repeat % len(place.paths), self._taken)
-                site = self._loaded.pop(name, None) or self._new(name)
+                site = self._taken_or_new(name, Activation.decoded(place.activation))
                 site.place, site.path, site.is_module = first, place.path(shared), place.is_module
                 if site.name not in self._order:
                     index = self._order.index(before) + 1 if before else len(self._order)
@@ -137,8 +138,15 @@ class CallSites:
             self._sites[encoded, repeat] = site
             return site
 
-    def _new(self, name: str) -> Site:
-        counters, units = self._make_counters(name)
+    def _taken_or_new(self, name: str, activation: Activation) -> Site:
+        """A site that was loaded, if it is of this activation, or a new one."""
+        loaded = self._loaded.get(name)
+        if loaded is not None and loaded.counters.activation == activation:
+            return self._loaded.pop(name)
+        return self._new(name, activation)
+
+    def _new(self, name: str, activation: Activation) -> Site:
+        counters, units = self._make_counters(name, activation)
         counters.enabled = self._counting
         return Site(name, name, "", False, counters, units, self._choice.takes(name))
 
@@ -232,7 +240,10 @@ class CallSites:
         Raises:
             KeyError, TypeError, ValueError: if it is no such thing.
         """
-        sites = {name: self._new(name) for name in saved["sites"]}
+        sites = {
+            name: self._new(name, Activation.from_dict(state.get("activation")))
+            for name, state in saved["sites"].items()
+        }
         for name, site in sites.items():
             site.load(saved["sites"][name])
         modules = {site.path for site in sites.values()}
@@ -250,7 +261,7 @@ class CallSites:
             met = {site.name: site for site in self._unique()}
             for name, site in met.items():
                 site.reset()
-                if name in sites:
+                if name in sites and sites[name].counters.activation == site.counters.activation:
                     site.take(sites[name])
             self._loaded = {name: site for name, site in sites.items() if name not in met}
             order = list(map(str, saved["order"]))

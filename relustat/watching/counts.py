@@ -77,7 +77,7 @@ class Counts:
         for name in names:
             # A group may have met fewer call sites on one rank than on another.
             nothing = {
-                site: ReLUStats(each.bins, {}, block=each.block)
+                site: ReLUStats(each.bins, {}, block=each.block, activation=each.activation)
                 for site, each in own.items()
                 if each.shard is None
             }

@@ -14,11 +14,13 @@ from torch import nn
 
 from relustat._patterns import NameChoice
 from relustat.history.history import History
+from relustat.nn.activations import ChosenActivations, choice_with
 from relustat.nn.module_paths import check_is_module, named_modules, plain_path, uncompiled
 from relustat.ops.counters import Counters
 from relustat.report.findings import left_out, never_called, not_counted, other_activation
 from relustat.report.live import live
 from relustat.report.report import Report
+from relustat.stats.activation import Activation
 from relustat.stats.relu_stats import ReLUStats
 
 from .call_sites import CallSites
@@ -41,8 +43,9 @@ Repeats = Literal["apart", "together"]
 _watches: weakref.WeakKeyDictionary[nn.Module, weakref.ref[Watch]] = weakref.WeakKeyDictionary()
 _watches_lock = threading.Lock()
 
-# The order of the call sites of each model that was watched.
-_orders: weakref.WeakKeyDictionary[nn.Module, list[str]] = weakref.WeakKeyDictionary()
+# The order of the call sites of each model that was watched, by the activations that were chosen.
+_Orders = dict[frozenset[str], list[str]]
+_orders: weakref.WeakKeyDictionary[nn.Module, _Orders] = weakref.WeakKeyDictionary()
 
 
 def watch_of(model: nn.Module) -> Watch | None:
@@ -55,7 +58,7 @@ class Watch:
     def __init__(
         self,
         model: nn.Module,
-        make_counters: Callable[[str], tuple[Counters, str]],
+        make_counters: Callable[[str, Activation], tuple[Counters, str]],
         *,
         functional: bool,
         modules: bool,
@@ -65,6 +68,7 @@ class Watch:
         choice: NameChoice,
         mask: MaskOf | None,
         groups: LabelsOf | None,
+        activations: ChosenActivations,
         options: Mapping[str, Any],
     ) -> None:
         check_is_module("watch", model)
@@ -78,7 +82,7 @@ class Watch:
         check_groups(groups)
         self._model = model
         self._modules = modules
-        order = _orders.setdefault(uncompiled(model), [])
+        order = _orders.setdefault(uncompiled(model), {}).setdefault(activations.names, [])
         self._sites = CallSites(
             paths, make_counters, order, choice=choice, are_apart=repeats == "apart"
         )
@@ -91,6 +95,7 @@ class Watch:
             during=during,
             mask=mask,
             groups=groups,
+            chosen=activations,
         )
         self._counter = ReLUCounter(
             its_modules,
@@ -100,7 +105,7 @@ class Watch:
             on_last_left=self._take_hooks_off,
             adopt=self._adopt,
         )
-        self._watched_modules = WatchedModules(model, its_modules, self._counter)
+        self._watched_modules = WatchedModules(model, its_modules, self._counter, activations)
         self._begin()
 
     def _begin(self) -> None:
@@ -175,7 +180,7 @@ class Watch:
         warnings += [not_counted(*method) for method in self._counter.methods.uncounted()]
         warnings += [not_counted(*part) for part in scripted_parts(self._model)]
         others = self._watched_modules.other_activations(uncounted.others)
-        warnings += [other_activation(count, name) for name, count in others]
+        warnings += [other_activation(count, name, choice_with(name)) for name, count in others]
         called = self._sites.seen | self._sites.modules_called()
         called |= self._counts.sites_of_other_ranks
         never = [path for path in self._watched_modules.never_called() if path not in called]

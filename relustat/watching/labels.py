@@ -10,7 +10,10 @@ from torch import Tensor
 
 from relustat._dynamo import inline_in_graph, trace_time_attribute
 from relustat._torch_internals import is_in_backward
+from relustat.ops.counters import Counters
+from relustat.ops.counting_activation import count_activation
 from relustat.ops.counting_relu import counting_relu
+from relustat.ops.family import Member, counted_as
 from relustat.ops.inputs import describe, is_dense
 from relustat.ops.reference.checks import sizes_of_positions
 from relustat.stats.counter_layout import EVERY, TICKS
@@ -36,8 +39,8 @@ _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 # that it changes them, so that it stays in the graph, and before the call is counted.
 _library = torch.library.Library("relustat", "FRAGMENT")
 _library.define(
-    "count_by_label(Tensor x, Tensor labels, Tensor? mask, Tensor(a!) counters, int[] unit_dims, "
-    "Tensor number) -> ()",
+    "count_by_label(Tensor x, Tensor? output, Tensor labels, Tensor? mask, Tensor(a!) counters, "
+    "int[] unit_dims, Tensor number) -> ()",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
 
@@ -83,6 +86,7 @@ class Part(NamedTuple):
 
     label: int
     x: Tensor
+    output: Tensor | None
     mask: Tensor | None
 
 
@@ -91,7 +95,9 @@ class Parts:
 
     Args:
         site: where the call is counted.
+        member: what is computed; None: a ReLU.
         x: its input.
+        output: its output, of an activation without a knee.
         labels: see :func:`labels_for`.
         mask: that of the call.
         unit_dims: the unit dimensions of the input.
@@ -101,7 +107,9 @@ class Parts:
     def __init__(
         self,
         site: Site,
+        member: Member | None,
         x: Tensor,
+        output: Tensor | None,
         labels: Tensor,
         mask: Tensor | None,
         unit_dims: Sequence[int],
@@ -109,6 +117,7 @@ class Parts:
         inplace: bool,
     ) -> None:
         self._site = site
+        self._member = member
         self._unit_dims = tuple(unit_dims)
         counters = site.counters
         words = counters.words_for(counters.units_of(x, self._unit_dims)[1], x.device)
@@ -116,15 +125,35 @@ class Parts:
         is_counted = every > 0 and ticks % every == 0
         self._parts: list[Part] = []
         if is_counted:
-            self._parts += _parted(x.detach(), labels, mask, unit_dims, inplace=inplace)
+            # The input of a call whose output is there is a copy already.
+            is_kept = inplace and output is None
+            self._parts += _parted(x.detach(), output, labels, mask, unit_dims, inplace=is_kept)
 
     def count(self) -> None:
-        for label, x, mask in self._parts:
-            counting_relu(x, self._site.counters_of(label), unit_dim=self._unit_dims, mask=mask)
+        for label, x, output, mask in self._parts:
+            counters = self._site.counters_of(label)
+            count_call(self._member, x, output, counters, self._unit_dims, mask)
+
+
+@inline_in_graph
+def count_call(
+    member: Member | None,
+    x: Tensor,
+    output: Tensor | None,
+    counters: Counters,
+    unit_dim: tuple[int, ...] | None,
+    mask: Tensor | None,
+) -> None:
+    """Counts a call that is computed elsewhere; ``member`` is None of a ReLU."""
+    if member is None:
+        counting_relu(x, counters, unit_dim=unit_dim, mask=mask)
+    else:
+        count_activation(x, output, counters, member, unit_dim=unit_dim, mask=mask)
 
 
 def _parted(
     x: Tensor,
+    output: Tensor | None,
     labels: Tensor,
     mask: Tensor | None,
     unit_dims: Sequence[int],
@@ -137,31 +166,39 @@ def _parted(
         x = x.clone()
     for label in found:
         if len(found) == 1:
-            yield Part(label, x, mask)
+            yield Part(label, x, output, mask)
         elif are_of_samples:
             # A copy of a group's samples takes less than a pass over all samples for each group.
             samples = (labels == label).nonzero().squeeze(1)
             positions = sizes_of_positions(x, unit_dims)
             kept = None if mask is None else mask.expand(positions).index_select(0, samples)
-            yield Part(label, x.index_select(0, samples), kept)
+            of_output = None if output is None else output.index_select(0, samples)
+            yield Part(label, x.index_select(0, samples), of_output, kept)
         else:
-            yield Part(label, x, labels == label if mask is None else (labels == label) & mask)
+            kept = labels == label if mask is None else (labels == label) & mask
+            yield Part(label, x, output, kept)
 
 
 @inline_in_graph
 def count_in_graph(
-    site: Site, x: Tensor, labels: Tensor, mask: Tensor | None, unit_dims: tuple[int, ...]
+    site: Site,
+    x: Tensor,
+    output: Tensor | None,
+    labels: Tensor,
+    mask: Tensor | None,
+    unit_dims: tuple[int, ...],
 ) -> None:
     """Counts the parts of a call in a graph that is traced."""
     counters = site.counters
     words, _ = counters.tensors_for(counters.units_of(x, unit_dims)[1], x.device)
     op: Any = torch.ops.relustat.count_by_label.default
     number = trace_time_attribute(site.traced, "number")
-    op(x, labels, mask, words, list(unit_dims), number)
+    op(x, output, labels, mask, words, list(unit_dims), number)
 
 
 def _count_by_label(
     x: Tensor,
+    output: Tensor | None,
     labels: Tensor,
     mask: Tensor | None,
     counters: Tensor,  # noqa: ARG001
@@ -169,7 +206,9 @@ def _count_by_label(
     number: Tensor,
 ) -> None:
     if not is_in_backward():  # where it is a recomputation
-        Parts(site_of(int(number)), x, labels, mask, unit_dims, inplace=False).count()
+        site = site_of(int(number))
+        member = counted_as(site.counters.activation)
+        Parts(site, member, x, output, labels, mask, unit_dims, inplace=False).count()
 
 
 _library.impl("count_by_label", _count_by_label, "CompositeExplicitAutograd")

@@ -17,20 +17,24 @@ from relustat._torch_internals import builtin_functional, is_aten_op, overloads
 from relustat.ops import library
 from relustat.ops.counters import UnitDim
 from relustat.ops.counting_relu import counting_relu
+from relustat.ops.family import Member
 from relustat.ops.inputs import is_symbolic
 
 aten: Any = torch.ops.aten
 
 
-class ReLUCall(NamedTuple):
-    """A call that computes ``relu(x)``.
+class ActivationCall(NamedTuple):
+    """A call that computes ``relu(x)``, or a relative of ReLU.
 
     Attributes:
         x: the input.
         inplace: whether the output is written over the input.
-        replaceable: whether ``counting_relu`` gives the same output *and gradient*. ``clamp`` and
-            ``threshold`` differ from ReLU in the gradient at 0 or in the sign of a zero.
+        replaceable: whether ``counting_relu``, or of a relative ``counting_activation``, gives the
+            same output *and gradient*. ``clamp`` and ``threshold`` differ from ReLU in the gradient
+            at 0 or in the sign of a zero.
         op, arguments: the same computation as an op below those functions.
+        member: what is computed; None: a ReLU.
+        slopes: of PReLU.
     """
 
     x: Any
@@ -38,12 +42,14 @@ class ReLUCall(NamedTuple):
     replaceable: bool
     op: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
+    member: Member | None = None
+    slopes: Any = None
 
 
 @inline_in_graph
 def find_relu_call(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> ReLUCall | None:
+) -> ActivationCall | None:
     """The ReLU that ``function(*args, **kwargs)`` computes, or None.
 
     Example:
@@ -64,12 +70,12 @@ def find_relu_call(
         return None
 
 
-def _relu(input: Any, inplace: bool = False) -> ReLUCall:
+def _relu(input: Any, inplace: bool = False) -> ActivationCall:
     op = aten.relu_.default if inplace else aten.relu.default
-    return ReLUCall(input, inplace, True, op)
+    return ActivationCall(input, inplace, True, op)
 
 
-def _relu_(input: Any) -> ReLUCall:
+def _relu_(input: Any) -> ActivationCall:
     return _relu(input, inplace=True)
 
 
@@ -80,49 +86,53 @@ def _own(
     inplace: bool = False,
     unit_dim: UnitDim | None = None,
     mask: Any = None,
-) -> ReLUCall:
+) -> ActivationCall:
     # A counting ReLU of the model: it counts into its own counters.
     op = functools.partial(counting_relu, inplace=inplace, unit_dim=unit_dim, mask=mask)
-    return ReLUCall(x, inplace, False, op, (counters,))
+    return ActivationCall(x, inplace, False, op, (counters,))
 
 
-def _own_op(x: Any, *arguments: Any, inplace: bool) -> ReLUCall:
+def _own_op(x: Any, *arguments: Any, inplace: bool) -> ActivationCall:
     op = library.counting_relu_ if inplace else library.counting_relu
-    return ReLUCall(x, inplace, False, op, arguments)
+    return ActivationCall(x, inplace, False, op, arguments)
 
 
 def _clamp(
     input: Any, min: Any = None, max: Any = None, *, out: Any = None, inplace: bool
-) -> ReLUCall | None:
+) -> ActivationCall | None:
     if not (_is_zero(min, input) and _is_infinite(max)):
         return None
     if out is not None and torch.compiler.is_dynamo_compiling():
         return None
     op = aten.clamp_min_.default if inplace else aten.clamp_min.default
-    return ReLUCall(input, inplace, False, op, (min,))
+    return ActivationCall(input, inplace, False, op, (min,))
 
 
-def _threshold(input: Any, threshold: Any, value: Any, inplace: bool = False) -> ReLUCall | None:
+def _threshold(
+    input: Any, threshold: Any, value: Any, inplace: bool = False
+) -> ActivationCall | None:
     if not (_is_zero(threshold) and _is_zero(value)):
         return None
     op = aten.threshold_.default if inplace else aten.threshold.default
-    return ReLUCall(input, inplace, False, op, (threshold, value))
+    return ActivationCall(input, inplace, False, op, (threshold, value))
 
 
 def _hardtanh(
     input: Any, min_val: Any = -1.0, max_val: Any = 1.0, inplace: bool = False
-) -> ReLUCall | None:
+) -> ActivationCall | None:
     if not (_is_zero(min_val) and max_val == math.inf):
         return None
     op = aten.hardtanh_.default if inplace else aten.hardtanh.default
-    return ReLUCall(input, inplace, False, op, (min_val, max_val))
+    return ActivationCall(input, inplace, False, op, (min_val, max_val))
 
 
-def _leaky_relu(input: Any, negative_slope: Any = 0.01, inplace: bool = False) -> ReLUCall | None:
+def _leaky_relu(
+    input: Any, negative_slope: Any = 0.01, inplace: bool = False
+) -> ActivationCall | None:
     if not _is_zero(negative_slope):
         return None
     op = aten.leaky_relu_.default if inplace else aten.leaky_relu.default
-    return ReLUCall(input, inplace, False, op, (negative_slope,))
+    return ActivationCall(input, inplace, False, op, (negative_slope,))
 
 
 def _is_zero(value: Any, of: Any = None) -> bool:
@@ -142,12 +152,12 @@ def _is_infinite(bound: Any) -> bool:
 
 
 def _with_inplace(
-    bind: Callable[..., ReLUCall | None], inplace: bool
-) -> Callable[..., ReLUCall | None]:
+    bind: Callable[..., ActivationCall | None], inplace: bool
+) -> Callable[..., ActivationCall | None]:
     return lambda *args, **kwargs: bind(*args, **kwargs, inplace=inplace)
 
 
-_Bind = Callable[..., ReLUCall | None]
+_Bind = Callable[..., ActivationCall | None]
 
 _BY_NAME: dict[str, _Bind] = {
     "relu": _relu,

@@ -30,7 +30,7 @@ from .call_sites import CallSites
 from .forward_pass import CurrentForward, ForwardPass
 from .frames import outside_frame
 from .methods_outside import MethodsOutside
-from .relu_calls import ReLUCall, find_relu_call
+from .relu_calls import ActivationCall
 from .site_counter import SiteCounter
 from .traced_calls import follow_in_trace
 from .watched_modules import WatchedModule
@@ -159,14 +159,15 @@ class ReLUCounter:
             if len(args) > 1 and type(args[1]) in (int, float):
                 return called(*args, **kwargs)
             return self._compared_call(forward, function, args, kwargs, called)
-        if kind in (Kind.RELU, Kind.RELU_IN_GRAPH):
-            is_other_graph = kind is Kind.RELU_IN_GRAPH and not forward.runs_own_graph()
-            if is_other_graph or not forward.drop_interrupted():
+        if kind is not Kind.FUSED:
+            is_in_graph = kind in (Kind.RELU_IN_GRAPH, Kind.OTHER_IN_GRAPH)
+            is_of_other_graph = is_in_graph and not forward.runs_own_graph()
+            if is_of_other_graph or not forward.drop_interrupted():
                 return called(*args, **kwargs)
-            call = find_relu_call(function, args, kwargs)
+            call = self._counts.find(function, args, kwargs, forward.path)
             if call is not None:
                 return self._count_of_any(forward, call, lambda: called(*args, **kwargs))
-            if function not in OTHERS:
+            if kind in (Kind.RELU, Kind.RELU_IN_GRAPH) and function not in OTHERS:
                 return self._compared_call(forward, function, args, kwargs, called)
         self._counts.uncounted.meet(kind, function, forward.path)
         return called(*args, **kwargs)
@@ -198,7 +199,7 @@ class ReLUCounter:
         if function is Tensor.unflatten:
             # The method calls super(), which the compiler does not trace under a mode.
             function = torch.unflatten
-        call = find_relu_call(function, args, kwargs)
+        call = self._counts.find(function, args, kwargs, forward.path)
         if call is not None:
             # If the graph held the function, running it could count it again.
             output = self._counts.count(forward, call, lambda: call.op(call.x, *call.arguments))
@@ -209,7 +210,7 @@ class ReLUCounter:
         return output
 
     def _count_of_any(
-        self, forward: ForwardPass, call: ReLUCall, compute: Callable[[], Any]
+        self, forward: ForwardPass, call: ActivationCall, compute: Callable[[], Any]
     ) -> Any:
         """Counts a ReLU, also one of a module that has no hooks yet."""
         where = outside_frame()

@@ -71,13 +71,22 @@ class Site:
 
     def _of_shard(self, counters: Counters) -> ReLUStats:
         stats = counters.stats
-        return ReLUStats(stats.bins, stats.by_width, shard=self.shard, block=stats.block)
+        return ReLUStats(
+            stats.bins,
+            stats.by_width,
+            shard=self.shard,
+            block=stats.block,
+            activation=stats.activation,
+        )
 
     def counters_of(self, label: int) -> Counters:
         """Those of a label: the call itself decides whether it is counted."""
         of_all = self.counters
         made = Counters(
-            of_all.bins, unit_histograms=of_all.unit_histograms, zero_blocks=of_all.zero_blocks
+            of_all.bins,
+            unit_histograms=of_all.unit_histograms,
+            zero_blocks=of_all.zero_blocks,
+            activation=of_all.activation,
         )
         return self.by_label.setdefault(label, made)
 
@@ -95,6 +104,7 @@ class Site:
         return {
             "module": self.path,
             "place": self.place,
+            "activation": self.counters.activation.to_dict(),
             "is_module": self.is_module,
             "after": list(self.layers),
             "units": self.units,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, Literal, get_args
 
@@ -16,17 +16,21 @@ from relustat._torch_internals import (
     unseen_by_dispatch_modes,
     unseen_by_function_modes,
 )
+from relustat.nn.activations import ChosenActivations
 from relustat.ops.counters import Counters
+from relustat.ops.counting_activation import counting_activation
 from relustat.ops.counting_relu import counting_relu
 from relustat.ops.inputs import describe, is_countable, is_symbolic, keeps_numbers, why_symbolic
+from relustat.ops.library import KERNEL_DTYPES
 from relustat.ops.reference.checks import unit_dims_of
 
 from .call_names import call_place
 from .call_sites import CallSites
+from .family_calls import find_family_call
 from .forward_pass import ForwardPass
-from .labels import LabelsOf, Parts, count_in_graph, labels_for
+from .labels import LabelsOf, Parts, count_call, count_in_graph, labels_for
 from .masks import MaskOf, mask_for
-from .relu_calls import ReLUCall
+from .relu_calls import ActivationCall, find_relu_call
 from .traced_calls import traced_call
 from .uncounted import Uncounted
 from .units.of_tensors import assumed_dim
@@ -43,6 +47,7 @@ class SiteCounter:
     Args:
         sites: where the counts are added.
         functional, modules, during, mask, groups: what is counted; see :func:`relustat.watch`.
+        chosen: the activations that are counted.
 
     Attributes:
         uncounted: what could not be counted, with the reason.
@@ -57,6 +62,7 @@ class SiteCounter:
         during: During,
         mask: MaskOf | None,
         groups: LabelsOf | None,
+        chosen: ChosenActivations,
     ) -> None:
         if during not in get_args(During):
             raise ValueError(f"watch: during must be 'train', 'eval' or 'all', got {during!r}")
@@ -66,6 +72,7 @@ class SiteCounter:
         self._during = during
         self._mask = mask
         self._groups = groups
+        self._chosen = chosen
         self._places: dict[Any, str] = {}
         self.uncounted = Uncounted()
 
@@ -73,14 +80,31 @@ class SiteCounter:
         """Whether the ReLUs of a module that is called now are counted."""
         return self._during == "all" or module.training == (self._during == "train")
 
+    def find(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        path: str,
+    ) -> ActivationCall | None:
+        """The activation that a call computes, if it is chosen; a ReLU that is not is noted."""
+        call = find_relu_call(function, args, kwargs)
+        if call is None:
+            return find_family_call(function, args, kwargs, self._chosen)
+        if "ReLU" in self._chosen.names:
+            return call
+        if not torch.compiler.is_dynamo_compiling():
+            self.uncounted.meet_other("ReLU", path)
+        return None
+
     def count(
         self,
         forward: ForwardPass,
-        call: ReLUCall,
+        call: ActivationCall,
         compute: Callable[[], Any],
         where: FrameType | None = None,
     ) -> Any:
-        """Computes a ReLU and counts it.
+        """Computes an activation and counts it.
 
         Args:
             forward: the forward pass that calls it.
@@ -90,12 +114,13 @@ class SiteCounter:
         """
         watched, x = forward.watched, call.x
         is_compiling = torch.compiler.is_dynamo_compiling()
+        what = "" if call.member is None else call.member.activation.encoded()
         if not is_compiling:
             self._sites.seen.add(watched.path)
         if not (self._modules if watched.is_relu_module else self._functional):
             return compute()
         if is_compiling:
-            traced = traced_call(x, watched, forward.caller)
+            traced = traced_call(x, watched, forward.caller, what)
             site = self._sites.at_traced(traced, forward.calls.next(traced.place), forward)
             followed = traced.dims
         else:
@@ -103,7 +128,7 @@ class SiteCounter:
             if units is not None and units.shape != x.shape:
                 units = None  # changed in place by something that was not seen
             followed = None if units is None else units.dims
-            place = self._place(forward, None if units is None else units.layer, where)
+            place = self._place(forward, None if units is None else units.layer, where, what)
             is_in_block = forward.is_in_block_only()
             repeat = 0 if is_in_block else forward.calls.next(place)
             site = self._sites.at(place, repeat, forward)
@@ -111,7 +136,8 @@ class SiteCounter:
                 forward.is_counted = self.is_counted(watched.module)
         if not forward.is_counted or not site.is_chosen:
             return compute()
-        if not is_countable(x) or not (is_compiling or keeps_numbers(x)):
+        is_counted_dtype = call.member is None or x.dtype in KERNEL_DTYPES
+        if not (is_countable(x) and is_counted_dtype) or not (is_compiling or keeps_numbers(x)):
             output = compute()  # which may raise an error
             self.uncounted.reasons[site.name] = f"its input was {describe(x)}"
             return output
@@ -141,7 +167,10 @@ class SiteCounter:
         is_replaced = call.replaceable and is_plain and not is_recorded
         values = x if is_plain else _plain(x)
 
-        counted = call, compute, values, counters, known, is_replaced
+        output = None
+        if call.member is not None and call.member.activation.near_zero is not None:
+            values, output, compute = _observed(values, call.inplace, compute)
+        counted = call, compute, values, output, counters, known, is_replaced
         if (self._mask is None and self._groups is None) or not self._asks(x):
             return self._computed(*counted, None, None)
         with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
@@ -152,19 +181,22 @@ class SiteCounter:
             if self._groups is not None:
                 labels = labels_for(self._groups, site.name, values, unit_dims)
             if labels is not None and is_compiling:
-                count_in_graph(site, values, labels, mask, unit_dims)
+                count_in_graph(site, values, output, labels, mask, unit_dims)
         if labels is None or is_compiling:
             return self._computed(*counted, mask, None)
         with site.lock:
             with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
-                parts = Parts(site, values, labels, mask, unit_dims, inplace=call.inplace)
+                parts = Parts(
+                    site, call.member, values, output, labels, mask, unit_dims, inplace=call.inplace
+                )
             return self._computed(*counted, mask, parts)
 
     def _computed(
         self,
-        call: ReLUCall,
+        call: ActivationCall,
         compute: Callable[[], Any],
         values: Tensor,
+        output: Tensor | None,
         counters: Counters,
         unit_dim: tuple[int, ...] | None,
         is_replaced: bool,
@@ -172,19 +204,17 @@ class SiteCounter:
         parts: Parts | None,
     ) -> Any:
         """Counts a call and its parts by label, and computes it; if it is replaced, in one op."""
-        output = None
+        replaced = None
         if is_replaced:
-            output = counting_relu(
-                call.x, counters, inplace=call.inplace, unit_dim=unit_dim, mask=mask
-            )
+            replaced = _counted(call, counters, unit_dim, mask)
         elif torch.compiler.is_dynamo_compiling() or not is_symbolic(call.x):
             # Hidden from other watches and modes: they see the call itself.
             with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
-                counting_relu(values, counters, unit_dim=unit_dim, mask=mask)
+                count_call(call.member, values, output, counters, unit_dim, mask)
         if parts is not None:
             with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
                 parts.count()
-        return output if is_replaced else compute()
+        return replaced if is_replaced else compute()
 
     def _asks(self, x: Tensor) -> bool:
         """Whether a call is counted, so that a mask or labels are asked for."""
@@ -192,16 +222,51 @@ class SiteCounter:
             return not is_symbolic(x)
         return self._sites.counting
 
-    def _place(self, forward: ForwardPass, layer: str | None, where: FrameType | None) -> str:
-        """Where the ReLU is computed, encoded: texts are quick keys."""
+    def _place(
+        self, forward: ForwardPass, layer: str | None, where: FrameType | None, what: str
+    ) -> str:
+        """Where the activation is computed, encoded: texts are quick keys."""
         watched, caller = forward.watched, forward.caller
         call = forward.written_call(where)
-        key = watched, watched.path, caller, call, layer
+        key = watched, watched.path, caller, call, layer, what
         place = self._places.get(key)
         if place is None:
             relu = watched if watched.is_relu_module else None
-            place = self._places[key] = call_place(caller, relu, call, layer).encoded()
+            found = call_place(caller, relu, call, layer)._replace(activation=what)
+            place = self._places[key] = found.encoded()
         return place
+
+
+def _counted(
+    call: ActivationCall, counters: Counters, unit_dim: tuple[int, ...] | None, mask: Tensor | None
+) -> Tensor:
+    """A call in the same op that counts it."""
+    if call.member is None:
+        return counting_relu(call.x, counters, inplace=call.inplace, unit_dim=unit_dim, mask=mask)
+    return counting_activation(
+        call.x,
+        counters,
+        call.member,
+        inplace=call.inplace,
+        slopes=call.slopes,
+        unit_dim=unit_dim,
+        mask=mask,
+    )
+
+
+def _observed(
+    values: Tensor, inplace: bool, compute: Callable[[], Any]
+) -> tuple[Tensor, Tensor, Callable[[], Any]]:
+    """The input and the output of a call whose output is looked at, and what returns that."""
+    before = values.detach()
+    if inplace:
+        with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
+            before = before.clone()
+    output = compute()
+    after = (output if type(output) in _PLAIN else _plain(output)).detach()
+    if after.dtype != before.dtype:
+        before = before.to(after.dtype)  # as autocast has done
+    return before, after, lambda: output
 
 
 def _plain(x: Tensor) -> Tensor:

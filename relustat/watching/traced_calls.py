@@ -103,8 +103,13 @@ def _catch_up(node: torch.fx.Node, of_node: Callable[[torch.fx.Node], Any]) -> N
 
 
 @inline_in_graph
-def traced_call(x: Any, watched: WatchedModule, caller: WatchedModule | None) -> TracedCall:  # noqa: ARG001
-    """What is known of the ReLU of ``x`` that is traced now."""
+def traced_call(
+    x: Any,  # noqa: ARG001
+    watched: WatchedModule,  # noqa: ARG001
+    caller: WatchedModule | None,  # noqa: ARG001
+    what: str,  # noqa: ARG001
+) -> TracedCall:
+    """What is known of the activation of ``x`` that is traced now; ``what``: it, encoded."""
     comptime()(_find)
     dims = _found(1)
     known = None if dims == "unknown" else tuple([int(dim) for dim in dims.split()])
@@ -120,6 +125,7 @@ def _find(context: ComptimeContext) -> None:
     dims = units.dims if units is not None else None
     call = None if caller is None else _written_call(context, caller.module)
     place = call_place(caller, watched if watched.is_relu_module else None, call, layer)
+    place = place._replace(activation=traced_constant(context, "what"))
     _tracing.call = (
         place.encoded(),
         "unknown" if dims is None else " ".join(map(str, dims)),

@@ -16,7 +16,7 @@ from relustat._dynamo import (
     values_of,
 )
 
-from .call_kinds import OTHERS, Kind, activation_of, name_of
+from .call_kinds import OTHERS, Kind, name_of
 from .lookalikes import Lookalikes
 from .relu_calls import BINDERS
 
@@ -53,8 +53,12 @@ class Uncounted:
         """Stores a call that is of a kind which is not counted, whatever its arguments are."""
         if kind is Kind.FUSED:
             self.reasons[path or name_of(function)] = _FUSED
-        else:
-            self.others.setdefault(activation_of(function), set()).add(path)
+        elif function in OTHERS:
+            self.meet_other(OTHERS[function], path)
+
+    def meet_other(self, activation: str, path: str) -> None:
+        """Stores a call of an activation that is not counted, by its name."""
+        self.others.setdefault(activation, set()).add(path)
 
     def meet_in_trace(
         self,

@@ -15,15 +15,16 @@ from torch import nn
 
 from relustat._dynamo import (
     inline_in_graph,
-    show_in_place_functions_to_modes,
+    show_to_modes,
     unwatch_class,
     watched_class,
     with_side_effects_allowed,
 )
 from relustat._hooks import on_registration, renumber, take_off, take_off_registration
-from relustat.nn.activations import computes_relu, other_activation
+from relustat.nn.activations import ChosenActivations, activation_of, other_activation
 from relustat.nn.module_paths import named_modules, uncompiled
 
+from .call_kinds import FUNCTIONS
 from .copies import ATTRIBUTE, Answers, Hook, answers_of
 
 _RELU_MODULES = (nn.ReLU, nn.Threshold, nn.Hardtanh, nn.LeakyReLU)
@@ -77,10 +78,19 @@ class WatchedModules:
         model: its TorchScript modules get no hooks.
         modules: its modules, and their paths. New ones are added.
         visitor: called when modules are entered and left.
+        chosen: the activations that are counted.
     """
 
-    def __init__(self, model: nn.Module, modules: dict[nn.Module, str], visitor: Visitor) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        modules: dict[nn.Module, str],
+        visitor: Visitor,
+        chosen: ChosenActivations,
+    ) -> None:
         self._modules = modules
+        self._chosen = chosen
+        self._kinds = (*_RELU_MODULES, *chosen.module_kinds())
         self._visitor = visitor
         self._model = model
         self._root = uncompiled(model)
@@ -91,7 +101,7 @@ class WatchedModules:
         self._is_installed = False
 
     def install(self) -> None:
-        show_in_place_functions_to_modes()
+        show_to_modes(FUNCTIONS)
         with _one_at_a_time:
             self._key = _free_key(self._modules)
             self._added = AddedModules(self)
@@ -105,7 +115,7 @@ class WatchedModules:
     def _put_on(self, module: nn.Module) -> None:
         if isinstance(module, torch.jit.ScriptModule):
             return
-        is_relu_module = isinstance(module, _RELU_MODULES)
+        is_relu_module = isinstance(module, self._kinds)
         watched = WatchedModule(self._visitor, module, self._modules[module], is_relu_module)
         self._watched[module] = watched
         if answers_of(module) is None:
@@ -184,19 +194,19 @@ class WatchedModules:
 
     def root(self) -> WatchedModule:
         """The model itself."""
-        return WatchedModule(self._visitor, self._root, "", isinstance(self._root, _RELU_MODULES))
+        return WatchedModule(self._visitor, self._root, "", isinstance(self._root, self._kinds))
 
     def never_called(self) -> list[str]:
-        """Paths of the ReLU modules that were not called."""
+        """Paths of the modules of chosen activations that were not called."""
         return [
             path or "(model)"
             for module, path in named_modules(self._model)
-            if computes_relu(module)
+            if activation_of(module) in self._chosen.names
             and not (module in self._watched and self._watched[module].is_called)
         ]
 
     def other_activations(self, called: Mapping[str, Collection[str]]) -> list[tuple[str, int]]:
-        """The names of other activations, and the number of modules that compute each.
+        """The names of activations that are not counted, and the number of modules of each.
 
         Args:
             called: the paths of modules that called one, by its name.
@@ -206,7 +216,8 @@ class WatchedModules:
         names = [(known.get(path) or name, path) for name in called for path in called[name]]
         paths: dict[str, set[str]] = {}
         for name, path in [*names, *((name, path) for path, name in known.items() if name)]:
-            paths.setdefault(name, set()).add(path)
+            if name not in self._chosen.names:
+                paths.setdefault(name, set()).add(path)
         return sorted((name, len(modules)) for name, modules in paths.items())
 
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from torch import nn
 
 from relustat._patterns import NameChoice, Patterns
+from relustat.nn.activations import Activations, ChosenActivations
 from relustat.nn.module_paths import check_is_module
 from relustat.ops.counters import Counters, UnitDim
+from relustat.stats.activation import RELU, Activation
 from relustat.stats.bins import Bins, LogBins
 
 from .copies import take_traces_off
@@ -36,6 +38,8 @@ def watch(
     zero_blocks: int | None = None,
     only: Patterns | None = None,
     skip: Patterns | None = None,
+    activations: Activations = "relu",
+    near_zero: float = 1e-3,
 ) -> Watch:
     """Counts every ReLU that ``model`` computes, however it is written, until closed.
 
@@ -65,6 +69,12 @@ def watch(
         during: count only calls of a model whose ``training`` is True ("train") or False ("eval").
         unit_dims: unit dimensions by the names of call sites, which may be patterns:
             ``{"decoder.*": 1}``. The first that fits overrules ``unit_dim``.
+        activations: which activations are counted: ``"relu"``; ``"relu-like"``, all with a knee
+            (``F.relu6``, ``F.leaky_relu``, ``F.prelu``, ``F.hardtanh``, ...); ``"all"``, also
+            smooth ones (``F.gelu``, ``F.silu``, ``torch.sigmoid``, ...), whose calls are counted
+            beside them in one more read; or a list of names (``["ReLU", "SiLU"]``) or classes.
+            docs/activations.md says what is counted of each.
+        near_zero: of smooth ones, outputs up to this magnitude are inactive.
         repeats: what happens if one place of the code is reached several times in one forward, as
             in a loop: each has a call site ("apart"), or all are one ("together").
 
@@ -94,7 +104,9 @@ def watch(
     choice = NameChoice.of("watch", only, skip)
     by_name = {} if unit_dims is None else dict(unit_dims)
 
-    def make_counters(name: str) -> tuple[Counters, str]:
+    chosen = ChosenActivations.of("watch", activations, near_zero)
+
+    def make_counters(name: str, activation: Activation) -> tuple[Counters, str]:
         found = first_fitting(by_name, name)
         dim = unit_dim if found is None else by_name[found]
         counters = Counters(
@@ -103,6 +115,7 @@ def watch(
             unit_histograms=unit_histograms,
             every=every,
             zero_blocks=zero_blocks,
+            activation=activation,
         )
         return counters, "" if dim == "auto" else f"{described_dim(dim)} (given)"
 
@@ -110,7 +123,7 @@ def watch(
         if not isinstance(pattern, str):
             raise TypeError(f"watch: unit_dims must have names as keys, got {pattern!r}")
         Counters(bins, unit_dim=dim)  # raises if it is wrong
-    make_counters("")  # raises if an argument is wrong
+    make_counters("", RELU)  # raises if an argument is wrong
     return Watch(
         model,
         make_counters,
@@ -122,6 +135,7 @@ def watch(
         choice=choice,
         mask=mask,
         groups=groups,
+        activations=chosen,
         options={
             "bins": repr(bins) if bins is None else bins.to_dict(),
             "unit_dim": repr(unit_dim),
@@ -132,6 +146,7 @@ def watch(
             "repeats": repeats,
             "zero_blocks": zero_blocks,
             **choice.to_dict(),
+            **chosen.to_dict(),
         },
     )
 

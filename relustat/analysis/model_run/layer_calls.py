@@ -28,7 +28,7 @@ from relustat.watching.call_names import (
     numbered,
     written_call,
 )
-from relustat.watching.relu_calls import ReLUCall, find_relu_call
+from relustat.watching.relu_calls import ActivationCall, find_relu_call
 from relustat.watching.torchscript import scripted_parts
 from relustat.watching.units.followed import FollowedUnits
 
@@ -123,7 +123,7 @@ class LayerCalls(TorchFunctionMode):
         """Whether a tensor is known to be the same for all inputs."""
         return self._origins.of(value) is Origin.CONSTANT
 
-    def on_relu(self, name: str, call: ReLUCall, compute: Callable[[], Any]) -> Any:  # noqa: ARG002
+    def on_relu(self, name: str, call: ActivationCall, compute: Callable[[], Any]) -> Any:  # noqa: ARG002
         """Computes the ReLU of a name. Subclasses override it."""
         return compute()
 

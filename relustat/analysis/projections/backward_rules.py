@@ -17,7 +17,7 @@ from relustat.analysis.model_run.layer_calls import LayerCalls
 from relustat.analysis.model_run.node_kinds import kind_of, look_up
 from relustat.analysis.model_run.pool_calls import find_pool_call, pool
 from relustat.ops.max_pool import OVERLAPS
-from relustat.watching.relu_calls import ReLUCall
+from relustat.watching.relu_calls import ActivationCall
 
 Rule = Literal["deconvnet", "guided", "gradient"]
 
@@ -51,7 +51,7 @@ class RuledCalls(LayerCalls):
         self._made_by: dict[Node, _Call] = {}
         self._hidden: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
-    def on_relu(self, name: str, call: ReLUCall, compute: Callable[[], Any]) -> Any:
+    def on_relu(self, name: str, call: ActivationCall, compute: Callable[[], Any]) -> Any:
         if self._rule == "gradient":
             return compute()
         is_fixed = not self._is_hidden(call.x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from relustat._dynamo import inline_in_graph
+from relustat.ops.family import CLAMP, NEAR_ZERO, SLOPE, THRESHOLD
 from relustat.ops.pool_geometry import PoolGeometry
 from relustat.stats.bins import BINNING_LOG, BINNING_NONE, MAX_BINS
 from relustat.stats.counter_layout import CounterLayout
@@ -16,7 +18,13 @@ from relustat.stats.counter_layout import CounterLayout
 OVERLAP_LAST, OVERLAP_SUM, OVERLAP_MAX = range(3)
 
 
-def check_counting_relu(
+def check_counting_relu(x: Tensor, *arguments: Any, **options: Any) -> None:
+    """Raises what csrc/relu/checks.h raises."""
+    check_counting("counting_relu", x, *arguments, **options)
+
+
+def check_counting(
+    op: str,
     x: Tensor,
     counters: Tensor,
     edges: Tensor,
@@ -24,66 +32,135 @@ def check_counting_relu(
     binning: int,
     mask: Tensor | None = None,
     blocks: Tensor | None = None,
+    saturates: bool = False,
 ) -> None:
-    """Raises what csrc/relu/checks.h raises."""
+    """:func:`check_counting_relu` for any op that counts; ``saturates``: at an upper knee."""
     if not -x.dim() <= unit_dim <= x.dim():
         raise IndexError(
-            f"counting_relu: unit_dim must be in [{-x.dim()}, {x.dim()}] "
+            f"{op}: unit_dim must be in [{-x.dim()}, {x.dim()}] "
             f"for a {x.dim()}-D input, got {unit_dim}"
         )
     if counters.dtype != torch.int64 or counters.dim() != 1 or not counters.is_contiguous():
         raise ValueError(
-            "counting_relu: counters must be a contiguous 1-D int64 tensor, "
+            f"{op}: counters must be a contiguous 1-D int64 tensor, "
             f"got {counters.dim()}-D {counters.dtype}"
         )
     if edges.dtype != torch.float32 or edges.dim() != 1 or not edges.is_contiguous():
         raise ValueError(
-            "counting_relu: edges must be a contiguous 1-D float32 tensor, "
+            f"{op}: edges must be a contiguous 1-D float32 tensor, "
             f"got {edges.dim()}-D {edges.dtype}"
         )
     if counters.device != x.device or edges.device != x.device:
         raise ValueError(
-            "counting_relu: counters and edges must be on the input's device, "
+            f"{op}: counters and edges must be on the input's device, "
             f"got input={x.device}, counters={counters.device}, edges={edges.device}"
         )
     if not BINNING_NONE <= binning <= BINNING_LOG:
         raise ValueError(
-            "counting_relu: binning must be 0 (none), 1 (search), 2 (linear) or 3 (log), "
-            f"got {binning}"
+            f"{op}: binning must be 0 (none), 1 (search), 2 (linear) or 3 (log), got {binning}"
         )
     has_bins = binning != BINNING_NONE
     if (edges.numel() < 2) if has_bins else (edges.numel() > 0):
         raise ValueError(
-            "counting_relu: edges must hold at least 2 values, or none without binning, "
+            f"{op}: edges must hold at least 2 values, or none without binning, "
             f"got {edges.numel()} with binning={binning}"
         )
     bins = edges.numel() - 1 if has_bins else 0
     if bins > MAX_BINS:
-        raise ValueError(f"counting_relu: there can be at most {MAX_BINS} bins, got {bins}")
+        raise ValueError(f"{op}: there can be at most {MAX_BINS} bins, got {bins}")
     if binning == BINNING_LOG and (bins < 4 or bins % 2):
-        raise ValueError(
-            f"counting_relu: log bins must be even in number and at least 4, got {bins}"
-        )
+        raise ValueError(f"{op}: log bins must be even in number and at least 4, got {bins}")
     units = 1 if unit_dim == x.dim() else x.size(unit_dim)
-    shared, apart = (CounterLayout(units, rows, bins).size for rows in (1, units))
+    shared, apart = (CounterLayout(units, rows, bins, saturates).size for rows in (1, units))
     if not has_bins and counters.numel() != shared:
         raise ValueError(
-            f"counting_relu: counters of {units} units without bins must hold {shared} words, "
+            f"{op}: counters of {units} units without bins must hold {shared} words, "
             f"got {counters.numel()}"
         )
     if counters.numel() != shared and counters.numel() != apart:
         raise ValueError(
-            f"counting_relu: counters of {units} units and {bins} bins must hold {shared} words, "
+            f"{op}: counters of {units} units and {bins} bins must hold {shared} words, "
             f"or with a histogram per unit {apart}, got {counters.numel()}"
         )
     if mask is not None:
-        check_mask(x, unit_dims_of(x, unit_dim), mask)
+        check_mask(x, unit_dims_of(x, unit_dim), mask, op)
     if blocks is not None and (
         blocks.dtype != torch.int64 or blocks.shape != (2,) or blocks.device != x.device
     ):
         raise ValueError(
-            "counting_relu: blocks must be int64 [2] on the input's device, "
+            f"{op}: blocks must be int64 [2] on the input's device, "
             f"got {blocks.dtype} {list(blocks.shape)} on {blocks.device}"
+        )
+
+
+def check_counting_activation(
+    op: str,
+    x: Tensor,
+    counters: Tensor,
+    edges: Tensor,
+    unit_dim: int,
+    binning: int,
+    activation: int,
+    first: float,
+    second: float,
+    slopes: Tensor | None = None,
+    mask: Tensor | None = None,
+    blocks: Tensor | None = None,
+    *,
+    output: Tensor | None = None,
+    is_computed: bool = True,
+) -> None:
+    """Raises what csrc/relu/family_arguments.h raises."""
+    if not CLAMP <= activation <= NEAR_ZERO:
+        raise ValueError(f"{op}: activation must be in [{CLAMP}, {NEAR_ZERO}], got {activation}")
+    if activation == CLAMP and not first < second:
+        raise ValueError(
+            f"{op}: the lower knee must be below the upper one, got {first:g} and {second:g}"
+        )
+    if activation == SLOPE and not math.isfinite(first):
+        raise ValueError(f"{op}: the slope must be finite, got {first:g}")
+    if activation == THRESHOLD and (math.isnan(first) or math.isnan(second)):
+        raise ValueError(
+            f"{op}: the threshold and the output below it must be numbers, "
+            f"got {first:g} and {second:g}"
+        )
+    if activation == NEAR_ZERO and not first >= 0:
+        raise ValueError(f"{op}: near_zero must be at least 0, got {first:g}")
+    if is_computed and activation == NEAR_ZERO:
+        raise ValueError(f"{op}: only count_activation counts outputs near 0")
+    saturates = activation == CLAMP
+    check_counting(op, x, counters, edges, unit_dim, binning, mask, blocks, saturates)
+    if not is_computed:
+        _check_output(op, x, activation, output)
+    elif slopes is not None:
+        _check_slopes(op, x, unit_dim, activation, slopes)
+
+
+def _check_output(op: str, x: Tensor, activation: int, output: Tensor | None) -> None:
+    if (activation == NEAR_ZERO) != (output is not None):
+        raise ValueError(f"{op}: activation=5 (near zero) needs the output, and no other does")
+    if output is not None and (
+        output.shape != x.shape or output.dtype != x.dtype or output.device != x.device
+    ):
+        raise ValueError(
+            f"{op}: output must have the input's size, dtype and device, "
+            f"got {output.dtype} {list(output.shape)} on {output.device}"
+        )
+
+
+def _check_slopes(op: str, x: Tensor, unit_dim: int, activation: int, slopes: Tensor) -> None:
+    if activation != SLOPE:
+        raise ValueError(f"{op}: only activation=2 (slope) has slopes")
+    units = 1 if unit_dim == x.dim() else x.size(unit_dim)
+    if (
+        slopes.dtype != x.dtype
+        or slopes.device != x.device
+        or not slopes.is_contiguous()
+        or (slopes.numel() != 1 and slopes.numel() != units)
+    ):
+        raise ValueError(
+            f"{op}: slopes must be contiguous, of the input's dtype and device, one or one for "
+            f"each of {units} units, got {slopes.dtype} {list(slopes.shape)} on {slopes.device}"
         )
 
 
@@ -106,11 +183,13 @@ def sizes_of_positions(x: Tensor, unit_dims: Sequence[int]) -> list[int]:
 
 
 @inline_in_graph
-def check_mask(x: Tensor, unit_dims: Sequence[int], mask: Tensor) -> None:
+def check_mask(
+    x: Tensor, unit_dims: Sequence[int], mask: Tensor, op: str = "counting_relu"
+) -> None:
     """Raises what csrc/relu/checks.h raises."""
     problem = why_mask_does_not_fit(x, unit_dims, mask)
     if problem:
-        raise ValueError(f"counting_relu: {problem}")
+        raise ValueError(f"{op}: {problem}")
 
 
 @inline_in_graph

@@ -59,6 +59,15 @@ _ADVICE = {
             "to die: learning rate, initialisation, normalisation.",
         ),
     ),
+    "saturated": Advice(
+        "Saturated units",
+        "All inputs of the unit lay at the upper knee or above it. Its output is the same number "
+        "for all of them, and its gradient is 0, as that of a dead unit.",
+        (
+            "Normalise before the activation, and look at the scale of the weights before it.",
+            "Lower the learning rate; or take an activation without an upper knee.",
+        ),
+    ),
     "nan": Advice(
         "NaN inputs",
         'NaN means "not a number". A ReLU passes it on, and the loss becomes NaN, too. It is not '
@@ -98,15 +107,16 @@ _ADVICE = {
         "The model has this ReLU, and no input reached it.",
         ("It may belong to a branch for training only, or to a layer that is skipped.",),
     ),
-    "no ReLU": Advice(
+    "other activation": Advice(
         "Other activations",
-        "The model computes activations that are not ReLUs. They are named and not counted.",
-        (),
+        "The model computes activations that were not chosen. They are named and not counted.",
+        ("relustat.watch(model, activations=...) takes the choice that is beside each name.",),
     ),
     "nothing": Advice(
         "No ReLU was seen",
         "Nothing was counted.",
         (
+            "If the model has other activations, call relustat.watch(model, activations='all').",
             "Call the watched model itself, within the with block.",
             "For other methods than the model's call use with watch.counting():.",
         ),

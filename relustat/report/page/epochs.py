@@ -9,7 +9,7 @@ from relustat.report.shown import EpochCounts
 
 from .numbers import plain
 
-_TRENDS = ("zero_fraction", "nan_fraction", "units", "dead", "deaths", "revivals")
+_TRENDS = ("inactive_fraction", "nan_fraction", "units", "dead", "deaths", "revivals")
 
 
 def by_epoch(history: EpochCounts, site: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -97,6 +98,9 @@ class _Side:
         told = [name for name in COLUMNS if name not in {"call_site", "histogram"} and texts[name]]
         return {
             "label": self._label,
+            "adjective": row.stats.activation.adjective,
+            "noun": row.stats.activation.noun,
+            "knee": _drawn(row.stats.activation.knee),
             "units": self._call_sites[site].units,
             "warnings": [each.text for each in self._findings.get(site, [])],
             "facts": {name: texts[name] for name in told},
@@ -109,11 +113,15 @@ class _Side:
             ],
             "history": None if history is None else by_epoch(history, site),
             "groups": [
-                {"name": name, "zero_fraction": plain(stats[site].zero_fraction)}
+                {"name": name, "inactive": plain(stats[site].inactive_fraction)}
                 for name, stats in self._groups.items()
                 if site in stats
             ],
         }
+
+
+def _drawn(knee: float | None) -> float | None:
+    return knee if knee is not None and math.isfinite(knee) else None
 
 
 def _changes(row: ComparedRow) -> list[dict[str, Any]]:

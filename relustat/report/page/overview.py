@@ -19,8 +19,8 @@ COMPARED_NARROW = frozenset(
     {"call_site", "zero_fraction", "other_zero_fraction", "died", "revived"}
 )
 
-_SHARES = frozenset({"zero_fraction", "other_zero_fraction"})
-_TEXTS = frozenset({"call_site", "after"})
+_SHARES = frozenset({"zero_fraction", "inactive", "saturated", "other_zero_fraction"})
+_TEXTS = frozenset({"call_site", "activation", "after"})
 _PICTURES = ("histogram", "other_histogram")
 
 Line = dict[str, Any]

@@ -35,7 +35,7 @@ def of_report(report: Snapshot) -> list[Fact]:
     return [
         Fact("call sites", f"{len(rows):,}"),
         Fact("inputs counted", f"{sum(row.elements for row in rows):,}"),
-        Fact("zero fraction", _zeros(rows)),
+        Fact(_what(rows), _zeros(rows)),
         Fact("units dead now", _dead_now(rows)),
         Fact("warnings", f"{len(report.findings):,}" if report.findings else "none"),
         _worst(rows),
@@ -51,7 +51,8 @@ def _worst(rows: Sequence[Row]) -> Fact:
         return Fact("worst", text, nan[0].call_site)
     worst = max(rows, key=_badness)
     if not worst.dead_now:
-        return Fact("most zeros", percent(worst.zero_fraction), worst.call_site)
+        noun = worst.stats.activation.noun
+        return Fact(f"most {noun}", percent(worst.inactive), worst.call_site)
     share = percent(worst.dead_now / worst.units)
     text = f"{worst.dead_now} of {worst.units} units are dead now ({share})"
     return Fact("worst", text, worst.call_site)
@@ -78,7 +79,12 @@ def of_comparison(
 
 def _zeros(rows: Sequence[Row]) -> str:
     elements = sum(row.elements for row in rows)
-    return percent(sum(row.stats.zeros for row in rows) / elements if elements else math.nan)
+    return percent(sum(row.stats.inactive for row in rows) / elements if elements else math.nan)
+
+
+def _what(rows: Sequence[Row]) -> str:
+    all_give_zero = all(row.stats.activation.gives_zero for row in rows)
+    return "zero fraction" if all_give_zero else "inactive"
 
 
 def _dead_now(rows: Sequence[Row]) -> str:
@@ -87,5 +93,5 @@ def _dead_now(rows: Sequence[Row]) -> str:
 
 
 def _badness(row: Row) -> tuple[float, float]:
-    zeros = row.zero_fraction
+    zeros = row.inactive
     return row.dead_now / max(row.units, 1), -1.0 if math.isnan(zeros) else zeros

@@ -40,6 +40,8 @@ def units_of(part: ReLUStats, silent_since: Mapping[int, str] | None) -> dict[st
     shown = listed(dead)
     return {
         "units": units,
+        "adjective": part.activation.adjective,
+        "noun": part.activation.noun,
         "calls": part.calls,
         "parts": part.parts,
         "in_cell": in_cell,

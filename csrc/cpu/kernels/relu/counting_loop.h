@@ -9,6 +9,7 @@
 #include "cpu/kernels/relu/mask_spans.h"
 #include "cpu/kernels/relu/pattern_tally.h"
 #include "cpu/kernels/relu/rectified_output.h"
+#include "cpu/kernels/relu/rectifier.h"
 #include "cpu/kernels/relu/rectify.h"
 #include "cpu/kernels/relu/span.h"
 #include "cpu/kernels/relu/tally.h"
@@ -35,17 +36,17 @@ constexpr bool kIsFixedPoint = false;
 template <>
 constexpr bool kIsFixedPoint<FixedPointBinner> = true;
 
-template <class Format, class Rectifier>
+template <class Format>
 class Loop {
  public:
   using Bits = typename Format::Bits;
 
-  Loop(const CountingReluShare& share, PoolStream* stream, Rectifier rectifier,
-       uint32_t* tally_scratch)
+  // columns: see tiling.h.
+  Loop(const CountingReluShare& share, PoolStream* stream, int64_t columns, uint32_t* tally_scratch)
       : share_(share),
         x_(static_cast<const Bits*>(share.x)),
         output_(share, stream),
-        rectifier_(rectifier),
+        rectifier_(share, columns),
         tally_scratch_(tally_scratch),
         mask_(share) {}
 
@@ -285,7 +286,7 @@ class Loop {
   const CountingReluShare& share_;
   const Bits* const x_;
   RectifiedOutput<Format> output_;
-  Rectifier rectifier_;
+  Rectifier<Format> rectifier_;
   uint32_t* const tally_scratch_;
   MaskSpans mask_;
 };

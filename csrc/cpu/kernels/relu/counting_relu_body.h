@@ -7,7 +7,6 @@
 #include "cpu/kernels/relu/counting_loop.h"
 #include "cpu/kernels/relu/counting_relu.h"
 #include "cpu/kernels/relu/rectified_output.h"
-#include "cpu/kernels/relu/rectify.h"
 #include "cpu/kernels/relu/run_with_bins.h"
 #include "cpu/kernels/relu/tiling.h"
 #include "cpu/kernels/relu/unit_columns.h"
@@ -16,26 +15,18 @@ namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
 
-template <class Format, class Rectifier>
-void count_with(const CountingReluShare& share, PoolStream* stream, Rectifier rectifier,
-                uint32_t* tally_scratch) {
-  Loop<Format, Rectifier> loop(share, stream, rectifier, tally_scratch);
-  run_with_bins<Format>(share, loop);
-}
-
 void count_share(const CountingReluShare& share, PoolStream* stream) {
   const Tiling tiling =
-      make_tiling(share.units, share.inner, share.bins, static_cast<Binning>(share.binning), false);
+      make_tiling(share.units, share.inner, share.bins, static_cast<Binning>(share.binning), false,
+                  share.activation != Activation::kRelu);
   with_format(share.dtype, [&]<class Format>() {
     uint32_t* const tally_scratch = share.scratch + tiling.column_words;
     if (share.by_strips) {
       UnitColumns<Format> loop(share, tally_scratch);
       run_with_bins<Format>(share, loop);
-    } else if (tiling.columns > 0) {
-      count_with<Format>(share, stream, ColumnRectifier<Format>(share, tiling.columns),
-                         tally_scratch);
     } else {
-      count_with<Format>(share, stream, RowRectifier<Format>(share), tally_scratch);
+      Loop<Format> loop(share, stream, tiling.columns, tally_scratch);
+      run_with_bins<Format>(share, loop);
     }
   });
 }

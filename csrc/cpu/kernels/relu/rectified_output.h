@@ -14,7 +14,8 @@ namespace relustat::cpu {
 inline namespace RELUSTAT_ISA {
 namespace {
 
-// Where a share's rectified spans are written, one after the other: y, or a stream that is pooled.
+// Where a share's rectified spans are written, one after the other: y, or a stream that is pooled;
+// or, if they are not wanted, each over the one before it.
 template <class Format>
 class RectifiedOutput {
  public:
@@ -22,7 +23,10 @@ class RectifiedOutput {
 
   RectifiedOutput(const CountingReluShare& share, PoolStream* stream)
       : stream_(stream), to_(static_cast<Bits*>(share.y)), end_(share.end) {
-    if (stream == nullptr) return;
+    if (stream == nullptr) {
+      if (to_ == nullptr) forget_before(share.begin);
+      return;
+    }
     follow_stream();
     // The elements before the share that its first windows see. Another share counts them.
     const auto* const x = static_cast<const Bits*>(share.x);
@@ -37,9 +41,10 @@ class RectifiedOutput {
     return to_ + (i - first_);
   }
 
-  // Asks for the memory of the span that begins with element i. A stream's is there.
+  // Asks for the memory of the span that begins with element i. A stream's is there, and so is a
+  // span's.
   [[gnu::always_inline]] inline void fetch(int64_t i) const {
-    if (stream_ != nullptr) return;
+    if (last_ != INT64_MAX) return;
     for (int64_t line = 0; line < kSpan; line += kCacheLineBytes / sizeof(Bits)) {
       __builtin_prefetch(to_ + i + line, /*write=*/1);
     }
@@ -51,8 +56,15 @@ class RectifiedOutput {
 
  private:
   [[gnu::noinline]] void make_room(int64_t i) {
+    if (stream_ == nullptr) return forget_before(i);
     stream_->pool_before(i, /*is_last=*/false);
     follow_stream();
+  }
+
+  void forget_before(int64_t i) {
+    to_ = unwanted_;
+    first_ = i;
+    last_ = i;
   }
 
   void follow_stream() {
@@ -66,6 +78,7 @@ class RectifiedOutput {
   const int64_t end_;
   int64_t first_ = 0;         // the element at to_
   int64_t last_ = INT64_MAX;  // the last element that a span may begin with
+  Bits unwanted_[kSpan];
 };
 
 // Calls function(stream) with the stream of a share, or with null.

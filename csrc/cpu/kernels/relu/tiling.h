@@ -80,17 +80,21 @@ struct UnitStrips {
 // The layout of a thread's scratch words.
 struct Tiling {
   int64_t columns;       // 0: by rows
-  int64_t column_words;  // a span can begin in the last column
+  int64_t column_words;  // of all tables by column; a span can begin in the last column
   int64_t words;
 };
 
+// By column, a relative of ReLU has tables of inactive and saturated inputs and of slopes, of which
+// one may fill two words.
+constexpr int64_t kFamilyTables = 4;
+
 inline Tiling make_tiling(int64_t units, int64_t inner, int64_t bins, Binning binning,
-                          bool is_narrow) {
+                          bool is_narrow, bool is_relative) {
   Tiling tiling{0, 0, 0};
   if (inner < kShortestRow) {
     const int64_t width = units * inner;
     tiling.columns = width * (width < kFewestColumns ? (kFewestColumns + width - 1) / width : 1);
-    tiling.column_words = tiling.columns + kSpan;
+    tiling.column_words = (tiling.columns + kSpan) * (is_relative ? kFamilyTables : 1);
   }
   const int64_t slots = slot_count(bins);
   const int64_t lane_counts = kLanes * lane_stride(slots);

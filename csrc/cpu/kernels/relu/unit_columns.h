@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "cpu/kernels/relu/activate.h"
 #include "cpu/kernels/relu/counting_relu.h"
 #include "cpu/kernels/relu/find_slots.h"
 #include "cpu/kernels/relu/rectify.h"
@@ -55,7 +56,10 @@ class UnitColumns {
   using Bits = typename Format::Bits;
 
   UnitColumns(const CountingReluShare& share, uint32_t* tally_scratch)
-      : share_(share), tally_scratch_(tally_scratch), slots_(slot_count(share.bins)) {}
+      : share_(share),
+        member_(share),
+        tally_scratch_(tally_scratch),
+        slots_(slot_count(share.bins)) {}
 
   template <class Binner>
   void run(const Binner& binner) {
@@ -83,6 +87,12 @@ class UnitColumns {
       first[column] = static_cast<int32_t>(of_column * slots_);
     }
     memset(zeros_, 0, sizeof(zeros_));
+    memset(saturated_, 0, sizeof(saturated_));
+    if (member_.has_slopes()) {
+      for (int64_t column = 0; column < columns_; ++column) {
+        slopes_[column] = member_.slope_of(unit + column % width / share_.inner);
+      }
+    }
     int64_t* const histogram = share_.histogram + unit * slots_;
     const ByColumns scheme(static_cast<int32_t>(slots_), static_cast<int32_t>(units), first,
                            histogram);
@@ -115,7 +125,9 @@ class UnitColumns {
     const int64_t left = all_rows - rows * strips.rows_in_one;
     if (left > 0) count_row(begin + rows * stride_, left * width);
     for (int64_t column = 0; column < columns_; ++column) {
-      share_.zeros[unit + column % width / share_.inner] += zeros_[column];
+      const int64_t of_column = unit + column % width / share_.inner;
+      share_.zeros[of_column] += zeros_[column];
+      if (share_.saturated != nullptr) share_.saturated[of_column] += saturated_[column];
     }
   }
 
@@ -144,6 +156,7 @@ class UnitColumns {
   }
 
   void rectify(int64_t at, int64_t rows, int64_t columns, const Bits* span) {
+    if (share_.activation != Activation::kRelu) return activate(at, rows, columns, span);
     auto* const y = static_cast<Bits*>(share_.y) + at;
     Bits rectified[kSpan];
     for (int64_t row = 0; row < kRows; ++row) {
@@ -164,12 +177,33 @@ class UnitColumns {
     }
   }
 
+  [[gnu::noinline]] void activate(int64_t at, int64_t rows, int64_t columns, const Bits* span) {
+    for (int64_t row = 0; row < rows; ++row) {
+      Bits unwanted[kUnitColumns];
+      const int64_t first = at + row * stride_;
+      const auto* const x = share_.observed == nullptr
+                                ? span + row * kUnitColumns
+                                : static_cast<const Bits*>(share_.observed) + first;
+      Bits* const y = share_.y == nullptr ? unwanted : static_cast<Bits*>(share_.y) + first;
+      member_.with_bodies(slopes_, [&](const auto& body_at) __attribute__((always_inline)) {
+        if (columns == kUnitColumns) {
+          activate_columns(body_at, x, y, kUnitColumns, nullptr, zeros_, saturated_);
+        } else {
+          activate_columns(body_at, x, y, columns, nullptr, zeros_, saturated_);
+        }
+      });
+    }
+  }
+
   const CountingReluShare& share_;
+  const FamilyMember<Format> member_;
   uint32_t* const tally_scratch_;
   const int64_t slots_;
   int64_t columns_ = 0;
   int64_t stride_ = 0;
   uint32_t zeros_[kUnitColumns];
+  uint32_t saturated_[kUnitColumns];
+  typename Format::Value slopes_[kUnitColumns];
 };
 
 }  // namespace

@@ -29,11 +29,15 @@ function histogramFigure(sides, bins) {
     holder.replaceChildren(histogramPlot(drawable, bins, axis.value(), heights.value()));
   }
   redraw();
-  const { edges } = drawable[0].histogram.linear;
-  const isMixed = edges.some((edge, index) => edge < 0 && edges[index + 1] > 0);
-  const colours = `Grey is set to 0, colour is passed on.${isMixed ? " The bin around 0 has both." : ""}`;
-  return figure("Inputs", element("p", {}, colours), labelled(drawable),
+  return figure("Inputs", element("p", {}, coloursOf(drawable[0])), labelled(drawable),
     axis.element, heights.element, holder, flow.length ? element("p", {}, `Not drawn: ${flow.join("; ")}.`) : null);
+}
+
+function coloursOf({ knee, adjective, histogram: { linear: { edges } } }) {
+  if (knee === null) return "";
+  const isMixed = edges.some((edge, index) => edge < knee && edges[index + 1] > knee);
+  const grey = adjective === "zero" ? "Grey is set to 0, colour is passed on." : "Grey is inactive.";
+  return `${grey}${isMixed ? ` The bin around ${knee} has both.` : ""}`;
 }
 
 function histogramPlot(sides, bins, axis, heights) {
@@ -58,7 +62,7 @@ function histogramPlot(sides, bins, axis, heights) {
     marks: [
       Plot.rectY(drawn[0], {
         x1: "low", x2: "high", y1: floor, y2: "height", inset: 0,
-        fill: ({ high }) => high <= 0 ? "var(--zeroed)" : "var(--passed)",
+        fill: ({ high }) => sides[0].knee !== null && high <= sides[0].knee ? "var(--zeroed)" : "var(--passed)",
       }),
       drawn.length > 1 ? outline(drawn[1]) : null,
       low < 0 && high > 0 ? Plot.ruleX([0], { stroke: "currentColor", strokeOpacity: 0.6 }) : null,

@@ -17,8 +17,8 @@ function layerView({ name, sides, changes }) {
       charts.append(stripFigure(label, width), deadFigure(label, width));
       if (width.histograms !== null) charts.append(unitHistogramFigure(label, width));
     }
-    if (side.history !== null) charts.append(historyFigure(side.label, side.history));
-    if (side.groups.length) charts.append(groupsFigure(side.label, side.groups));
+    if (side.history !== null) charts.append(historyFigure(side.label, side));
+    if (side.groups.length) charts.append(groupsFigure(side.label, side));
   }
   for (const change of changes) charts.append(changeFigure(change));
   return element("section", { "aria-label": `details of ${name}` }, ...sides.flatMap(sideFacts), charts);

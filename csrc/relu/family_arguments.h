@@ -1,0 +1,92 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/hardtanh.h>
+#include <ATen/ops/leaky_relu.h>
+#include <ATen/ops/prelu.h>
+#include <ATen/ops/relu.h>
+#include <ATen/ops/square.h>
+#include <ATen/ops/threshold.h>
+
+#include <cmath>
+#include <optional>
+
+#include "relu/checks.h"
+#include "relu/family.h"
+
+// The arguments of counting_activation and count_activation that counting_relu has not.
+// relustat/ops/reference/checks.py has the same checks in the same words; a test compares them.
+
+namespace relustat {
+
+inline Activation checked_activation(const char* op, int64_t activation, double first,
+                                     double second) {
+  TORCH_CHECK_VALUE(1 <= activation && activation <= kLastActivation, op,
+                    ": activation must be in [1, ", kLastActivation, "], got ", activation);
+  const auto kind = static_cast<Activation>(activation);
+  TORCH_CHECK_VALUE(kind != Activation::kClamp || first < second, op,
+                    ": the lower knee must be below the upper one, got ", first, " and ", second);
+  TORCH_CHECK_VALUE(kind != Activation::kSlope || std::isfinite(first), op,
+                    ": the slope must be finite, got ", first);
+  TORCH_CHECK_VALUE(kind != Activation::kThreshold || !(std::isnan(first) || std::isnan(second)),
+                    op, ": the threshold and the output below it must be numbers, got ", first,
+                    " and ", second);
+  TORCH_CHECK_VALUE(kind != Activation::kNearZero || first >= 0, op,
+                    ": near_zero must be at least 0, got ", first);
+  return kind;
+}
+
+// Of ops that compute the output, too.
+inline Activation checked_fused_activation(const char* op, int64_t activation, double first,
+                                           double second) {
+  const Activation kind = checked_activation(op, activation, first, second);
+  TORCH_CHECK_VALUE(kind != Activation::kNearZero, op,
+                    ": only count_activation counts outputs near 0");
+  return kind;
+}
+
+// output: the activation's, if it is what is looked at.
+inline void check_output(const char* op, const at::Tensor& x, Activation activation,
+                         const std::optional<at::Tensor>& output) {
+  TORCH_CHECK_VALUE((activation == Activation::kNearZero) == output.has_value(), op,
+                    ": activation=5 (near zero) needs the output, and no other does");
+  if (!output.has_value()) return;
+  TORCH_CHECK_VALUE(output->sizes() == x.sizes() && output->scalar_type() == x.scalar_type() &&
+                        output->device() == x.device(),
+                    op, ": output must have the input's size, dtype and device, got ",
+                    output->scalar_type(), " ", output->sizes(), " on ", output->device());
+}
+
+inline void check_slopes(const char* op, const at::Tensor& x, Activation activation, int64_t units,
+                         const std::optional<at::Tensor>& slopes) {
+  if (!slopes.has_value()) return;
+  TORCH_CHECK_VALUE(activation == Activation::kSlope, op, ": only activation=2 (slope) has slopes");
+  TORCH_CHECK_VALUE(
+      slopes->scalar_type() == x.scalar_type() && slopes->device() == x.device() &&
+          slopes->is_contiguous() && (slopes->numel() == 1 || slopes->numel() == units),
+      op, ": slopes must be contiguous, of the input's dtype and device, one or one for each of ",
+      units, " units, got ", slopes->scalar_type(), " ", slopes->sizes(), " on ", slopes->device());
+}
+
+// What PyTorch gives.
+inline at::Tensor activated(const at::Tensor& x, Activation activation,
+                            const ActivationNumbers& numbers,
+                            const std::optional<at::Tensor>& slopes) {
+  switch (activation) {
+    case Activation::kClamp:
+      return at::hardtanh(x, numbers.first, numbers.second);
+    case Activation::kSlope:
+      if (slopes.has_value()) return at::prelu(x, slopes->flatten());
+      return at::leaky_relu(x, numbers.first);
+    case Activation::kThreshold:
+      return at::threshold(x, numbers.first, numbers.second);
+    case Activation::kSquare:
+      return at::square(at::relu(x));
+    case Activation::kRelu:
+    case Activation::kNearZero:
+      break;
+  }
+  return at::relu(x);
+}
+
+}  // namespace relustat
