@@ -8,7 +8,7 @@ CSRC = ROOT / "csrc"
 INCLUDE = re.compile(r'^#include ["<](.*)[">]$', re.MULTILINE)
 
 # Those of the shared headers that say what tensors are.
-OF_TENSORS = {"checks.h", "tensors.h", "dense_relu.h", "dtype_of.h"}
+OF_TENSORS = {"checks.h", "tensors.h", "dense_relu.h", "dtype_of.h", "family_arguments.h"}
 
 
 def includes(path):

@@ -10,10 +10,11 @@ import relustat
 
 NAMES = {
     "relustat": """
-        Bins Counters CountingReLU EdgeBins Histogram History LinearBins LogBins MaxPool1d
-        MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d ReLUMaxPool1d ReLUMaxPool2d
-        ReLUMaxPool3d ReLUStats Report Switches Watch analysis analyze distributed functional
-        reference swap swapped unswap unwatch watch
+        Activation Bins Counters CountingHardtanh CountingLeakyReLU CountingPReLU CountingReLU
+        CountingReLU6 CountingSquaredReLU CountingThreshold EdgeBins Histogram History LinearBins
+        LogBins MaxPool1d MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d ReLUMaxPool1d
+        ReLUMaxPool2d ReLUMaxPool3d ReLUStats Report Switches Watch analysis analyze distributed
+        functional reference swap swapped unswap unwatch watch
     """,
     "relustat.analysis": """
         ActivationPatterns ActivationRates GradientNorms Hypercolumns Patch Rates ReceptiveField
@@ -32,28 +33,30 @@ NAMES = {
         all_reduce
     """,
     "relustat.functional": """
-        counting_relu is_countable max_pool1d max_pool2d max_pool3d max_unpool1d max_unpool2d
-        max_unpool3d relu_max_pool1d relu_max_pool2d relu_max_pool3d relu_stats
+        count_activation counting_activation counting_relu is_countable max_pool1d max_pool2d
+        max_pool3d max_unpool1d max_unpool2d max_unpool3d relu_max_pool1d relu_max_pool2d relu_max_pool3d relu_stats
     """,
     "relustat.history": """
         EpochSpan History UnitLifetimes
     """,
     "relustat.nn": """
-        CountingReLU MaxPool1d MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d
-        ReLUMaxPool1d ReLUMaxPool2d ReLUMaxPool3d swap swapped unswap
+        CountingHardtanh CountingLeakyReLU CountingPReLU CountingReLU CountingReLU6
+        CountingSquaredReLU CountingThreshold MaxPool1d MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d
+        MaxUnpool3d ReLUMaxPool1d ReLUMaxPool2d ReLUMaxPool3d swap swapped unswap
     """,
     "relustat.ops": """
         Counters Switches
     """,
     "relustat.reference": """
-        activation_hash counting_relu counting_relu_ max_pool max_unpool max_unpool_backward
+        activation_hash count_activation counting_activation counting_activation_ counting_relu
+        counting_relu_ max_pool max_unpool max_unpool_backward
         relu_max_pool
     """,
     "relustat.report": """
         ComparedRow Comparison Finding Report Row histogram_grid merge_files unit_figure
     """,
     "relustat.stats": """
-        Bins EdgeBins Histogram LinearBins LogBins ReLUStats UnitCounts
+        Activation Bins EdgeBins Histogram LinearBins LogBins ReLUStats UnitCounts
     """,
     "relustat.watching": """
         Watch unwatch watch

@@ -113,8 +113,11 @@ def computes_relu(module: nn.Module) -> bool:
 
 def activation_of(module: nn.Module) -> str:
     """The name of the activation that a module computes; empty if it is none."""
-    if computes_relu(module):
-        return "ReLU"
+    return "ReLU" if computes_relu(module) else _relative(module)
+
+
+def _relative(module: nn.Module) -> str:
+    """The name of its class of activations, whatever its arguments are."""
     for name, kinds in _WITH_KNEES.items():
         if isinstance(module, kinds):
             return name
@@ -142,14 +145,16 @@ def gives_squared_relu(module: nn.Module) -> bool:
     return isinstance(output, Tensor) and torch.equal(output, x.relu().square())
 
 
-def member_of(module: nn.Module, near_zero: float) -> Member | None:
-    """How a module's activation is computed and counted; None if it is a ReLU, or none.
+def member_of(module: nn.Module, chosen: ChosenActivations) -> Member | None:
+    """How a module's activation is computed and counted; None if it is a ReLU, or not chosen.
 
     Raises:
         ValueError: if its numbers are none that an activation may have.
     """
-    name = activation_of(module)
-    if isinstance(module, nn.ReLU6):
+    name = _relative(module)
+    if name not in chosen.names:
+        return None
+    if name == "ReLU6":
         return family.relu6()
     if isinstance(module, nn.Hardtanh):
         return family.hardtanh(module.min_val, module.max_val)
@@ -157,10 +162,10 @@ def member_of(module: nn.Module, near_zero: float) -> Member | None:
         return family.leaky_relu(module.negative_slope)
     if isinstance(module, nn.Threshold):
         return family.threshold(module.threshold, module.value)
-    if isinstance(module, nn.PReLU):
-        return family.prelu()
-    if isinstance(module, nn.RReLU):
-        return family.rrelu()
-    if name == "SquaredReLU":
-        return family.squared_relu()
-    return family.smooth(name, near_zero) if name in SMOOTH else None
+    without_numbers = {
+        "PReLU": family.prelu,
+        "RReLU": family.rrelu,
+        "SquaredReLU": family.squared_relu,
+    }
+    make = without_numbers.get(name)
+    return make() if make is not None else family.smooth(name, chosen.near_zero)

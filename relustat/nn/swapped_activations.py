@@ -14,7 +14,7 @@ from relustat.ops.counting_activation import count_activation, counting_activati
 from relustat.ops.family import Member
 from relustat.ops.inputs import describe, is_countable
 
-from .activations import member_of
+from .activations import ChosenActivations, member_of
 from .counted_module import described
 from .replacements import Swapped
 
@@ -25,13 +25,13 @@ class SwappedActivation(Swapped):
     Args:
         module: the module.
         counters: those of its activation.
-        near_zero: see :func:`relustat.swap`.
+        chosen: the activations that count.
     """
 
-    def __init__(self, module: Any, counters: Counters, near_zero: float) -> None:
+    def __init__(self, module: Any, counters: Counters, chosen: ChosenActivations) -> None:
         super().__init__(module)
         self.counters = counters
-        self.near_zero = near_zero
+        self.chosen = chosen
 
     def attributes(self) -> dict[str, Any]:
         return {**super().attributes(), "counters": self.counters}
@@ -39,7 +39,7 @@ class SwappedActivation(Swapped):
     @property
     def member(self) -> Member:
         """What the module computes now."""
-        member = member_of(self.module, self.near_zero)
+        member = member_of(self.module, self.chosen)
         assert member is not None
         return member
 

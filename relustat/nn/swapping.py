@@ -114,11 +114,11 @@ def swap(
         if type(module) is nn.ReLU:
             if "ReLU" in chosen.names:
                 made.append(SwappedReLU(module, Counters(**options)))
-        elif is_swappable(module) and activation_of(module) in chosen.names:
-            member = member_of(module, chosen.near_zero)
+        elif activation_of(module) and is_swappable(module):
+            member = member_of(module, chosen)
             if member is not None:
                 counters = Counters(**options, activation=member.activation)
-                made.append(SwappedActivation(module, counters, chosen.near_zero))
+                made.append(SwappedActivation(module, counters, chosen))
         elif pools and type(module) in POOL_AXES:
             made.append(SwappedPool(module, POOL_AXES[type(module)]))
         elif pools and type(module) is nn.MaxUnpool2d:

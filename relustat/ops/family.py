@@ -123,7 +123,8 @@ def computed(member: Member, x: Tensor, slopes: Tensor | None, inplace: bool) ->
     if kind == THRESHOLD:
         return F.threshold(x, first, second, inplace)
     if kind == SQUARE:
-        return F.relu(x, inplace).square_() if inplace else F.relu(x).square()
+        squared = F.relu(x).square()
+        return x.copy_(squared) if inplace else squared
     if slopes is not None:
         return torch.prelu(x, slopes)
     return F.leaky_relu(x, first, inplace)

@@ -68,7 +68,7 @@ def _functional(activation: str) -> list[Any]:
 OTHERS: dict[Any, str] = {
     function: activation
     for activation in (*RELU_LIKE[1:], *SMOOTH)
-    if activation not in GATES and activation != "Threshold"
+    if activation not in GATES
     for function in _functional(activation)
 }
 """What stands where a ReLU might stand, by its name."""

@@ -93,7 +93,9 @@ class SiteCounter:
             return find_family_call(function, args, kwargs, self._chosen)
         if "ReLU" in self._chosen.names:
             return call
-        if not torch.compiler.is_dynamo_compiling():
+        if torch.compiler.is_dynamo_compiling():
+            self.uncounted.meet_at_each_run("ReLU", path)
+        else:
             self.uncounted.meet_other("ReLU", path)
         return None
 

@@ -69,13 +69,18 @@ class Uncounted:
     ) -> None:
         """Stores a call that is traced, if its kind or its arguments say that it is not counted."""
         if function in OTHERS:
-            trace_time_attribute(self._traced, attribute_of(OTHERS[function], path))
+            self.meet_at_each_run(OTHERS[function], path)
         elif function in _RECURRENT:
-            trace_time_attribute(self._traced, attribute_of(_FUSED, path))
+            self.meet_at_each_run(_FUSED, path)
         elif function in BINDERS and len(args) < 3 and kwargs.get("max") is None:
             bound = args[1] if len(args) > 1 else kwargs.get("min")
             if isinstance(bound, Tensor):
-                trace_time_attribute(self._traced, attribute_of(_NO_BOUND, path))
+                self.meet_at_each_run(_NO_BOUND, path)
+
+    def meet_at_each_run(self, what: str, path: str) -> None:
+        """Stores, whenever the graph runs that is traced now, an activation or a reason."""
+        # Only a value that is used has a guard, which reads the attribute of another watch.
+        assert trace_time_attribute(self._traced, attribute_of(what, path))
 
     def _meet_traced(self, attribute: str) -> bool:
         what, path = values_of(attribute)

@@ -183,7 +183,7 @@ def test_the_list_prints_and_says_why_a_module_is_not_swapped():
     assert str(found).splitlines() == [
         "module      class        now  why not swapped",
         "0            ReLU     counts",
-        "1           ReLU6  as before  another activation",
+        "1           ReLU6  as before  activations='relu-like' counts it",
         "2       Threshold  as before  a ReLU by its arguments only",
         "3            ReLU  as before  its forward was replaced",
     ]

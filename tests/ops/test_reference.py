@@ -8,7 +8,7 @@ from oracle import BINS, DTYPES, assert_counts, nasty_values, same_bits
 from relustat import Counters, LinearBins, reference
 from relustat.functional import relu_stats
 from relustat.ops import library
-from relustat.ops.reference.counting_relu import find_slots
+from relustat.ops.reference.counts import find_slots
 
 INTEGERS = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
 

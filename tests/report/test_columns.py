@@ -7,6 +7,7 @@ import re
 
 import pytest
 from reports import small_model, stats_of, watched
+from torch import nn
 
 from relustat import Report
 from relustat.report.columns import COLUMNS, PRINTED, heading
@@ -14,7 +15,11 @@ from relustat.report.columns import COLUMNS, PRINTED, heading
 
 @pytest.fixture(scope="module")
 def report():
-    return watched(small_model(), zero_blocks=4)
+    # One of each kind, so that no column is empty.
+    model = small_model()
+    model.append(nn.ReLU6())
+    model.append(nn.GELU())
+    return watched(model, zero_blocks=4, activations="all")
 
 
 def test_data_frames_and_files_have_all_columns(report):

@@ -100,9 +100,15 @@ def test_what_is_no_relu(spelling):
     with relustat.watch(model) as watch:
         assert same_bits(model(x), expected)
     assert watch.stats == {}
-    other = {"relu6": "ReLU6", "leaky": "LeakyReLU", "gelu": "GELU"}.get(spelling)
-    named = [f"1 {other}, not counted: only ReLUs are"] if other else []
-    assert watch.report().warnings == ["no ReLU was seen", *named]
+    other, choice = {
+        "relu6": ("ReLU6", "relu-like"),
+        "leaky": ("LeakyReLU", "relu-like"),
+        "gelu": ("GELU", "all"),
+        "threshold other": ("Threshold", "relu-like"),
+        "nn.Threshold other": ("Threshold", "relu-like"),
+    }.get(spelling, ("", ""))
+    said = f"no ReLU was called: 1 {other}; try activations={choice!r}"
+    assert watch.report().warnings == [said if other else "no ReLU was seen"]
 
 
 def test_wrong_arguments_raise_torchs_errors():

@@ -185,7 +185,7 @@ def test_a_resnet_50_has_less_than_2_mb(tmp_path):
 def test_each_kind_of_warning_is_explained(tmp_path):
     given = [
         "a: not counted, its input was complex",
-        "2 GELU, not counted: only ReLUs are",
+        "2 GELU, not counted: try activations='all'",
         "1 call site, not counted: left out by only or skip (b)",
         "c: never called",
         "d: something else",
@@ -198,7 +198,7 @@ def test_each_kind_of_warning_is_explained(tmp_path):
             assert f"<summary>{title} <span" in text
     assert [finding.kind for finding in report.findings] == [
         *("dead", "nan", "outside the bins"),
-        *("not counted", "no ReLU", "left out", "never called", "other"),
+        *("not counted", "other activation", "left out", "never called", "other"),
     ]
     assert [finding.kind for finding in Report({}).findings] == ["nothing"]
     Report({}).to_html(tmp_path / "page.html")
