@@ -10,7 +10,19 @@ from relustat.data_pass.counted_pass import CountedPass
 from relustat.report.report import Report
 
 from . import data, exit_status, outputs
-from .arguments import bins, device, dtype, file, positive, seconds, seed, setting, share
+from .arguments import (
+    activations,
+    bins,
+    device,
+    dtype,
+    file,
+    near_zero,
+    positive,
+    seconds,
+    seed,
+    setting,
+    share,
+)
 from .counting import Counted, count
 from .data.share import Share
 from .interrupts import Interrupts
@@ -97,6 +109,20 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         default=1,
         metavar="N",
         help="count one call in N of each call site (1)",
+    )
+    counting.add_argument(
+        "--activations",
+        type=activations,
+        default="relu",
+        metavar="WHICH",
+        help="relu, relu-like (with a knee, such as ReLU6), all, or names: ReLU,SiLU (relu)",
+    )
+    counting.add_argument(
+        "--near-zero",
+        type=near_zero,
+        default=1e-3,
+        metavar="MAGNITUDE",
+        help="outputs of smooth activations up to it are inactive (0.001)",
     )
     for name, what in (("only", "count these call sites alone"), ("skip", "do not count these")):
         counting.add_argument(
@@ -202,6 +228,8 @@ def _counted(
         bins=options.bins,
         unit_histograms=options.unit_histograms,
         every=options.every,
+        activations=options.activations,
+        near_zero=options.near_zero,
         only=options.only,
         skip=options.skip,
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from relustat.nn.activations import ChosenActivations
 from relustat.stats.bins import Bins, EdgeBins, LinearBins, LogBins
 
 from .data.share import Share
@@ -41,6 +42,23 @@ def rate(text: str) -> float:
     number = as_float(text)
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"must be positive and finite, got {text}")
+    return number
+
+
+def activations(text: str) -> str | list[str]:
+    """A choice of :func:`relustat.watch`, or names with commas between them."""
+    chosen: str | list[str] = text if text in ("relu", "relu-like", "all") else text.split(",")
+    try:
+        ChosenActivations.of("analyze", chosen, 0.0)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).partition("activations ")[2]) from None
+    return chosen
+
+
+def near_zero(text: str) -> float:
+    number = as_float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be at least 0 and finite, got {text}")
     return number
 
 

@@ -37,6 +37,7 @@ _SAYS_NOTHING = {
     "zero_block_fraction": {""},
     "saturated": {""},
     "activation": {"ReLU"},
+    "zero_fraction": {"-"},
 }
 """Cells of the columns that the printed table leaves out if all rows have these."""
 

@@ -95,7 +95,9 @@ class _Side:
         row = self.rows[site]
         history = self._history if site in self._in_history else None
         texts = row.texts()
-        told = [name for name in COLUMNS if name not in {"call_site", "histogram"} and texts[name]]
+        gives_zero = row.stats.activation.gives_zero
+        hidden = {"call_site", "histogram", "inactive" if gives_zero else "zero_fraction"}
+        told = [name for name in COLUMNS if name not in hidden and texts[name]]
         return {
             "label": self._label,
             "adjective": row.stats.activation.adjective,

@@ -14,7 +14,7 @@ from relustat.report.row import Row
 from .spark import sparks
 
 # A phone shows the other columns; what is hidden is shown when a call site is opened.
-NARROW = frozenset({"call_site", "histogram", "zero_fraction", "dead", "dead_now"})
+NARROW = frozenset({"call_site", "histogram", "zero_fraction", "inactive", "dead", "dead_now"})
 COMPARED_NARROW = frozenset(
     {"call_site", "zero_fraction", "other_zero_fraction", "died", "revived"}
 )
