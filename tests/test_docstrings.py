@@ -18,7 +18,7 @@ import relustat
 
 MODULES = [module.name for module in pkgutil.walk_packages(relustat.__path__, "relustat.")]
 README = ROOT / "README.md"
-PAGES = (README, ROOT / "docs" / "looking.md", ROOT / "docs" / "command.md")
+PAGES = (README, *(ROOT / "docs" / f"{name}.md" for name in ("looking", "command", "activations")))
 
 
 @pytest.mark.parametrize(

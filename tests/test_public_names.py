@@ -34,7 +34,8 @@ NAMES = {
     """,
     "relustat.functional": """
         count_activation counting_activation counting_relu is_countable max_pool1d max_pool2d
-        max_pool3d max_unpool1d max_unpool2d max_unpool3d relu_max_pool1d relu_max_pool2d relu_max_pool3d relu_stats
+        max_pool3d max_unpool1d max_unpool2d max_unpool3d relu_max_pool1d relu_max_pool2d
+        relu_max_pool3d relu_stats
     """,
     "relustat.history": """
         EpochSpan History UnitLifetimes

@@ -143,12 +143,13 @@ def appended(spans: tuple[EpochSpan, ...], span: EpochSpan, limit: int) -> tuple
         raise ValueError(
             f"History.add: epochs must increase, got {span.first} after {spans[-1].last}"
         )
-    known = {site: stats.bins for earlier in spans for site, stats in earlier.stats.items()}
+    known = {site: stats.layout for earlier in spans for site, stats in earlier.stats.items()}
     for site, stats in span.stats.items():
-        if stats.bins != known.get(site, stats.bins):
+        mine, before = stats.layout, known.get(site, stats.layout)
+        if (mine.bins, mine.activation) != (before.bins, before.activation):
             raise ValueError(
-                "History.add: the bins of a call site must stay the same, "
-                f"got {stats.bins} after {known[site]} at {site}"
+                "History.add: the bins and activation of a call site must stay the same, "
+                f"got {mine} after {before} at {site}"
             )
     spans = (*spans, span)
     if len(spans) <= limit:

@@ -10,7 +10,7 @@ from torch import nn
 
 from relustat._messages import align
 
-from .activations import choice_with, computes_relu, other_activation
+from .activations import choice_with, computes_relu, gives_squared_relu, other_activation
 from .counted_module import CountedModule
 from .max_pool import MaxPool1d, MaxPool2d, MaxPool3d
 from .module_paths import check_is_module, named_modules
@@ -166,7 +166,7 @@ def _state(module: nn.Module) -> tuple[str, str]:
         return "as before", f"a subclass of nn.{kind.__name__}"
     if computes_relu(module):
         return "as before", "a ReLU by its arguments only"
-    name = other_activation(module)
+    name = other_activation(module) or ("SquaredReLU" if gives_squared_relu(module) else "")
     if not name:
         return "", ""
     if not is_swappable(module):

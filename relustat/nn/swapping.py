@@ -10,7 +10,13 @@ from torch import nn
 from relustat.ops.counters import Counters, UnitDim
 from relustat.stats.bins import Bins, LogBins
 
-from .activations import Activations, ChosenActivations, activation_of, member_of
+from .activations import (
+    Activations,
+    ChosenActivations,
+    activation_of,
+    gives_squared_relu,
+    member_of,
+)
 from .counted_module import CountedModule
 from .fusable_pairs import Pairs, find_pairs
 from .module_paths import check_is_module
@@ -114,7 +120,7 @@ def swap(
         if type(module) is nn.ReLU:
             if "ReLU" in chosen.names:
                 made.append(SwappedReLU(module, Counters(**options)))
-        elif activation_of(module) and is_swappable(module):
+        elif is_swappable(module):
             member = member_of(module, chosen)
             if member is not None:
                 counters = Counters(**options, activation=member.activation)
@@ -141,13 +147,12 @@ def swap(
 
 
 def is_swappable(module: nn.Module) -> bool:
-    """Whether a module is of PyTorch's own class of an activation, and not of a subclass.
+    """Whether a module is an activation of PyTorch's own class, not of a subclass.
 
     Of the squared ReLU PyTorch has no class.
     """
-    return type(module).__module__.startswith("torch.nn.") or (
-        activation_of(module) == "SquaredReLU" and not isinstance(module, CountedModule)
-    )
+    is_of_pytorch = type(module).__module__.startswith("torch.nn.") and activation_of(module)
+    return bool(is_of_pytorch) or gives_squared_relu(module)
 
 
 def _pairs(model: nn.Module, swapped: list[Swapped]) -> Pairs:

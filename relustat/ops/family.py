@@ -36,12 +36,13 @@ class Member(NamedTuple):
     is_fused: bool = True
 
 
-def hardtanh(lower: float = -1.0, upper: float = 1.0, name: str = "Hardtanh") -> Member:
-    """``min(max(x, lower), upper)``.
+def hardtanh(lower: float = -1.0, upper: float = 1.0) -> Member:
+    """``min(max(x, lower), upper)``. From 0 to 6 it is ReLU6.
 
     Raises:
         ValueError: if ``lower`` is not below ``upper``.
     """
+    name = "ReLU6" if lower == 0 and upper == 6 else "Hardtanh"
     activation = Activation(name, float(lower), float(upper), None, lower == 0)
     activation.check()
     return Member(activation, CLAMP, float(lower), float(upper))
@@ -49,7 +50,7 @@ def hardtanh(lower: float = -1.0, upper: float = 1.0, name: str = "Hardtanh") ->
 
 def relu6() -> Member:
     """``min(max(x, 0), 6)``."""
-    return hardtanh(0.0, 6.0, "ReLU6")
+    return hardtanh(0.0, 6.0)
 
 
 def leaky_relu(slope: float = 0.01) -> Member:
@@ -101,6 +102,17 @@ def smooth(name: str, near_zero: float) -> Member:
     activation = Activation(name, near_zero=float(near_zero))
     activation.check()
     return Member(activation, NEAR_ZERO, float(near_zero), is_fused=False)
+
+
+def of_op(kind: int, first: float, second: float, has_slopes: bool) -> Member:
+    """The member that an op computes with these arguments."""
+    if kind == CLAMP:
+        return hardtanh(first, second)
+    if kind == THRESHOLD:
+        return threshold(first, second)
+    if kind == SQUARE:
+        return squared_relu()
+    return prelu() if has_slopes else leaky_relu(first)
 
 
 def counted_as(activation: Activation) -> Member | None:

@@ -11,6 +11,7 @@ from torch import nn
 
 from relustat._dynamo import inline_all_in_graph
 from relustat.nn.activations import activation_of
+from relustat.stats.activation import Activation
 
 from .call_positions import (
     Position,
@@ -33,7 +34,7 @@ class CallPlace(NamedTuple):
         paths: the path of the ReLU's module, or of the module that calls a function. Several if the
             caller holds one ReLU under several names, which it calls in turn.
         is_module: whether it is a module's own ReLU.
-        base: the name without the path, of a functional call; else empty.
+        base: the name without the path, of a functional call, if it is known; else empty.
         first, step: the numbers of its first call in a forward, and from one to the next.
         after: the layer that made the input, if the number does not tell it; else empty.
         activation: the encoded :class:`relustat.Activation`, unless it is a ReLU.
@@ -72,13 +73,17 @@ class CallPlace(NamedTuple):
         number = self.first + self.step * (repeat // len(self.paths))
         base = self.path(repeat)
         if self.is_module:
-            base = base or "relu"
+            base = base or self._default()
         else:
             prefix = f"{base}." if base else ""
-            base = f"{prefix}{self.base}"
+            own = self.base or self._default()
+            base = f"{prefix}{own}"
             if base in taken:
-                base = f"{prefix}functional_{self.base}"
+                base = f"{prefix}functional_{own}"
         return numbered(base, number, taken) + (f" after {self.after}" if self.after else "")
+
+    def _default(self) -> str:
+        return Activation.decoded(self.activation).name.lower()
 
 
 def numbered(base: str, number: int, taken: Collection[str]) -> str:
@@ -159,7 +164,7 @@ def _function_place(
 ) -> CallPlace:
     """The place of a ReLU function that ``caller`` calls."""
     if caller is None or call is None:
-        return CallPlace((caller_path,), False, "relu", 0, 1, "")
+        return CallPlace((caller_path,), False, "", 0, 1, "")
     text = call.text.rstrip("_")
 
     def is_of_child(each: WrittenCall) -> bool:
@@ -172,7 +177,7 @@ def _function_place(
     ]
     first = peers.index(call.order) * call.inners + call.inner
     step = len(peers) * call.inners
-    place = CallPlace((caller_path,), False, text or "relu", first, step, "")
+    place = CallPlace((caller_path,), False, text, first, step, "")
     return _looped(place, caller, caller_path, layer) if call.may_repeat else place
 
 

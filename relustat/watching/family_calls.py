@@ -15,7 +15,7 @@ from torch import Tensor
 from relustat._dynamo import inline_all_in_graph
 from relustat._torch_internals import builtin_functional, is_aten_op, overloads
 from relustat.nn.activations import SMOOTH, ChosenActivations
-from relustat.ops import family
+from relustat.ops import family, library
 from relustat.ops.counting_activation import counting_activation
 from relustat.ops.family import Member
 
@@ -66,8 +66,7 @@ def _hardtanh(
 ) -> ActivationCall | None:
     if not (_is_number(min_val) and _is_number(max_val)) or not min_val < max_val:
         return None
-    name = "ReLU6" if min_val == 0 and max_val == 6 else "Hardtanh"
-    member = family.hardtanh(min_val, max_val, name)
+    member = family.hardtanh(min_val, max_val)
     op = aten.hardtanh_.default if inplace else aten.hardtanh.default
     return ActivationCall(input, inplace, True, op, (min_val, max_val), member)
 
@@ -151,6 +150,18 @@ def _own(
     return ActivationCall(x, inplace, False, op, (counters, member), member)
 
 
+def _own_op(
+    _near_zero: float, x: Any, *arguments: Any, inplace: bool, **options: Any
+) -> ActivationCall:
+    """The op of a counting module, in a graph."""
+    op = library.counting_activation_ if inplace else library.counting_activation
+    kind, first, second, *rest = arguments[4:]
+    has_slopes = not inplace and bool(rest) and rest[0] is not None
+    member = family.of_op(kind, first, second, has_slopes)
+    op = functools.partial(op, **options)
+    return ActivationCall(x, inplace, False, op, arguments, member)
+
+
 def _smooth(name: str) -> Callable[..., ActivationCall]:
     """What binds the calls of an activation whose further arguments do not matter."""
     function = name.lower()
@@ -209,10 +220,14 @@ FAMILY_BINDERS: dict[Any, Callable[..., Any]] = {
 """How each function's arguments say which relative of ReLU it computes."""
 
 FAMILY_GRAPH_BINDERS: dict[Any, Callable[..., Any]] = {
-    overload: bind
-    for packet, bind in FAMILY_BINDERS.items()
-    if is_aten_op(packet)
-    for overload in overloads(packet)
+    **{
+        overload: bind
+        for packet, bind in FAMILY_BINDERS.items()
+        if is_aten_op(packet)
+        for overload in overloads(packet)
+    },
+    library.counting_activation: _with_inplace(_own_op, False),
+    library.counting_activation_: _with_inplace(_own_op, True),
 }
 """The same of ops in graphs."""
 

@@ -183,7 +183,7 @@ class Watch:
         warnings += [other_activation(count, name, choice_with(name)) for name, count in others]
         called = self._sites.seen | self._sites.modules_called()
         called |= self._counts.sites_of_other_ranks
-        never = [path for path in self._watched_modules.never_called() if path not in called]
+        never = self._watched_modules.never_called(called)
         if self._modules:
             warnings += [never_called(path) for path in never if self._choice.takes(path)]
         sites = self._sites.described

@@ -6,7 +6,7 @@ import itertools
 import sys
 import threading
 import weakref
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from types import FrameType
 from typing import Any, Protocol
 
@@ -22,7 +22,7 @@ from relustat._dynamo import (
 )
 from relustat._hooks import on_registration, renumber, take_off, take_off_registration
 from relustat.nn.activations import ChosenActivations, activation_of, other_activation
-from relustat.nn.module_paths import named_modules, uncompiled
+from relustat.nn.module_paths import named_modules, plain_path, uncompiled
 
 from .call_kinds import FUNCTIONS
 from .copies import ATTRIBUTE, Answers, Hook, answers_of
@@ -196,12 +196,20 @@ class WatchedModules:
         """The model itself."""
         return WatchedModule(self._visitor, self._root, "", isinstance(self._root, self._kinds))
 
-    def never_called(self) -> list[str]:
-        """Paths of the modules of chosen activations that were not called."""
+    def never_called(self, called: Set[str]) -> list[str]:
+        """Paths of the modules of chosen activations that were not called.
+
+        Args:
+            called: the paths under which modules were called in graphs.
+        """
+        names: dict[nn.Module, list[str]] = {}
+        for path, module in self._model.named_modules(remove_duplicate=False):
+            names.setdefault(module, []).append(plain_path(path))
         return [
             path or "(model)"
             for module, path in named_modules(self._model)
             if activation_of(module) in self._chosen.names
+            and called.isdisjoint(names.get(module, ()))
             and not (module in self._watched and self._watched[module].is_called)
         ]
 
