@@ -221,7 +221,7 @@ def test_what_is_wrong_is_refused_and_changes_nothing():
         (
             8,
             {"a": one, "relu": units_of([True, False], LogBins())},
-            r"History\.add: the bins and activation of a call site must stay the same, got .*LogBins.* at relu",
+            r"the bins and activation of a call site must stay the same, got .*LogBins.* at relu",
         ),
         (8, {"relu": units_of([True], None)}, "got None after LinearBins"),
     ):
