@@ -65,7 +65,8 @@ def test_each_spelling(name, run):
         assert sum(stats.zeros for stats in watch.stats.values()) == zeros.count > 0
     else:
         assert watch.stats == {}
-        assert any("not counted" in warning for warning in warnings) == (said == NAMED)
+        named = [each for each in warnings if "not counted" in each or "try activations" in each]
+        assert (len(named) > 0) == (said == NAMED)
 
 
 def test_the_page_shows_this_table():
