@@ -1,5 +1,6 @@
 // Calls one kernel once, for valgrind to count its instructions: those of measured(), no others.
-//     main relu BINNING BINS UNITS INNER | units BINNING BINS UNITS | narrow BINNING BINS |
+//     main relu BINNING BINS UNITS INNER | family BINNING BINS UNITS INNER ACTIVATION |
+//          units BINNING BINS UNITS | narrow BINNING BINS |
 //          pool KERNEL SIZE | unpool KERNEL SIZE | relu_pool BINNING BINS KERNEL SIZE
 // The kernels are the AVX2 ones: valgrind knows no AVX-512.
 
@@ -62,7 +63,8 @@ constexpr int64_t kElements = int64_t{1} << 20;
 // x: elements of [outer, units, inner]. `pooled` and its scratch: or null.
 void run_relu(const void* x, relustat::Dtype dtype, char** binning_and_bins, int64_t units,
               int64_t inner, bool by_strips, int64_t elements = kElements,
-              const relustat::cpu::PooledTensor* pooled = nullptr, void* pool_scratch = nullptr) {
+              const relustat::cpu::PooledTensor* pooled = nullptr, void* pool_scratch = nullptr,
+              relustat::Activation activation = relustat::Activation::kRelu) {
   const auto binning = static_cast<relustat::Binning>(std::atoi(binning_and_bins[0]));
   const auto edges = edges_of(binning, std::atoi(binning_and_bins[1]));
   std::vector<float> y(elements);
@@ -72,6 +74,8 @@ void run_relu(const void* x, relustat::Dtype dtype, char** binning_and_bins, int
   share.pooled = pooled;
   share.pool_scratch = pool_scratch;
   share.dtype = dtype;
+  share.activation = activation;
+  share.numbers = {0.1, 6};
   share.outer = share.row_end = elements / units / inner;
   share.by_strips = share.unit_histograms = by_strips;
   share.end = by_strips ? relustat::cpu::UnitStrips(share.outer, units, inner).strips : elements;
@@ -81,11 +85,13 @@ void run_relu(const void* x, relustat::Dtype dtype, char** binning_and_bins, int
   share.bins = edges.empty() ? 0 : static_cast<int64_t>(edges.size()) - 1;
   share.binning = static_cast<int64_t>(binning);
   const int64_t slots = relustat::slot_count(share.bins);
-  std::vector<int64_t> zeros(units), histogram(slots * (by_strips ? units : 1));
+  std::vector<int64_t> zeros(units), saturated(units), histogram(slots * (by_strips ? units : 1));
   const auto tiling = relustat::cpu::make_tiling(units, inner, share.bins, binning,
-                                                 dtype == relustat::Dtype::kBFloat16);
+                                                 dtype == relustat::Dtype::kBFloat16,
+                                                 activation != relustat::Activation::kRelu);
   std::vector<uint32_t> scratch(tiling.words);
   share.zeros = zeros.data();
+  if (relustat::saturates(activation)) share.saturated = saturated.data();
   share.histogram = histogram.data();
   share.scratch = scratch.data();
   measured(share);
@@ -196,6 +202,11 @@ int main(int count, char** arguments) {
     const auto x = normal(kElements);
     run_relu(x.data(), relustat::Dtype::kFloat32, numbers, std::atoll(numbers[2]),
              std::atoll(numbers[3]), false);
+  } else if (what == "family" && count == 7) {
+    const auto x = normal(kElements);
+    run_relu(x.data(), relustat::Dtype::kFloat32, numbers, std::atoll(numbers[2]),
+             std::atoll(numbers[3]), false, kElements, nullptr, nullptr,
+             static_cast<relustat::Activation>(std::atoll(numbers[4])));
   } else if (what == "units" && count == 5) {
     const auto x = normal(kElements);
     run_relu(x.data(), relustat::Dtype::kFloat32, numbers, std::atoll(numbers[2]), 1, true);
