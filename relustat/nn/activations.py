@@ -148,6 +148,15 @@ def gives_squared_relu(module: nn.Module) -> bool:
     return isinstance(output, Tensor) and torch.equal(output, x.relu().square())
 
 
+def numbers_of(module: nn.Module) -> tuple[float, ...]:
+    """The numbers of a module that decide what it computes, and may be changed."""
+    if isinstance(module, nn.Hardtanh):
+        return module.min_val, module.max_val
+    if isinstance(module, nn.LeakyReLU):
+        return (module.negative_slope,)
+    return (module.threshold, module.value) if isinstance(module, nn.Threshold) else ()
+
+
 def member_of(module: nn.Module, chosen: ChosenActivations) -> Member | None:
     """How a module's activation is computed and counted; None if it is a ReLU, or not chosen.
 

@@ -19,12 +19,23 @@ class _CountingActivation(CountedModule):
     """A module whose member of the family an op computes and counts."""
 
     def _set_counters(self, **options: Any) -> None:
-        self.counters = Counters(**options, activation=self.member.activation)
+        self._known: tuple[Any, Member] = self._numbers(), self._make(*self._numbers())
+        self.counters = Counters(**options, activation=self._known[1].activation)
+
+    def _numbers(self) -> tuple[float, ...]:
+        """The numbers of the module, which may be changed."""
+        return ()
+
+    def _make(self, *numbers: float) -> Member:
+        raise NotImplementedError
 
     @property
     def member(self) -> Member:
         """What the module computes now."""
-        raise NotImplementedError
+        numbers = self._numbers()
+        if self._known[0] != numbers:
+            self._known = numbers, self._make(*numbers)
+        return self._known[1]
 
     def forward(self, input: Tensor) -> Tensor:
         inplace = getattr(self, "inplace", False)
@@ -69,9 +80,11 @@ class CountingHardtanh(_CountingActivation, nn.Hardtanh):
         super().__init__(min_val, max_val, inplace)
         self._set_counters(**options)
 
-    @property
-    def member(self) -> Member:
-        return family.hardtanh(self.min_val, self.max_val)
+    def _numbers(self) -> tuple[float, ...]:
+        return self.min_val, self.max_val
+
+    def _make(self, *numbers: float) -> Member:
+        return family.hardtanh(*numbers)
 
 
 class CountingReLU6(_CountingActivation, nn.ReLU6):
@@ -94,8 +107,7 @@ class CountingReLU6(_CountingActivation, nn.ReLU6):
         super().__init__(inplace)
         self._set_counters(**options)
 
-    @property
-    def member(self) -> Member:
+    def _make(self, *_: float) -> Member:
         return family.relu6()
 
 
@@ -124,9 +136,11 @@ class CountingLeakyReLU(_CountingActivation, nn.LeakyReLU):
         super().__init__(negative_slope, inplace)
         self._set_counters(**options)
 
-    @property
-    def member(self) -> Member:
-        return family.leaky_relu(self.negative_slope)
+    def _numbers(self) -> tuple[float, ...]:
+        return (self.negative_slope,)
+
+    def _make(self, *numbers: float) -> Member:
+        return family.leaky_relu(*numbers)
 
 
 class CountingPReLU(_CountingActivation, nn.PReLU):
@@ -160,8 +174,7 @@ class CountingPReLU(_CountingActivation, nn.PReLU):
         super().__init__(num_parameters, init, device, dtype)
         self._set_counters(**options)
 
-    @property
-    def member(self) -> Member:
+    def _make(self, *_: float) -> Member:
         return family.prelu()
 
     def forward(self, input: Tensor) -> Tensor:
@@ -197,9 +210,11 @@ class CountingThreshold(_CountingActivation, nn.Threshold):
         super().__init__(threshold, value, inplace)
         self._set_counters(**options)
 
-    @property
-    def member(self) -> Member:
-        return family.threshold(self.threshold, self.value)
+    def _numbers(self) -> tuple[float, ...]:
+        return self.threshold, self.value
+
+    def _make(self, *numbers: float) -> Member:
+        return family.threshold(*numbers)
 
 
 class CountingSquaredReLU(_CountingActivation):
@@ -224,6 +239,5 @@ class CountingSquaredReLU(_CountingActivation):
         self.inplace = inplace
         self._set_counters(**options)
 
-    @property
-    def member(self) -> Member:
+    def _make(self, *_: float) -> Member:
         return family.squared_relu()

@@ -12,9 +12,9 @@ from relustat.ops import library
 from relustat.ops.counters import Counters
 from relustat.ops.counting_activation import count_activation, counting_activation
 from relustat.ops.family import Member
-from relustat.ops.inputs import describe, is_countable
+from relustat.ops.inputs import describe, is_called_directly, is_countable
 
-from .activations import ChosenActivations, member_of
+from .activations import ChosenActivations, member_of, numbers_of
 from .counted_module import described
 from .replacements import Swapped
 
@@ -32,6 +32,7 @@ class SwappedActivation(Swapped):
         super().__init__(module)
         self.counters = counters
         self.chosen = chosen
+        self._known: tuple[Any, Member | None] = None, None
 
     def attributes(self) -> dict[str, Any]:
         return {**super().attributes(), "counters": self.counters}
@@ -39,7 +40,10 @@ class SwappedActivation(Swapped):
     @property
     def member(self) -> Member:
         """What the module computes now."""
-        member = member_of(self.module, self.chosen)
+        numbers = numbers_of(self.module)
+        if self._known[0] != numbers:
+            self._known = numbers, member_of(self.module, self.chosen)
+        member = self._known[1]
         assert member is not None
         return member
 
@@ -49,7 +53,8 @@ class SwappedActivation(Swapped):
         return output
 
     def forward(self, input: Tensor) -> Tensor:
-        if not is_countable(input) or input.dtype not in library.KERNEL_DTYPES:
+        is_plain = is_called_directly(input)
+        if not is_plain and not (is_countable(input) and input.dtype in library.KERNEL_DTYPES):
             warnings.warn(
                 f"swap: a swapped {type(self.module).__name__} does not count {describe(input)}; "
                 "it computes what the plain one does",
@@ -68,12 +73,11 @@ class SwappedActivation(Swapped):
         )
 
     def _counted_beside(self, input: Tensor, member: Member) -> Tensor:
-        has_knee = member.activation.near_zero is None
-        before = input.detach()
+        before = input
         if getattr(self.module, "inplace", False):
-            before = before.clone()
+            before = input.detach().clone()
         output = self.plain(input)
-        after = None if has_knee else output.detach()
+        after = None if member.activation.near_zero is None else output
         if after is not None and after.dtype != before.dtype:
             before = before.to(after.dtype)  # as autocast has done
         count_activation(before, after, self.counters, member)

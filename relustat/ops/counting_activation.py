@@ -97,7 +97,7 @@ def counting_activation(
     if inplace:
         ops.counting_activation_(x, words, edges, dim, binning, *how, mask, blocks)
         return x
-    if slopes is not None:
+    if slopes is not None and slopes.numel() > 1:
         # A view: its gradient is that of the slopes.
         slopes = slopes.view([-1 if at == dim else 1 for at in range(x.dim())])
     output: Tensor = ops.counting_activation(
@@ -173,23 +173,22 @@ def count_activation(
             "count_activation: an activation without a knee needs its output, and no other does, "
             f"got {member.activation.described}"
         )
-    if not isinstance(x, Tensor) or is_symbolic(x):
+    ops: Any = library
+    if is_called_directly(x) and (output is None or is_called_directly(output)):
+        ops = library.without_dispatcher
+    elif not isinstance(x, Tensor) or is_symbolic(x):
         return
-    if not is_countable(x) or x.dtype not in library.KERNEL_DTYPES:
+    elif not is_countable(x) or x.dtype not in library.KERNEL_DTYPES:
         raise TypeError(f"count_activation: {_RULE}, got {describe(x)}")
-    x = x.detach()
-    output = output.detach() if output is not None else None
     dim, units = counters.units_of(x, unit_dim)
     if mask is not None:
         check_mask(x, unit_dims_of(x, dim), mask, "count_activation")
     if isinstance(dim, tuple):
-        output = None if output is None else _with_units_last(output, dim)
-        x = _with_units_last(x, dim)
+        output = None if output is None else _with_units_last(output.detach(), dim)
+        x = _with_units_last(x.detach(), dim)
         dim = x.dim() - 1
     arguments = arguments_of_op(x, counters, dim, units, mask, output)
     words, edges, dim, binning, mask, blocks = arguments
-    is_direct = is_called_directly(x) and (output is None or is_called_directly(output))
-    ops: Any = library.without_dispatcher if is_direct else library
     how = member.kind, member.first, member.second
     ops.count_activation(x, output, words, edges, dim, binning, *how, mask, blocks)
 
@@ -203,8 +202,9 @@ def _check(op: str, counters: Counters, member: Member) -> None:
     # The compiler's graphs are made of calls that were checked.
     if torch.compiler.is_dynamo_compiling():
         return
-    if counters.activation != member.activation:
+    mine, its = counters.activation, member.activation
+    if mine is not its and mine != its:
         raise ValueError(
             f"{op}: counters must be of the activation that is counted, got counters of "
-            f"{counters.activation.described} for {member.activation.described}"
+            f"{mine.described} for {its.described}"
         )

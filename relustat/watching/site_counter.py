@@ -260,12 +260,12 @@ def _observed(
     values: Tensor, inplace: bool, compute: Callable[[], Any]
 ) -> tuple[Tensor, Tensor, Callable[[], Any]]:
     """The input and the output of a call whose output is looked at, and what returns that."""
-    before = values.detach()
+    before = values
     if inplace:
         with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
-            before = before.clone()
+            before = values.detach().clone()
     output = compute()
-    after = (output if type(output) in _PLAIN else _plain(output)).detach()
+    after = output if type(output) in _PLAIN else _plain(output)
     if after.dtype != before.dtype:
         before = before.to(after.dtype)  # as autocast has done
     return before, after, lambda: output
