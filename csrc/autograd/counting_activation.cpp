@@ -75,10 +75,9 @@ struct FamilyCall {
   }
 };
 
-// Of x; and of the slopes, whose size the engine sums it to. `at`: x, or where knees do not move,
-// the output.
+// Of x; and of the slopes, whose size the engine sums it to. `at`: x, or of leaky_relu_ the output.
 std::pair<Tensor, Tensor> gradients_of(const AutogradContext* context, const Tensor& gradient,
-                                       const Tensor& at, const Tensor& slopes) {
+                                       const Tensor& at, const Tensor& slopes, bool is_output) {
   const auto activation = static_cast<Activation>(context->saved_data.at("activation").toInt());
   const double first = context->saved_data.at("first").toDouble();
   const double second = context->saved_data.at("second").toDouble();
@@ -90,7 +89,7 @@ std::pair<Tensor, Tensor> gradients_of(const AutogradContext* context, const Ten
         const auto [of_x, of_slopes] = at::_prelu_kernel_backward(gradient, at, slopes);
         return {of_x, of_slopes};
       }
-      return {at::leaky_relu_backward(gradient, at, first, /*self_is_result=*/false), {}};
+      return {at::leaky_relu_backward(gradient, at, first, is_output), {}};
     case Activation::kThreshold:
       return {at::threshold_backward(gradient, at, first), {}};
     case Activation::kSquare: {
@@ -101,7 +100,7 @@ std::pair<Tensor, Tensor> gradients_of(const AutogradContext* context, const Ten
     case Activation::kNearZero:
       break;
   }
-  return {};
+  TORCH_CHECK(false, "counting_activation: there is no gradient of activation ", activation);
 }
 
 class CountingActivation : public torch::autograd::Function<CountingActivation> {
@@ -115,7 +114,7 @@ class CountingActivation : public torch::autograd::Function<CountingActivation> 
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
-    auto [of_x, of_slopes] = gradients_of(context, gradients[0], saved[0], saved[1]);
+    auto [of_x, of_slopes] = gradients_of(context, gradients[0], saved[0], saved[1], false);
     return {of_x, of_slopes, Tensor()};
   }
 };
@@ -124,22 +123,25 @@ class InplaceCountingActivation : public torch::autograd::Function<InplaceCounti
  public:
   static Tensor forward(AutogradContext* context, Tensor x, const FamilyCall& call) {
     call.save(context);
-    // PyTorch looks at the output of hardtanh_ and at the input of threshold_.
-    const bool keeps_output = call.kind() == Activation::kClamp;
-    const Tensor before = keeps_output ? Tensor() : x.clone();
+    const Tensor before = saves_output(call.kind()) ? Tensor() : x.clone();
     {
       const WritesOverInput enabled;
       call.activate_(x);
     }
     context->mark_dirty({x});
-    context->save_for_backward({keeps_output ? x : before});
+    context->save_for_backward({before.defined() ? before : x});
     return x;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const Tensor at = context->get_saved_variables()[0];
-    return {gradients_of(context, gradients[0], at, {}).first, Tensor()};
+    const auto activation = static_cast<Activation>(context->saved_data.at("activation").toInt());
+    return {gradients_of(context, gradients[0], at, {}, saves_output(activation)).first, Tensor()};
   }
+
+ private:
+  // As PyTorch does.
+  static bool saves_output(Activation activation) { return activation == Activation::kSlope; }
 };
 
 Tensor counting_activation(const Tensor& x, const Tensor& counters, const Tensor& edges,
@@ -166,6 +168,9 @@ void counting_activation_(const Tensor& x, const Tensor& counters, const Tensor&
   if (has_tangent(x)) {
     call.activate(x);
     x.copy_(activated(x, call.kind(), {first, second}, std::nullopt));
+  } else if (needs_gradient(x) && call.kind() == Activation::kSquare) {
+    // Its gradient has a gradient, too, which a copy of x would not pass on.
+    x.copy_(CountingActivation::apply(x, std::nullopt, call));
   } else if (needs_gradient(x)) {
     InplaceCountingActivation::apply(x, call);
   } else {

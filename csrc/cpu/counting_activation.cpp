@@ -24,6 +24,7 @@ at::Tensor counting_activation(const at::Tensor& x, const at::Tensor& counters,
   const CounterLayout layout =
       check_counting(kOp, x, counters, edges, unit_dim, binning, mask, blocks, saturates(kind));
   check_slopes(kOp, x, kind, layout.units, slopes);
+  check_range(x, kind, first, second);
   const CountingArguments arguments{counters,
                                     edges,
                                     unit_dim,
@@ -47,6 +48,7 @@ void counting_activation_(const at::Tensor& x, const at::Tensor& counters, const
   const Activation kind = checked_fused_activation(kOp, activation, first, second);
   const CounterLayout layout =
       check_counting(kOp, x, counters, edges, unit_dim, binning, mask, blocks, saturates(kind));
+  check_range(x, kind, first, second);
   at::assert_no_internal_overlap(x);
   const CountingArguments arguments{counters, edges,  unit_dim, binning,
                                     mask,     blocks, kind,     {first, second}};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/Dispatch.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/hardtanh.h>
 #include <ATen/ops/leaky_relu.h>
@@ -7,6 +8,7 @@
 #include <ATen/ops/relu.h>
 #include <ATen/ops/square.h>
 #include <ATen/ops/threshold.h>
+#include <c10/core/Scalar.h>
 
 #include <cmath>
 #include <optional>
@@ -41,15 +43,31 @@ inline Activation checked_fused_activation(const char* op, int64_t activation, d
                                            double second) {
   const Activation kind = checked_activation(op, activation, first, second);
   TORCH_CHECK_VALUE(kind != Activation::kNearZero, op,
-                    ": only count_activation counts outputs near 0");
+                    ": activation must be one that an op computes, got ", activation,
+                    " (near zero), which only count_activation counts");
   return kind;
+}
+
+// Raises PyTorch's error for a number that its ops cannot convert to the type of x.
+inline void check_range(const at::Tensor& x, Activation activation, double first, double second) {
+  const auto convert = [&](double number, at::ScalarType to) {
+    AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, to, "counting_activation",
+                                    [&] { static_cast<void>(at::Scalar(number).to<scalar_t>()); });
+  };
+  const at::ScalarType own = x.scalar_type();
+  const at::ScalarType wide = own == at::kDouble ? at::kDouble : at::kFloat;
+  const bool is_clamp = activation == Activation::kClamp;
+  convert(first, is_clamp ? own : wide);
+  convert(second, own);
 }
 
 // output: the activation's, if it is what is looked at.
 inline void check_output(const char* op, const at::Tensor& x, Activation activation,
                          const std::optional<at::Tensor>& output) {
   TORCH_CHECK_VALUE((activation == Activation::kNearZero) == output.has_value(), op,
-                    ": activation=5 (near zero) needs the output, and no other does");
+                    ": output must be given for activation=5 (near zero) alone, got activation=",
+                    static_cast<int64_t>(activation), output.has_value() ? " with" : " without",
+                    " an output");
   if (!output.has_value()) return;
   TORCH_CHECK_VALUE(output->sizes() == x.sizes() && output->scalar_type() == x.scalar_type() &&
                         output->device() == x.device(),
@@ -60,7 +78,9 @@ inline void check_output(const char* op, const at::Tensor& x, Activation activat
 inline void check_slopes(const char* op, const at::Tensor& x, Activation activation, int64_t units,
                          const std::optional<at::Tensor>& slopes) {
   if (!slopes.has_value()) return;
-  TORCH_CHECK_VALUE(activation == Activation::kSlope, op, ": only activation=2 (slope) has slopes");
+  TORCH_CHECK_VALUE(activation == Activation::kSlope, op,
+                    ": slopes must be given for activation=2 (slope) alone, got activation=",
+                    static_cast<int64_t>(activation));
   TORCH_CHECK_VALUE(
       slopes->scalar_type() == x.scalar_type() && slopes->device() == x.device() &&
           slopes->is_contiguous() && (slopes->numel() == 1 || slopes->numel() == units),
@@ -86,7 +106,7 @@ inline at::Tensor activated(const at::Tensor& x, Activation activation,
     case Activation::kNearZero:
       break;
   }
-  return at::relu(x);
+  TORCH_CHECK(false, "no op computes activation ", static_cast<int64_t>(activation));
 }
 
 }  // namespace relustat

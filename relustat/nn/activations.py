@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
@@ -10,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from relustat.ops import family
+from relustat.ops.counters import Counters
 from relustat.ops.family import Member
 
 from .counting_activations import CountingSquaredReLU
 
 Activations = Literal["relu", "relu-like", "all"] | Iterable[str | type[nn.Module]]
+"""What ``activations=`` may be."""
 
-# In the order in which a module is asked for: nn.ReLU6 is a Hardtanh.
 _WITH_KNEES: dict[str, tuple[type[nn.Module], ...]] = {
     "ReLU6": (nn.ReLU6,),
     "Hardtanh": (nn.Hardtanh,),
@@ -65,9 +67,10 @@ class ChosenActivations(NamedTuple):
         known = {name.lower(): name for name in (*RELU_LIKE, *SMOOTH)}
         groups = {"relu": ["ReLU"], "relu-like": RELU_LIKE, "all": known.values()}
         if isinstance(activations, str):
-            wanted: list[object] = [*groups.get(activations, [activations])]
+            wanted: list[object] = [*groups.get(activations.lower(), [activations])]
         else:
-            wanted = list(activations)
+            is_several = isinstance(activations, Iterable) and not isinstance(activations, type)
+            wanted = list(activations) if is_several else [activations]
         texts = [each.__name__ if isinstance(each, type) else each for each in wanted]
         unknown = [each for each in texts if str(each).lower() not in known]
         if unknown or not texts:
@@ -77,17 +80,23 @@ class ChosenActivations(NamedTuple):
             )
         if isinstance(near_zero, bool) or not isinstance(near_zero, (int, float)):
             raise TypeError(f"{caller}: near_zero must be a number, got {near_zero!r}")
-        if not 0 <= near_zero < math.inf:
+        if not 0 <= near_zero <= sys.float_info.max:
             raise ValueError(
                 f"{caller}: near_zero must be at least 0 and finite, got {near_zero!r}"
             )
         return cls(frozenset(known[str(each).lower()] for each in texts), float(near_zero))
 
     def to_dict(self) -> dict[str, object]:
-        """What differs from the default, as plain numbers and texts."""
-        if self == ChosenActivations():
-            return {}
-        return {"activations": sorted(self.names), "near_zero": self.near_zero}
+        """The choice as plain numbers and texts; None is the default."""
+        if self.names == {"ReLU"}:
+            return {"activations": None, "near_zero": None}
+        groups = {"relu-like": {*RELU_LIKE}, "all": {*RELU_LIKE, *SMOOTH}}
+        named = [name for name, group in groups.items() if group == self.names]
+        is_smooth = not self.names.isdisjoint(SMOOTH)
+        return {
+            "activations": named[0] if named else sorted(self.names),
+            "near_zero": self.near_zero if is_smooth else None,
+        }
 
     def module_kinds(self) -> tuple[type[nn.Module], ...]:
         """The classes of the modules that compute one of these."""
@@ -117,7 +126,9 @@ def activation_of(module: nn.Module) -> str:
 
 
 def _relative(module: nn.Module) -> str:
-    """The name of its class of activations, whatever its arguments are."""
+    """The name of its class of activations, also where its arguments make it a ReLU."""
+    if isinstance(module, nn.Hardtanh):
+        return "ReLU6" if module.min_val == 0 and module.max_val == 6 else "Hardtanh"
     for name, kinds in _WITH_KNEES.items():
         if isinstance(module, kinds):
             return name
@@ -166,8 +177,6 @@ def member_of(module: nn.Module, chosen: ChosenActivations) -> Member | None:
     name = _relative(module) or ("SquaredReLU" if gives_squared_relu(module) else "")
     if name not in chosen.names:
         return None
-    if name == "ReLU6":
-        return family.relu6()
     if isinstance(module, nn.Hardtanh):
         return family.hardtanh(module.min_val, module.max_val)
     if isinstance(module, nn.LeakyReLU):
@@ -181,3 +190,14 @@ def member_of(module: nn.Module, chosen: ChosenActivations) -> Member | None:
     }
     make = without_numbers.get(name)
     return make() if make is not None else family.smooth(name, chosen.near_zero)
+
+
+def counted_member(
+    module: nn.Module, chosen: ChosenActivations, counters: Counters
+) -> Member | None:
+    """:func:`member_of`; None if these counters are of another activation."""
+    try:
+        member = member_of(module, chosen)
+    except (TypeError, ValueError):
+        return None
+    return member if member is not None and member.activation == counters.activation else None

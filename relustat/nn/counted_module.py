@@ -65,4 +65,6 @@ def described(counters: Counters) -> str:
         parts.append(f"every={counters.every}")
     if counters.zero_blocks is not None:
         parts.append(f"zero_blocks={counters.zero_blocks}")
+    if counters.activation.near_zero is not None:
+        parts.append(f"near_zero={counters.activation.near_zero:g}")
     return ", ".join(parts)

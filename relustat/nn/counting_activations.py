@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -18,9 +19,12 @@ from .counted_module import CountedModule, described
 class _CountingActivation(CountedModule):
     """A module whose member of the family an op computes and counts."""
 
+    inplace: bool
+
     def _set_counters(self, **options: Any) -> None:
-        self._known: tuple[Any, Member] = self._numbers(), self._make(*self._numbers())
-        self.counters = Counters(**options, activation=self._known[1].activation)
+        member = self._make(*self._numbers())
+        self._known: tuple[Any, Member | None] = self._numbers(), member
+        self.counters = Counters(**options, activation=member.activation)
 
     def _numbers(self) -> tuple[float, ...]:
         """The numbers of the module, which may be changed."""
@@ -30,16 +34,32 @@ class _CountingActivation(CountedModule):
         raise NotImplementedError
 
     @property
-    def member(self) -> Member:
-        """What the module computes now."""
+    def member(self) -> Member | None:
+        """What the module computes now; None if its numbers are not those that were counted."""
         numbers = self._numbers()
         if self._known[0] != numbers:
-            self._known = numbers, self._make(*numbers)
+            self._known = numbers, self._made_again(numbers)
         return self._known[1]
 
+    def _made_again(self, numbers: tuple[float, ...]) -> Member | None:
+        try:
+            member = self._make(*numbers)
+        except (TypeError, ValueError):
+            return None
+        return member if member.activation == self.counters.activation else None
+
     def forward(self, input: Tensor) -> Tensor:
-        inplace = getattr(self, "inplace", False)
-        return counting_activation(input, self.counters, self.member, inplace=inplace)
+        member = self.member
+        if member is None:
+            warnings.warn(
+                f"{type(self).__name__}: counts inputs of one activation, "
+                f"{self.counters.activation.described}, and computes another one now; it is not "
+                "counted",
+                stacklevel=2,
+            )
+            plain: Tensor = super().forward(input)
+            return plain
+        return counting_activation(input, self.counters, member, inplace=self.inplace)
 
     def extra_repr(self) -> str:
         plain: str = super().extra_repr()
@@ -107,8 +127,11 @@ class CountingReLU6(_CountingActivation, nn.ReLU6):
         super().__init__(inplace)
         self._set_counters(**options)
 
-    def _make(self, *_: float) -> Member:
-        return family.relu6()
+    def _numbers(self) -> tuple[float, ...]:
+        return self.min_val, self.max_val
+
+    def _make(self, *numbers: float) -> Member:
+        return family.hardtanh(*numbers)
 
 
 class CountingLeakyReLU(_CountingActivation, nn.LeakyReLU):
@@ -175,10 +198,10 @@ class CountingPReLU(_CountingActivation, nn.PReLU):
         self._set_counters(**options)
 
     def _make(self, *_: float) -> Member:
-        return family.prelu()
+        return family.PRELU
 
     def forward(self, input: Tensor) -> Tensor:
-        return counting_activation(input, self.counters, self.member, slopes=self.weight)
+        return counting_activation(input, self.counters, family.PRELU, slopes=self.weight)
 
 
 class CountingThreshold(_CountingActivation, nn.Threshold):

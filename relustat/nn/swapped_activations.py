@@ -14,7 +14,7 @@ from relustat.ops.counting_activation import count_activation, counting_activati
 from relustat.ops.family import Member
 from relustat.ops.inputs import describe, is_called_directly, is_countable
 
-from .activations import ChosenActivations, member_of, numbers_of
+from .activations import ChosenActivations, counted_member, numbers_of
 from .counted_module import described
 from .replacements import Swapped
 
@@ -38,14 +38,12 @@ class SwappedActivation(Swapped):
         return {**super().attributes(), "counters": self.counters}
 
     @property
-    def member(self) -> Member:
-        """What the module computes now."""
+    def member(self) -> Member | None:
+        """What the module computes now; None if its numbers are not those that were counted."""
         numbers = numbers_of(self.module)
         if self._known[0] != numbers:
-            self._known = numbers, member_of(self.module, self.chosen)
-        member = self._known[1]
-        assert member is not None
-        return member
+            self._known = numbers, counted_member(self.module, self.chosen, self.counters)
+        return self._known[1]
 
     def plain(self, input: Tensor) -> Tensor:
         """What the plain module gives."""
@@ -62,6 +60,14 @@ class SwappedActivation(Swapped):
             )
             return self.plain(input)
         member = self.member
+        if member is None:
+            warnings.warn(
+                f"swap: a swapped {type(self.module).__name__} counts inputs of one activation, "
+                f"{self.counters.activation.described}, and computes another one now; it is not "
+                "counted",
+                stacklevel=2,
+            )
+            return self.plain(input)
         if not member.is_fused:
             return self._counted_beside(input, member)
         return counting_activation(

@@ -50,12 +50,12 @@ def swap(
     activations: Activations = "relu",
     near_zero: float = 1e-3,
 ) -> Model:
-    """Makes every ``nn.ReLU`` of a model count, in place.
+    """Makes every ``nn.ReLU`` of a model count, in place, or every activation that is chosen.
 
     A swapped module does what a :class:`CountingReLU` does, and ``module.counters.stats`` are its
     counts. It stays the same object of the same class. So names, hooks, training mode,
     ``state_dict``, references, and tools that look for ``nn.ReLU`` stay as they are. Subclasses of
-    ``nn.ReLU`` and modules that are swapped already do not change; :func:`swapped` lists all. To
+    these and modules that are swapped already do not change; :func:`swapped` lists all. To
     count for a while, use :func:`relustat.watch`: it also finds functional ReLUs.
 
     Args:
@@ -140,19 +140,20 @@ def swap(
         what += " or pool" if pools else ""
         warnings.warn(
             f"swap: the {type(model).__name__} has no {what} to swap; relustat.swapped(model) says "
-            "why, and relustat.watch(model) also counts functional ReLUs",
+            "why, and relustat.watch(model) also counts activations that are functions",
             stacklevel=2,
         )
     return model
 
 
 def is_swappable(module: nn.Module) -> bool:
-    """Whether a module is an activation of PyTorch's own class, not of a subclass.
+    """Whether a module is another activation of PyTorch's own class, not of a subclass.
 
     Of the squared ReLU PyTorch has no class.
     """
-    is_of_pytorch = type(module).__module__.startswith("torch.nn.") and activation_of(module)
-    return bool(is_of_pytorch) or gives_squared_relu(module)
+    is_of_pytorch = type(module).__module__.startswith("torch.nn.")
+    is_other = activation_of(module) not in ("", "ReLU")
+    return (is_of_pytorch and is_other) or gives_squared_relu(module)
 
 
 def _pairs(model: nn.Module, swapped: list[Swapped]) -> Pairs:

@@ -61,8 +61,8 @@ def counting_activation(
     _check("counting_activation", counters, member)
     if not member.is_fused:
         raise ValueError(
-            f"counting_activation: no op computes {member.activation.name}; compute it, and call "
-            "count_activation"
+            "counting_activation: member must be one that an op computes, got "
+            f"{member.activation.name}; compute it, and call count_activation"
         )
     is_compiling = torch.compiler.is_dynamo_compiling()
     ops: Any

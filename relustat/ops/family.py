@@ -41,6 +41,11 @@ def hardtanh(lower: float = -1.0, upper: float = 1.0) -> Member:
 
     Raises:
         ValueError: if ``lower`` is not below ``upper``.
+
+    Example:
+        >>> from relustat.ops import family
+        >>> family.hardtanh(0.0, 6.0).activation.name
+        'ReLU6'
     """
     name = "ReLU6" if lower == 0 and upper == 6 else "Hardtanh"
     activation = Activation(name, float(lower), float(upper), None, lower == 0)
@@ -58,6 +63,11 @@ def leaky_relu(slope: float = 0.01) -> Member:
 
     Raises:
         ValueError: if the slope is not finite.
+
+    Example:
+        >>> from relustat.ops import family
+        >>> family.leaky_relu(0.1).activation.inactive_inputs
+        'input <= 0'
     """
     if not math.isfinite(slope):
         raise ValueError(f"LeakyReLU: the slope must be finite, got {slope}")
@@ -67,6 +77,9 @@ def leaky_relu(slope: float = 0.01) -> Member:
 def prelu() -> Member:
     """``x`` above 0, else ``slope * x``, with slopes that are learnt."""
     return Member(Activation("PReLU"), SLOPE)
+
+
+PRELU = prelu()
 
 
 def rrelu() -> Member:
@@ -79,6 +92,11 @@ def threshold(threshold: float, value: float) -> Member:
 
     Raises:
         ValueError: if one of the two is NaN.
+
+    Example:
+        >>> from relustat.ops import family
+        >>> family.threshold(1.0, 0.0).activation.inactive_inputs
+        'input <= 1'
     """
     if math.isnan(threshold) or math.isnan(value):
         raise ValueError(
@@ -98,6 +116,11 @@ def smooth(name: str, near_zero: float) -> Member:
 
     Raises:
         ValueError: if ``near_zero`` is below 0.
+
+    Example:
+        >>> from relustat.ops import family
+        >>> family.smooth("GELU", 1e-3).activation.inactive_inputs
+        '|output| <= 0.001'
     """
     activation = Activation(name, near_zero=float(near_zero))
     activation.check()

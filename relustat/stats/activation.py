@@ -62,15 +62,23 @@ class Activation(NamedTuple):
 
     def check(self) -> None:
         """Raises a ValueError if there can be no such activation."""
-        if math.isnan(self.lower):
-            raise ValueError(f"{self.name}: the knee must be a number, got {self.lower}")
+        for which, knee in (("lower", self.lower), ("upper", self.upper)):
+            if knee is not None and math.isnan(knee):
+                raise ValueError(f"{self.name}: the {which} knee must be a number, got {knee}")
         if self.upper is not None and not self.lower < self.upper:
             raise ValueError(
                 f"{self.name}: the lower knee must be below the upper one, "
                 f"got {self.lower} and {self.upper}"
             )
-        if self.near_zero is not None and not self.near_zero >= 0:
+        if self.near_zero is None:
+            return
+        if not self.near_zero >= 0:
             raise ValueError(f"{self.name}: near_zero must be at least 0, got {self.near_zero}")
+        if self.upper is not None or self.lower != 0:
+            raise ValueError(
+                f"{self.name}: there must be knees or near_zero, not both, got {self.lower}, "
+                f"{self.upper} and {self.near_zero}"
+            )
 
     def encoded(self) -> str:
         """A text from which :meth:`decoded` makes it again."""
@@ -81,7 +89,7 @@ class Activation(NamedTuple):
         """The activation of :meth:`encoded`; the ReLU's text is empty."""
         if not text:
             return RELU
-        name, *numbers, gives_zero = text.split("|")
+        name, *numbers, gives_zero = text.rsplit("|", 4)
         lower, upper, near_zero = (None if each == "None" else float(each) for each in numbers)
         return cls(name, lower or 0.0, upper, near_zero, gives_zero == "True")
 

@@ -67,7 +67,8 @@ class UnitCounts:
             self.calls >= (1 if self.elements else 0)
             and self.elements == (self.elements // units * units if units else 0)
             and (self.zeros * units <= self.elements).all()
-            and ((self.zeros + self._saturated()) * units <= self.elements).all()
+            # Knees may be one number in the input's type. Then an input is both.
+            and (self._saturated() * units <= self.elements).all()
             and (self.dead_calls <= self.calls).all()
             and (self.since_fired <= self.dead_calls).all()
             and 0 <= self.zero_blocks <= self.blocks <= self.elements
@@ -76,10 +77,11 @@ class UnitCounts:
         if not fits:
             raise ValueError(
                 "ReLUStats: counts must agree: elements a multiple of units and all of them in the "
-                "histogram, zeros at most elements, dead calls at most calls, those since a unit "
-                "fired at most its dead ones; got calls="
+                "histogram, zeros and saturated at most elements, dead calls at most calls, those "
+                "since a unit fired at most its dead ones; got calls="
                 f"{self.calls}, elements={self.elements}, units={units}, "
-                f"zeros={int(self.zeros.sum())}, in the histogram {binned}"
+                f"zeros={int(self.zeros.sum())}, saturated={int(self._saturated().sum())}, "
+                f"in the histogram {binned}"
             )
 
     def _array_names(self) -> tuple[str, ...]:

@@ -45,8 +45,8 @@ def find_family_call(
         return None
     try:
         call = bind(chosen.near_zero, *args, **kwargs)
-    except (TypeError, ValueError):
-        # Wrong arguments: the function itself raises the error, or they are no numbers.
+    except TypeError:
+        # Wrong arguments: the function itself raises the error.
         return None
     if call is None or call.member.activation.name not in chosen.names:
         return None
@@ -101,9 +101,7 @@ def _leaky_relu(
         return None
     op = aten.leaky_relu_.default if inplace else aten.leaky_relu.default
     member = family.leaky_relu(negative_slope)
-    # In place PyTorch's gradient needs a slope of at least 0.
-    is_replaceable = not inplace or negative_slope >= 0
-    return ActivationCall(input, inplace, is_replaceable, op, (negative_slope,), member)
+    return ActivationCall(input, inplace, True, op, (negative_slope,), member)
 
 
 def _prelu(_near_zero: float, input: Any, weight: Any) -> ActivationCall | None:
@@ -127,6 +125,8 @@ def _threshold(
     _near_zero: float, input: Any, threshold: Any, value: Any, inplace: bool = False
 ) -> ActivationCall | None:
     if not (_is_number(threshold) and _is_number(value)):
+        return None
+    if math.isnan(threshold) or math.isnan(value):
         return None
     op = aten.threshold_.default if inplace else aten.threshold.default
     member = family.threshold(threshold, value)
@@ -162,11 +162,16 @@ def _own_op(
     return ActivationCall(x, inplace, False, op, arguments, member)
 
 
+# Between the input and `inplace`.
+_NUMBERS = {"ELU": 1, "CELU": 1, "Softplus": 2}
+
+
 def _smooth(name: str) -> Callable[..., ActivationCall]:
     """What binds the calls of an activation whose further arguments do not matter."""
     function = name.lower()
     plain = getattr(aten, function).default
     in_place = getattr(aten, f"{function}_").default if hasattr(aten, f"{function}_") else plain
+    numbers_of = _NUMBERS.get(name, 0)
 
     def bind(
         near_zero: float, input: Any, *arguments: Any, inplace: bool = False, **options: Any
@@ -176,14 +181,12 @@ def _smooth(name: str) -> Callable[..., ActivationCall]:
             inplace = arguments[numbers_of]
             arguments = arguments[:numbers_of]
         op = functools.partial(in_place if inplace else plain, **options)
-        return ActivationCall(input, inplace, False, op, arguments, family.smooth(name, near_zero))
+        # With out= the input may be written over, too.
+        is_changed = inplace or options.get("out") is not None
+        member = family.smooth(name, near_zero)
+        return ActivationCall(input, is_changed, False, op, arguments, member)
 
-    numbers_of = _NUMBERS.get(name, 0)
     return bind
-
-
-# Between the input and `inplace`.
-_NUMBERS = {"ELU": 1, "CELU": 1, "Softplus": 2}
 
 
 def _with_inplace(bind: Callable[..., Any], inplace: bool) -> Callable[..., Any]:
@@ -200,13 +203,14 @@ _BY_NAME: dict[str, Callable[..., Any]] = {
     "prelu": _prelu,
     "rrelu": _rrelu,
     **{name.lower(): _smooth(name) for name in SMOOTH},
+    "expit": _smooth("Sigmoid"),
 }
 _WITHOUT_IN_PLACE = ("prelu",)
 
 
 def _spellings(name: str) -> Iterator[tuple[Any, Callable[..., Any]]]:
     bind = _BY_NAME[name]
-    for home in (torch, Tensor, F, builtin_functional, aten):
+    for home in (torch, Tensor, F, builtin_functional, torch.special, aten):
         if hasattr(home, name):
             yield getattr(home, name), bind
         if hasattr(home, f"{name}_") and name not in _WITHOUT_IN_PLACE:

@@ -1,4 +1,4 @@
-"""Counts the ReLUs among the torch calls of a watched model."""
+"""Counts the ReLUs, and other activations, among the torch calls of a watched model."""
 
 from __future__ import annotations
 

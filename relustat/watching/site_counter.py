@@ -1,4 +1,4 @@
-"""Counts one ReLU at its call site."""
+"""Counts one ReLU, or another activation, at its call site."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from relustat.ops.inputs import describe, is_countable, is_symbolic, keeps_numbe
 from relustat.ops.library import KERNEL_DTYPES
 from relustat.ops.reference.checks import unit_dims_of
 
+from .call_kinds import OTHERS
 from .call_names import call_place
 from .call_sites import CallSites
 from .family_calls import find_family_call
@@ -42,7 +43,7 @@ _PLAIN = (Tensor, nn.Parameter)
 
 @inline_in_graph
 class SiteCounter:
-    """Finds the call site of a ReLU, and counts it there.
+    """Finds the call site of an activation, and counts it there.
 
     Args:
         sites: where the counts are added.
@@ -90,7 +91,10 @@ class SiteCounter:
         """The activation that a call computes, if it is chosen; a ReLU that is not is noted."""
         call = find_relu_call(function, args, kwargs)
         if call is None:
-            return find_family_call(function, args, kwargs, self._chosen)
+            call = find_family_call(function, args, kwargs, self._chosen)
+            if call is None and OTHERS.get(function) in self._chosen.names:
+                self._note_uncounted(OTHERS[function], path)
+            return call
         if "ReLU" in self._chosen.names:
             return call
         if torch.compiler.is_dynamo_compiling():
@@ -98,6 +102,11 @@ class SiteCounter:
         else:
             self.uncounted.meet_other("ReLU", path)
         return None
+
+    def _note_uncounted(self, activation: str, path: str) -> None:
+        if not torch.compiler.is_dynamo_compiling():
+            reason = f"its {activation} has other arguments than numbers"
+            self.uncounted.reasons[path or activation] = reason
 
     def count(
         self,
@@ -138,8 +147,8 @@ class SiteCounter:
                 forward.is_counted = self.is_counted(watched.module)
         if not forward.is_counted or not site.is_chosen:
             return compute()
-        is_counted_dtype = call.member is None or x.dtype in KERNEL_DTYPES
-        if not (is_countable(x) and is_counted_dtype) or not (is_compiling or keeps_numbers(x)):
+        is_counted = is_countable(x) and (call.member is None or x.dtype in KERNEL_DTYPES)
+        if not is_counted or not (is_compiling or keeps_numbers(x)):
             output = compute()  # which may raise an error
             self.uncounted.reasons[site.name] = f"its input was {describe(x)}"
             return output

@@ -198,3 +198,45 @@ def test_smooth_ones_have_no_op(device):
     with pytest.raises(ValueError, match="no op computes SiLU; compute it, and call count_activ"):
         counting_activation(torch.ones(2, device=device), counters, member)
     assert set(SMOOTH) == {kind.__class__.__name__ for kind in SMOOTH.values()}
+
+
+@pytest.mark.parametrize("make", [relustat.CountingReLU6, relustat.CountingHardtanh])
+def test_a_layer_behind_may_write_over_an_in_place_output(device, make):
+    counting = make(inplace=True)
+    plain = nn.Hardtanh(counting.min_val, counting.max_val, inplace=True)
+    x = 3 * torch.randn(4, 5, device=device)
+    found = [gradients_of_input(lambda x, m=m: m(x).mul_(2), x) for m in (counting, plain)]
+    assert all(same_bits(*pair) for pair in zip(*found, strict=True))
+    # PyTorch's leaky_relu_ needs its output.
+    leaky = relustat.CountingLeakyReLU(0.1, True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        gradients_of_input(lambda x: leaky(x).mul_(2), x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("inplace", [False, True])
+def test_knees_that_sixteen_bits_round(device, dtype, inplace):
+    x = torch.tensor([-1.0, 0.1, 0.15, 0.2, 0.25], device=device).to(dtype)
+    counting = relustat.CountingHardtanh(0.1, 0.2, inplace)
+    mine = gradients_of_input(counting, x)
+    theirs = gradients_of_input(nn.Hardtanh(0.1, 0.2, inplace), x)
+    assert all(same_bits(*pair) for pair in zip(mine, theirs, strict=True))
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_second_derivatives_in_place(device, name):
+    module = IN_PLACE[name].made()
+
+    def function(x):
+        return module(x * 1)
+
+    x = torch.randn(3, 4, device=device, dtype=torch.float64, requires_grad=True)
+    assert gradcheck(function, (x,))
+    assert gradgradcheck(function, (x,))
+
+
+def test_a_negative_slope_in_place_has_pytorchs_error(device):
+    module = relustat.CountingLeakyReLU(-0.3, inplace=True)
+    x = torch.randn(3, device=device, requires_grad=True)
+    with pytest.raises(RuntimeError, match="In-place leakyReLu backward calculation"):
+        module(x * 1).sum().backward()

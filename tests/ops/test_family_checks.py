@@ -20,12 +20,16 @@ from relustat.ops import family, library
     [
         (lambda: relustat.CountingHardtanh(1, -1), "the lower knee must be below the upper one"),
         (lambda: relustat.CountingHardtanh(2, 2), "got 2.0 and 2.0"),
-        (lambda: relustat.CountingHardtanh(math.nan, 2), "the knee must be a number, got nan"),
+        (
+            lambda: relustat.CountingHardtanh(math.nan, 2),
+            "the lower knee must be a number, got nan",
+        ),
         (lambda: relustat.CountingLeakyReLU(math.inf), "the slope must be finite, got inf"),
         (lambda: relustat.CountingLeakyReLU(math.nan), "the slope must be finite, got nan"),
         (lambda: relustat.CountingThreshold(math.nan, 0), "must be numbers, got nan and 0"),
         (lambda: family.smooth("GELU", -1e-3), "near_zero must be at least 0, got -0.001"),
         (lambda: Counters(activation=Activation("X", 2, 1)), "must be below the upper one"),
+        (lambda: Counters(activation=Activation("X", 0, 1, 0.1)), "knees or near_zero, not both"),
     ],
 )
 def test_numbers_that_no_activation_has(make, message):
@@ -38,12 +42,6 @@ def test_counters_of_another_activation():
     other = Counters(activation=family.leaky_relu().activation)
     with pytest.raises(ValueError, match=r"counters of LeakyReLU .* for ReLU6"):
         counting_activation(torch.ones(2), other, module.member)
-    module.max_val = 7.0
-    assert module(torch.ones(2)).tolist() == [1, 1]  # nn.ReLU6 is what its class says
-    hardtanh = relustat.CountingHardtanh()
-    hardtanh.max_val = 2.0
-    with pytest.raises(ValueError, match=r"saturated: input >= 1.* for Hardtanh .* input >= 2"):
-        hardtanh(torch.ones(2))
 
 
 def test_inputs_of_other_kinds():
@@ -164,3 +162,55 @@ def test_negative_views(device):
         assert module.stats == in_place.stats
         assert module.stats.inactive == int((values <= 0).sum())
         assert counters.stats.inactive == int((values.tanh().abs() <= 0.1).sum())
+
+
+@pytest.mark.parametrize(
+    ("counting", "plain", "dtype"),
+    [
+        (relustat.CountingThreshold(1.0, 3e38), nn.Threshold(1.0, 3e38), torch.float16),
+        (relustat.CountingHardtanh(-1.0, 3e38), nn.Hardtanh(-1.0, 3e38), torch.float16),
+        (relustat.CountingHardtanh(-1e300, 1.0), nn.Hardtanh(-1e300, 1.0), torch.float32),
+        (relustat.CountingLeakyReLU(1e300), nn.LeakyReLU(1e300), torch.float32),
+    ],
+)
+def test_numbers_that_the_inputs_type_has_not(device, counting, plain, dtype):
+    x = torch.ones(3, device=device, dtype=dtype)
+    with pytest.raises(RuntimeError) as theirs:
+        plain(x)
+    with pytest.raises(RuntimeError) as mine:
+        counting(x)
+    assert str(mine.value).split("\n")[0] == str(theirs.value).split("\n")[0]
+    assert counting.stats.calls == 0
+
+
+def test_knees_that_are_one_number_in_the_inputs_type():
+    module = relustat.CountingHardtanh(1.0, 1.001)
+    module(torch.tensor([[1.0, 2.0, 0.0]], dtype=torch.bfloat16))
+    stats = module.stats
+    assert stats.unit_inactive.tolist() == [1, 0, 1]
+    assert stats.unit_saturated.tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_numbers_that_are_changed_are_computed_and_not_counted(swapped):
+    def changed(make, plain, name, value, x):
+        module = relustat.swap(plain(), activations="all") if swapped else make()
+        module(x)
+        setattr(module, name, value)
+        other = plain()
+        setattr(other, name, value)
+        with pytest.warns(UserWarning, match="computes another one now; it is not counted"):
+            assert same_bits(module(x), other(x))
+        counters = module.counters
+        assert counters.stats.calls == 1
+
+    x = torch.tensor([[5.0, -1.0, 4.0]])
+    changed(relustat.CountingReLU6, nn.ReLU6, "max_val", 3.0, x)
+    changed(relustat.CountingHardtanh, nn.Hardtanh, "min_val", 0.5, x)
+    changed(relustat.CountingLeakyReLU, nn.LeakyReLU, "negative_slope", math.inf, x)
+    # Another slope is counted as before.
+    module = relustat.swap(nn.LeakyReLU(), activations="all")
+    module(x)
+    module.negative_slope = 0.5
+    assert module(x)[0, 1] == -0.5
+    assert module.counters.stats.calls == 2

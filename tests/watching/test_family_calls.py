@@ -170,6 +170,9 @@ def test_choices():
         ({"activations": [3]}, ValueError, "got 3"),
         ({"near_zero": -1e-3}, ValueError, "watch: near_zero must be at least 0 and finite"),
         ({"near_zero": float("nan")}, ValueError, "got nan"),
+        ({"near_zero": 10**400}, ValueError, "near_zero must be at least 0 and finite"),
+        ({"activations": None}, ValueError, "got None"),
+        ({"activations": 5}, ValueError, "got 5"),
         ({"near_zero": "1e-3"}, TypeError, "near_zero must be a number, got '1e-3'"),
     ],
 )
@@ -276,3 +279,79 @@ def test_inputs_that_cannot_be_counted():
         model(torch.randn(2, 3, dtype=torch.complex64))
     assert any("0: not counted, its input was" in each for each in watch.report().warnings)
     assert watch.stats == {}
+
+
+def test_an_output_that_is_written_over_the_input(device):
+    x = torch.tensor([[-30.0, -1.0, 0.0, 2.0]], device=device)
+    for function in (torch.sigmoid, torch.tanh):
+        model = Model(lambda q, f=function: f(q, out=q)).eval()
+        model.conv = nn.Identity()
+        with torch.no_grad(), relustat.watch(model, activations="all") as watch:
+            model(x.clone())
+        (stats,) = watch.stats.values()
+        expected, _ = np.histogram(x.cpu().numpy(), bins=stats.bins.edges)
+        assert stats.histogram.counts().tolist() == expected.tolist()
+
+
+def test_what_is_chosen_and_cannot_be_counted_is_named():
+    model = nn.Sequential(nn.Hardtanh(torch.tensor(-1.0), torch.tensor(1.0)))
+    with relustat.watch(model, activations="all") as watch:
+        model(torch.randn(2, 3))
+    assert "0: not counted, its Hardtanh has other arguments than numbers" in (
+        watch.report().warnings
+    )
+
+
+def test_names_are_those_of_what_is_computed():
+    def names(module, choice):
+        model = nn.Sequential(module)
+        with relustat.watch(model, activations=choice) as watch:
+            model(torch.randn(2, 3))
+        relustat.swap(model, activations=choice, pools=False)
+        counters = model[0].__dict__.get("counters")
+        swapped = [] if counters is None else [counters.activation.name]
+        return [each.activation.name for each in watch.stats.values()], swapped
+
+    assert names(nn.Hardtanh(0, 6), ["ReLU6"]) == (["ReLU6"], ["ReLU6"])
+    assert names(nn.Hardtanh(0, 1), "relu-like") == (["Hardtanh"], ["Hardtanh"])
+    assert names(nn.LeakyReLU(0.1), nn.LeakyReLU) == (["LeakyReLU"], ["LeakyReLU"])
+
+
+@pytest.mark.filterwarnings("ignore:swap. the Sequential has no")
+def test_relus_by_their_arguments_are_relus():
+    for module in (nn.LeakyReLU(0.0), nn.Threshold(0, 0), nn.Hardtanh(0, float("inf"))):
+        model = nn.Sequential(module)
+        with relustat.watch(model, activations="relu-like") as watch:
+            model(torch.randn(2, 3))
+        assert watch.stats["0"].activation.name == "ReLU"
+        relustat.swap(model, activations="relu-like", pools=False)
+        assert relustat.swapped(model)[0].why_not == "a ReLU by its arguments only"
+
+
+def test_states_of_other_choices_are_refused():
+    model = nn.Sequential(nn.Linear(4, 6), nn.SiLU(), nn.ReLU())
+    states = {}
+    for choice in ("relu", "relu-like", "all"):
+        with relustat.watch(model, activations=choice) as watch:
+            model(torch.randn(3, 4))
+            states[choice] = watch.state_dict()
+    for choice, others in (("relu", ("relu-like", "all")), ("all", ("relu", "relu-like"))):
+        for other in others:
+            with (
+                relustat.watch(model, activations=choice) as watch,
+                pytest.raises(ValueError, match="load_state_dict: activations must be that of"),
+            ):
+                watch.load_state_dict(states[other])
+
+
+def test_wrong_arguments_raise_pytorchs_errors():
+    for function in (F.silu, F.relu6, F.leaky_relu, torch.tanh, F.gelu):
+        with pytest.raises(TypeError) as plain:
+            function([1.0])
+        model = Model(lambda _, f=function: f([1.0]))
+        with (
+            relustat.watch(model, activations="all"),
+            pytest.raises(type(plain.value)) as watched,
+        ):
+            model(torch.randn(1, 3, 4, 4))
+        assert str(watched.value) == str(plain.value)

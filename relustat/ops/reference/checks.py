@@ -127,7 +127,10 @@ def check_counting_activation(
     if activation == NEAR_ZERO and not first >= 0:
         raise ValueError(f"{op}: near_zero must be at least 0, got {first:g}")
     if is_computed and activation == NEAR_ZERO:
-        raise ValueError(f"{op}: only count_activation counts outputs near 0")
+        raise ValueError(
+            f"{op}: activation must be one that an op computes, got {activation} (near zero), "
+            "which only count_activation counts"
+        )
     saturates = activation == CLAMP
     check_counting(op, x, counters, edges, unit_dim, binning, mask, blocks, saturates)
     if not is_computed:
@@ -138,7 +141,11 @@ def check_counting_activation(
 
 def _check_output(op: str, x: Tensor, activation: int, output: Tensor | None) -> None:
     if (activation == NEAR_ZERO) != (output is not None):
-        raise ValueError(f"{op}: activation=5 (near zero) needs the output, and no other does")
+        with_or_without = "without" if output is None else "with"
+        raise ValueError(
+            f"{op}: output must be given for activation=5 (near zero) alone, "
+            f"got activation={activation} {with_or_without} an output"
+        )
     if output is not None and (
         output.shape != x.shape or output.dtype != x.dtype or output.device != x.device
     ):
@@ -150,7 +157,10 @@ def _check_output(op: str, x: Tensor, activation: int, output: Tensor | None) ->
 
 def _check_slopes(op: str, x: Tensor, unit_dim: int, activation: int, slopes: Tensor) -> None:
     if activation != SLOPE:
-        raise ValueError(f"{op}: only activation=2 (slope) has slopes")
+        raise ValueError(
+            f"{op}: slopes must be given for activation=2 (slope) alone, "
+            f"got activation={activation}"
+        )
     units = 1 if unit_dim == x.dim() else x.size(unit_dim)
     if (
         slopes.dtype != x.dtype

@@ -45,8 +45,8 @@ template <class Body, class Bits>
     const Bits bits = x[i];
     const bool is_kept = kept[i] != 0;
     y[i] = body.output(bits);
-    inactive = static_cast<Bits>(inactive + (body.is_inactive(bits) & is_kept ? 1 : 0));
-    saturated = static_cast<Bits>(saturated + (body.is_saturated(bits) & is_kept ? 1 : 0));
+    inactive = static_cast<Bits>(inactive + ((body.is_inactive(bits) & is_kept) ? 1 : 0));
+    saturated = static_cast<Bits>(saturated + ((body.is_saturated(bits) & is_kept) ? 1 : 0));
   }
   return {static_cast<int64_t>(inactive), static_cast<int64_t>(saturated)};
 }
@@ -62,8 +62,8 @@ template <class BodyAt, class Bits>
       const auto body = body_at(i);
       const Bits bits = x[i];
       y[i] = body.output(bits);
-      inactive[i] += body.is_inactive(bits) & is_kept(i) ? 1 : 0;
-      saturated[i] += body.is_saturated(bits) & is_kept(i) ? 1 : 0;
+      inactive[i] += (body.is_inactive(bits) & is_kept(i)) ? 1 : 0;
+      saturated[i] += (body.is_saturated(bits) & is_kept(i)) ? 1 : 0;
     }
   };
   if (kept == nullptr) [[likely]] {
