@@ -88,12 +88,31 @@ def _relu_pool_rows(format_name: str, log: float, linear: float) -> Iterator[Row
         yield Row(name, kernel, goal, size + (size + 1) / 4, share=4)
 
 
+def _activation_rows(format_name: str, log: float, linear: float) -> Iterator[Row]:
+    """Of the kernel that ReLU6, Hardtanh and Threshold share, and of outputs near 0."""
+    size = SIZES[format_name]
+    name = f"counting_activation {format_name.lower()} ReLU6"
+    counters = [
+        ("LogBins", f"KeyCounter<{format_name}, 4>", log),
+        ("LogBins per unit", f"KeySlotCounter<{format_name}, 4>", 1.1 * log),
+        ("LinearBins", f"LinearCounter<{format_name}, 4, 0>", linear),
+    ]
+    for bins, counter, goal in counters:
+        kernel = f"counting_activation_kernel<{format_name}, {counter}, 4, false, 0>"
+        yield Row(f"{name} {bins}", kernel, goal, 2 * size, in_flight=2)
+    kernel = f"count_activation_kernel<{format_name}, KeyCounter<{format_name}, 4>, 4, false>"
+    name = f"count_activation {format_name.lower()} near 0, LogBins"
+    yield Row(name, kernel, log, 2 * size, in_flight=2)
+
+
 ROWS = [
     *_relu_rows("Float32", 15, 22, 9),
     *_relu_rows("BFloat16", 11, 20, 9),
     *_relu_rows("Float16", 13, 22, None),
     *_relu_pool_rows("Float32", 24, 31),
     *_relu_pool_rows("BFloat16", 20, 29),
+    *_activation_rows("Float32", 21, 28),
+    *_activation_rows("BFloat16", 23, 30),
     *_pool_rows(),
 ]
 

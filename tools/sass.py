@@ -6,9 +6,10 @@ global memory; of these, the one that loads the most bytes by the loop's widest 
 shortest. So rare blocks (NaNs, values out of range, doubtful guesses) do not count, and blocks that
 only load do. The main loop is one of the innermost loops whose trip loads and stores: the one with
 the widest loads; of these, the one whose trip stores the most; of these, the one with the longest
-trip, because kernels have a shorter loop for calls that are not counted. Without such a loop the
-trip is the way from entry to exit. Instructions with a false predicate are issued and count.
-Instructions of a CALL do not.
+trip, because kernels have a shorter loop for calls that are not counted. If no such trip adds to
+shared memory, those that do and store nothing come before them. Without such a loop the trip is the
+way from entry to exit. Instructions with a false predicate are issued and count. Instructions of a
+CALL do not.
 
     python tools/sass.py FILE.cubin
 """
@@ -200,6 +201,10 @@ class Graph:
         loops = self.loops()
         trips = {h: self.trip(h, body, latches) for h, (body, latches) in loops.items()}
         both = [header for header, trip in trips.items() if trip.stored and trip.loaded]
+        if not any(trips[header].counts for header in both):
+            # A kernel that only counts.
+            counting = [header for header, trip in trips.items() if trip.loaded and trip.counts]
+            both = counting or both
         innermost = [h for h in both if not any(o != h and o in loops[h][0] for o in both)]
         if innermost:
             found = [trips[header] for header in innermost]
@@ -241,8 +246,13 @@ def readable(names: list[str]) -> list[str]:
 
 
 def elements(kernel: str, trip: Trip) -> float:
-    """How many of its format the trip stores; a pool's have a switch each, which is stored, too."""
+    """How many of its format the trip stores; a pool's have a switch each, which is stored, too.
+
+    A kernel that stores none only counts what it loads: with an output each, in count_activation.
+    """
     size = next(size for name, size in SIZES.items() if f"<{name}" in kernel)
+    if not trip.stored:
+        return trip.loaded / (2 * size if kernel.startswith("count_activation") else size)
     switch = 2 if ", short," in kernel else 1
     has_switches = kernel.startswith(("max_pool", "relu_max_pool"))
     return trip.stored / (size + switch if has_switches else size)

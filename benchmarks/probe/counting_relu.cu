@@ -114,7 +114,7 @@ class Rows {
     const Array<Bits> x(elements), y(elements), expected_y(elements);
     const Array<float> edges(kind.edges.empty() ? std::vector<float>{0} : kind.edges);
     const Array<Count> counters(layout.size()), expected(layout.size());
-    const Array<Count> workspace(relustat::cuda::Workspace::size(layout.units));
+    const Array<Count> workspace(relustat::cuda::Workspace::size(layout));
     fill<Format>(x, false);
     y.fill_bytes(0x5a);
     workspace.fill_bytes(0);

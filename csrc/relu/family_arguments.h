@@ -56,8 +56,8 @@ inline void check_range(const at::Tensor& x, Activation activation, double first
   };
   const at::ScalarType own = x.scalar_type();
   const at::ScalarType wide = own == at::kDouble ? at::kDouble : at::kFloat;
-  const bool is_clamp = activation == Activation::kClamp;
-  convert(first, is_clamp ? own : wide);
+  const bool is_threshold_of_cpu = activation == Activation::kThreshold && x.is_cpu();
+  convert(first, activation == Activation::kSlope || is_threshold_of_cpu ? wide : own);
   convert(second, own);
 }
 

@@ -16,7 +16,8 @@ struct Case {
     kFitsNarrowIndex,
     kActivationHash,
     kEveryNumber,
-    kReluMaxPool
+    kReluMaxPool,
+    kCountingActivation
   };
 
   // Allocated to the byte, so that AddressSanitizer sees what lies beyond.
@@ -49,3 +50,4 @@ void run_fits_narrow_index(Case& call);
 void run_activation_hash(Case& call);
 void run_every_number(Case& call);
 void run_relu_max_pool(Case& call);
+void run_counting_activation(Case& call);

@@ -71,6 +71,9 @@ int main() {
       case Case::kReluMaxPool:
         run_relu_max_pool(call);
         break;
+      case Case::kCountingActivation:
+        run_counting_activation(call);
+        break;
     }
     for (const Case::Buffer& buffer : call.buffers) {
       std::fwrite(buffer.data(), buffer.bytes, 1, stdout);

@@ -48,6 +48,7 @@ DTYPES = [
 LIMIT = 300  # seconds; threads that wait for one another would wait for ever
 COUNTING_RELU, MAX_POOL, MAX_UNPOOL, MAX_UNPOOL_BACKWARD, CHECK_SWITCHES = range(5)
 DIVIDE, FITS_NARROW_INDEX, ACTIVATION_HASH, EVERY_NUMBER, RELU_MAX_POOL = 5, 6, 7, 8, 9
+COUNTING_ACTIVATION = 10
 
 
 @dataclasses.dataclass

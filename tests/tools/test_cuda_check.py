@@ -97,6 +97,25 @@ def test_a_loop_inside_is_gone_through_once():
     assert [i.name for i in trip.instructions] == ["LDG", "LOP3", "BRA", "STG", "BRA"]
 
 
+def test_a_kernel_that_only_counts():
+    """Its loop stores nothing; that of the last block stores and counts nothing."""
+    text = listing(
+        ".L_x_1:",
+        "LDG.E.128 R4, desc[UR4][R2.64]",
+        "ATOMS.ADD R9, [R8], R4",
+        "@P0 BRA `(.L_x_1)",
+        ".L_x_2:",
+        "LDG.E.64 R4, desc[UR4][R2.64]",
+        "STG.E.64 desc[UR4][R2.64], R4",
+        "@P0 BRA `(.L_x_2)",
+        "EXIT",
+    )
+    trip = main_trip(text)
+    assert [i.name for i in trip.instructions] == ["LDG", "ATOMS", "BRA"]
+    assert elements("relu_counts_kernel<Float32, C, 4, false>", trip) == 4
+    assert elements("count_activation_kernel<Float32, C, 4, false>", trip) == 2
+
+
 def test_without_a_loop_the_way_to_the_exit_counts():
     text = listing(
         "@P0 EXIT",

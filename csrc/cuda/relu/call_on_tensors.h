@@ -29,7 +29,7 @@ class CallOnTensors {
     kernel_call.edges = edges.const_data_ptr<float>();
     kernel_call.bins = edges.numel() == 0 ? 0 : edges.numel() - 1;
     kernel_call.counters = reinterpret_cast<Count*>(counters.mutable_data_ptr<int64_t>());
-    kernel_call.workspace = static_cast<Count*>(workspace_words(Workspace::size(layout.units)));
+    kernel_call.workspace = static_cast<Count*>(workspace_words(Workspace::size(layout)));
     if (mask.has_value()) {
       mask_ = dense_mask(*mask, x, unit_dim);
       kept_ = at::sum(mask_);

@@ -3,25 +3,27 @@
 #include "cuda/common/shared_memory.cuh"
 #include "cuda/relu/counting_relu_call.h"
 #include "cuda/relu/strip.cuh"
+#include "cuda/relu/unit_sums.cuh"
 #include "cuda/relu/word.h"
 
 namespace relustat::cuda {
 
 // Rectifies, and counts the zeros of a thread's columns: in registers, then by unit of the strip in
-// shared memory, then in the workspace.
+// shared memory, then in the workspace. family_columns.cuh has the same for other activations.
 template <class Format, int kVector>
 class ColumnZeros {
  public:
+  using Bits = typename Format::Bits;
   using Vector = cuda::Vector<Format, kVector>;
+  // Whether a kernel for masks is also run without one.
+  static constexpr bool kMayLackMask = false;
+  static constexpr int kMostInFlight = 4;
 
   __device__ explicit ColumnZeros(const CountingReluCall& call) : call_(call) {}
 
-  __device__ uint32_t* of_units() const {  // [strip_units]
-    return reinterpret_cast<uint32_t*>(shared_memory() + kControlBytes) + call_.tiling.table_words;
-  }
-
-  // `are_numbers`: there is certainly no NaN.
-  __device__ Vector rectify_and_count(const Vector& x, bool are_numbers) {
+  // `are_numbers`: there is certainly no NaN. The place of x, a strip and the first column there,
+  // makes no difference.
+  __device__ Vector activate_and_count(const Vector& x, bool are_numbers, const Strip&, int32_t) {
     Vector y;
     if (Vector::kInWord > 1 && are_numbers) {
 #pragma unroll
@@ -37,53 +39,42 @@ class ColumnZeros {
     return y;
   }
 
-  static __device__ Vector rectified(const Vector& x) {
+  __device__ Vector activated(const Vector& x, const Strip&, int32_t) const {
     Vector y;
 #pragma unroll
     for (int i = 0; i < Vector::kWords; ++i) y.words.of[i] = Vector::Word::rectified(x.words.of[i]);
     return y;
   }
 
+  // The same of an element of a position that is none of the thread's columns.
+  __device__ void count_at(Bits bits, const Strip&, int32_t position) const {
+    if (One::rectified(bits) == 0) atomicAdd(of_units() + position, 1u);
+  }
+  __device__ Bits activated_at(Bits bits, const Strip&, int32_t) const {
+    return One::rectified(bits);
+  }
+
   // Adds the zeros of the thread's columns to the workspace; `column` is the first one. All threads
   // call it, and need a barrier before they count again.
   __device__ void add_to_workspace(const Strip& strip, int32_t column) {
     const CountingReluTiling& t = call_.tiling;
-    int32_t first_position = 0;
-    int32_t last_position = 0;
-    uint32_t all_zeros = 0;
-    strip.template for_each_position<kVector>(column, t, [&](int v, int32_t position) {
-      first_position = v == 0 ? position : first_position;
-      last_position = position;
-      all_zeros += zeros_of(v);
+    add_columns_to_units<kVector>(strip, column, t, of_units(), [&](int v) {
+      return Vector::Word::count(zeros_[v / Vector::kInWord], v % Vector::kInWord);
     });
-    constexpr uint32_t kAllLanes = 0xffffffffu;
-    const int32_t position_of_lanes = __shfl_sync(kAllLanes, first_position, 0);
-    if (__all_sync(kAllLanes,
-                   first_position == position_of_lanes && last_position == position_of_lanes)) {
-#pragma unroll
-      for (int distance = 16; distance > 0; distance /= 2) {
-        all_zeros += __shfl_xor_sync(kAllLanes, all_zeros, distance);
-      }
-      if (threadIdx.x % 32 == 0) atomicAdd(of_units() + first_position, all_zeros);
-    } else {
-      strip.template for_each_position<kVector>(column, t, [&](int v, int32_t position) {
-        if (zeros_of(v) > 0) atomicAdd(of_units() + position, zeros_of(v));
-      });
-    }
 #pragma unroll
     for (int i = 0; i < Vector::kWords; ++i) zeros_[i] = 0;
     __syncthreads();
-    for (int32_t position = threadIdx.x; position < strip.positions; position += blockDim.x) {
-      const uint32_t zeros = of_units()[position];
-      if (zeros == 0) continue;
-      of_units()[position] = 0;
-      add_global(call_.workspace + Workspace::kZeros + strip.unit_of(position, t), zeros);
-    }
+    move_units_to_workspace(strip, t, of_units(), call_.workspace + Workspace::kZeros);
   }
 
+  // The last block closes what no other activation has: nothing.
+  __device__ void close() const {}
+
  private:
-  __device__ uint32_t zeros_of(int v) const {
-    return Vector::Word::count(zeros_[v / Vector::kInWord], v % Vector::kInWord);
+  using One = cuda::Word<Format, 1>;
+
+  __device__ uint32_t* of_units() const {  // [strip_units]
+    return reinterpret_cast<uint32_t*>(shared_memory() + kControlBytes) + call_.tiling.table_words;
   }
 
   const CountingReluCall& call_;

@@ -1,24 +1,28 @@
 #pragma once
 
+#include "cuda/common/shared_memory.cuh"
 #include "cuda/relu/call_protocol.cuh"
-#include "cuda/relu/column_zeros.cuh"
-#include "cuda/relu/dense_access.cuh"
+#include "cuda/relu/counting_relu_call.h"
+#include "cuda/relu/strip.cuh"
+#include "cuda/relu/word.h"
 #include "relu/mask.h"
 
 namespace relustat::cuda {
 
-// One block of counting_relu's kernel. Counter: how it counts elements into bins. kMasked: whether
-// the call has a mask. Access: how it reads elements, and writes them rectified.
-template <class Format, class Counter, int kVector, bool kMasked, class Access>
+// One block of counting_relu's kernel, and of its relatives'. Counter: how it counts elements into
+// bins. kMasked: whether the call has a mask. Access: how it reads elements, and writes outputs.
+// Columns: what makes an output of an element, and counts by unit those without activity.
+template <class Format, class Counter, int kVector, bool kMasked, class Access, class Columns>
 class CountingReluBlock {
  public:
-  __device__ explicit CountingReluBlock(const CountingReluCall& call)
+  template <class Call>
+  __device__ explicit CountingReluBlock(const Call& call)
       : call_(call),
         tiling_(call.tiling),
         vector_(threadIdx.x - threadIdx.x / tiling_.strip_vectors * tiling_.strip_vectors),
         row_(threadIdx.x / tiling_.strip_vectors),
         access_(call),
-        zeros_(call) {}
+        columns_(call) {}
 
   __device__ void run() {
     ask_for_first_rows();
@@ -26,9 +30,7 @@ class CountingReluBlock {
     if (threadIdx.x == 0) control().counts = takes_turn(call_);
     if (threadIdx.x == blockDim.x - 1) control().made = Counter::make(call_);
     auto* const words = reinterpret_cast<uint32_t*>(shared_memory() + kControlBytes);
-    for (int32_t i = threadIdx.x; i < tiling_.table_words + tiling_.strip_units; i += blockDim.x) {
-      words[i] = 0;
-    }
+    for (int32_t i = threadIdx.x; i < tiling_.words; i += blockDim.x) words[i] = 0;
     __syncthreads();
     Counter counter(call_, control().made);
     const bool counts = control().counts;
@@ -46,10 +48,13 @@ class CountingReluBlock {
  private:
   using Bits = typename Format::Bits;
   using Vector = cuda::Vector<Format, kVector>;
+  using Loaded = typename Access::Loaded;
+  using Single = typename Access::Single;
   using Cursor = typename Access::Cursor;
-  using Zeros = ColumnZeros<Format, kVector>;
-  // What a mask leaves out is counted as -inf: a zero, in slot 0, and no NaN. See close_units().
-  static constexpr Bits kLowest = Format::kSign | Format::kInfinity;
+
+  // Vectors that are loaded before the first one is used.
+  static constexpr int kInFlight =
+      Counter::kUnroll < Columns::kMostInFlight ? Counter::kUnroll : Columns::kMostInFlight;
 
   struct Control {
     bool counts;
@@ -136,7 +141,7 @@ class CountingReluBlock {
     if constexpr (kCounts && Counter::kTogether) {
       walk_together(counter, start, is_idle ? 0 : rows - row_, rows);
     } else {
-      walk_alone<kCounts, Counter::kUnroll>(counter, start, is_idle ? 0 : rows - row_);
+      walk_alone<kCounts, kInFlight>(counter, start, is_idle ? 0 : rows - row_);
     }
     // Chunks may lie beyond it: strips along a row differ by a vector.
     const bool has_last_row = begin <= strip_.rows && strip_.rows < end;
@@ -149,7 +154,7 @@ class CountingReluBlock {
     const int32_t at_once = tiling_.rows_at_once;
     const int64_t step = tiling_.chunk_stride;
     while (left > (kUnroll - 1) * at_once) {
-      Vector vectors[kUnroll];
+      Loaded vectors[kUnroll];
 #pragma unroll
       for (int u = 0; u < kUnroll; ++u) {
         vectors[u] = access_.load(at, u * step);
@@ -169,49 +174,53 @@ class CountingReluBlock {
     const int32_t at_once = tiling_.rows_at_once;
     const int64_t step = tiling_.chunk_stride;
     for (; all_left > 0; all_left -= at_once, left -= at_once, at.advance(step)) {
-      Vector vector{};
+      Loaded vector{};
       const bool is_here = left > 0;
       if (is_here) vector = access_.load(at, 0);
       if constexpr (kMasked) {
-        const Vector seen = is_here ? masked(vector, access_.element(at)) : vector;
-        counter.count_together(seen, is_here);
+        const Loaded seen = is_here ? masked(vector, access_.element(at)) : vector;
+        counter.count_together(Access::input(seen), is_here);
         if (is_here) {
-          zeros_.rectify_and_count(seen, false);
-          access_.store(at, 0, Zeros::rectified(vector));
+          columns_.activate_and_count(seen, false, strip_, column());
+          access_.store(at, 0, columns_.activated(vector, strip_, column()));
         }
       } else {
-        counter.count_together(vector, is_here);
+        counter.count_together(Access::input(vector), is_here);
         if (is_here) {
-          access_.store(at, 0, zeros_.rectify_and_count(vector, false));
+          access_.store(at, 0, columns_.activate_and_count(vector, false, strip_, column()));
         }
       }
     }
   }
 
   template <bool kCounts>
-  __device__ Vector visit(Counter& counter, const Vector& x, [[maybe_unused]] const Cursor& at,
+  __device__ Vector visit(Counter& counter, const Loaded& x, [[maybe_unused]] const Cursor& at,
                           [[maybe_unused]] int64_t ahead) {
     if constexpr (!kCounts) {
-      return Zeros::rectified(x);
+      return columns_.activated(x, strip_, column());
     } else if constexpr (kMasked) {
-      const Vector seen = masked(x, access_.element(at) + ahead);
-      zeros_.rectify_and_count(seen, counter.count(seen));
-      return Zeros::rectified(x);
+      const Loaded seen = masked(x, access_.element(at) + ahead);
+      columns_.activate_and_count(seen, counter.count(Access::input(seen)), strip_, column());
+      return columns_.activated(x, strip_, column());
     } else {
-      return zeros_.rectify_and_count(x, counter.count(x));
+      return columns_.activate_and_count(x, counter.count(Access::input(x)), strip_, column());
     }
   }
 
+  __device__ bool has_mask() const {
+    return kMasked && (!Columns::kMayLackMask || call_.mask != nullptr);
+  }
   __device__ MaskWalk mask_at(int64_t element) const {
     return {call_.mask, {0, tiling_.units, tiling_.inner}, element};
   }
 
   // What is counted of a vector that begins with this element.
-  __device__ Vector masked(Vector x, int64_t element) const {
+  __device__ Loaded masked(Loaded x, int64_t element) const {
+    if (!has_mask()) return x;
     MaskWalk mask = mask_at(element);
 #pragma unroll
     for (int v = 0; v < kVector; ++v) {
-      if (*mask.now() == 0) x.set(v, kLowest);
+      if (*mask.now() == 0) access_.hide(x, v);
       mask.advance(1);
     }
     return x;
@@ -231,23 +240,23 @@ class CountingReluBlock {
 
   template <bool kCounts>
   __device__ void walk_singles(Counter& counter, int64_t begin) {
-    using One = cuda::Word<Format, 1>;
     for (int v = 0; v < kVector && begin + v < tiling_.elements; ++v) {
-      const Bits bits = access_.load_single(begin + v);
+      const int64_t element = begin + v;
+      const Single bits = access_.load_single(element);
+      const int32_t position = strip_.position_at_end(column() + v, element, tiling_);
       if constexpr (kCounts) {
-        const bool is_hidden = kMasked && *mask_at(begin + v).now() == 0;
-        const Bits seen = is_hidden ? kLowest : bits;
-        const int32_t position = strip_.position_at_end(column() + v, begin + v, tiling_);
-        if (One::rectified(seen) == 0) atomicAdd(zeros_.of_units() + position, 1u);
-        counter.count_at(seen, strip_, position);
+        const bool is_hidden = has_mask() && *mask_at(element).now() == 0;
+        const Single seen = is_hidden ? access_.hidden() : bits;
+        columns_.count_at(seen, strip_, position);
+        counter.count_at(Access::input(seen), strip_, position);
       }
-      access_.store_single(begin + v, One::rectified(bits));
+      access_.store_single(element, columns_.activated_at(bits, strip_, position));
     }
   }
 
   // A barrier must follow before the block counts again.
   __device__ void add_to_counters(Counter& counter, bool histogram_too) {
-    zeros_.add_to_workspace(strip_, counted_column());
+    columns_.add_to_workspace(strip_, counted_column());
     if (histogram_too) counter.add_to_counters(strip_);
   }
 
@@ -257,7 +266,10 @@ class CountingReluBlock {
     if (threadIdx.x == 0) control().is_last = is_last_to_finish(call_);
     __syncthreads();
     if (!control().is_last) return;
-    if (counts) close_units(call_);
+    if (counts) {
+      close_units(call_);
+      columns_.close();
+    }
     if (threadIdx.x == 0) close_call(call_, counts);
   }
 
@@ -266,7 +278,7 @@ class CountingReluBlock {
   const int32_t vector_;  // the thread's, in a row of the strip
   const int32_t row_;     // the thread's, of those that the block looks at together
   const Access access_;
-  Zeros zeros_;
+  Columns columns_;
   Strip strip_{};
 };
 

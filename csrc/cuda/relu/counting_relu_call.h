@@ -12,7 +12,11 @@ struct Workspace {
   static constexpr int64_t kFinished = 1;  // blocks
   static constexpr int64_t kZeros = 2;     // of this call, by unit
 
-  static constexpr int64_t size(int64_t units) { return kZeros + units; }
+  // Of this call, by unit, if the activation has an upper knee.
+  static RELUSTAT_HOST_DEVICE int64_t saturated(int64_t units) { return kZeros + units; }
+  static int64_t size(const CounterLayout& counters) {
+    return saturated(counters.units) + (counters.saturates ? counters.units : 0);
+  }
 };
 
 enum Turn : Count { kUndecided = 0, kDeciding, kCounted, kNotCounted };

@@ -73,6 +73,7 @@ struct CountingReluTiling {
   int32_t histogram_rows;
   int32_t copies;
   int32_t slot_bytes;  // from one slot to the next
+  int32_t words;       // of that table, and of the counts of the strip's units behind it
   int64_t shared_bytes;
 };
 
@@ -216,7 +217,8 @@ struct CountingTable {
   int64_t besides;
   int32_t most_copies;
   bool per_unit;
-  bool whole;  // there must be one copy, whatever it costs
+  bool whole;           // there must be one copy, whatever it costs
+  int32_t of_unit = 1;  // words for each unit of a strip, besides its bins
 
   static CountingTable of_slots(const CounterLayout& counters) {
     // With 8, four lanes of a warp may want the same bank at a time.
@@ -231,7 +233,8 @@ inline CountingReluTiling make_counting_relu_tiling(const UnitLayout& layout, in
   tiling::Cut cut(layout, vector, limits.threads);
   CountingReluTiling& t = cut.tiling();
   const auto words_left = [&] {
-    return (limits.shared_bytes - kControlBytes) / 4 - t.strip_units - table.besides;
+    const int64_t of_units = int64_t{t.strip_units} * table.of_unit;
+    return (limits.shared_bytes - kControlBytes) / 4 - of_units - table.besides;
   };
   // An odd number for each slot: lanes with neighbouring slots have different banks.
   const auto counts_of_strip = [&] {
@@ -254,7 +257,8 @@ inline CountingReluTiling make_counting_relu_tiling(const UnitLayout& layout, in
   if (table.per_unit && t.copies == 1) slot_words |= 1;
   t.slot_bytes = 4 * slot_words;
   t.table_words = static_cast<int32_t>(table.words * slot_words + table.besides);
-  t.shared_bytes = kControlBytes + 4 * int64_t{t.table_words + t.strip_units};
+  t.words = t.table_words + t.strip_units * table.of_unit;
+  t.shared_bytes = kControlBytes + 4 * int64_t{t.words};
   return t;
 }
 

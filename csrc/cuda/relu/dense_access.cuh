@@ -6,8 +6,8 @@
 
 namespace relustat::cuda {
 
-// How a block reads elements and writes them rectified: x and y in the order of memory.
-// kWritesOutput: false if elements are only counted, and there is no y.
+// How a block reads elements and writes outputs: x and y in the order of memory. kWritesOutput:
+// false if elements are only counted, and there is no y.
 template <class Format, int kVector, bool kWritesOutput>
 class DenseAccess {
  public:
@@ -16,6 +16,9 @@ class DenseAccess {
   // Whether there are elements besides those in whole vectors.
   static constexpr bool kHasSingles = true;
   static constexpr bool kWrites = kWritesOutput;
+  // What is loaded of a vector, and of an element besides them.
+  using Loaded = Vector;
+  using Single = Bits;
 
   __device__ explicit DenseAccess(const CountingReluCall& call)
       : all_x_(static_cast<const Bits*>(call.x)), all_y_(static_cast<Bits*>(call.y)) {}
@@ -36,6 +39,13 @@ class DenseAccess {
 
   __device__ Cursor at(int64_t element) const { return {all_x_ + element, all_y_ + element}; }
   __device__ int64_t element(const Cursor& at) const { return at.x_ - all_x_; }
+
+  // What is counted into bins.
+  static __device__ const Loaded& input(const Loaded& loaded) { return loaded; }
+  static __device__ Bits input(Single single) { return single; }
+  // What a mask leaves out is counted as -inf: a zero, in slot 0, and no NaN. See close_units().
+  static __device__ void hide(Loaded& loaded, int v) { loaded.set(v, hidden()); }
+  static __device__ Single hidden() { return Format::kSign | Format::kInfinity; }
 
   // ahead: elements behind the cursor.
   __device__ void prefetch(const Cursor& at) const { cuda::prefetch(at.x_); }

@@ -77,6 +77,22 @@ struct Vector {
 
   Pack<typename Word::Bits, kWords> words;
 
+  // Of the elements that element(v) gives.
+  template <class Element>
+  static __device__ Vector of(const Element& element) {
+    Vector made;
+#pragma unroll
+    for (int i = 0; i < kWords; ++i) {
+      if constexpr (kInWord == 1) {
+        made.words.of[i] = element(i);
+      } else {
+        const uint32_t second = element(2 * i + 1);
+        made.words.of[i] = second << 16 | element(2 * i);
+      }
+    }
+    return made;
+  }
+
   RELUSTAT_HOST_DEVICE typename Format::Bits operator[](int v) const {
     return Word::element(words.of[v / kInWord], v % kInWord);
   }

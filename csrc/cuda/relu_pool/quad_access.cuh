@@ -16,6 +16,8 @@ class QuadAccess {
   using Vector = cuda::Vector<Format, kVector>;
   static constexpr bool kHasSingles = false;
   static constexpr bool kWrites = true;
+  using Loaded = Vector;
+  using Single = Bits;
 
   __device__ explicit QuadAccess(const CountingReluCall& call) : call_(call) {}
 
@@ -31,6 +33,7 @@ class QuadAccess {
 
   __device__ Cursor at(int64_t element) const { return Cursor(static_cast<int32_t>(element / 4)); }
 
+  static __device__ const Loaded& input(const Loaded& loaded) { return loaded; }
   __device__ void prefetch(const Cursor& at) const { cuda::prefetch(upper_row(at.window_)); }
   __device__ Vector load(const Cursor& at, int64_t ahead) const {
     const Row* const upper = upper_row(at.window_ + static_cast<int32_t>(ahead / 4));

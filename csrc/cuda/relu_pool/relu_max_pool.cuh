@@ -15,7 +15,9 @@ namespace relustat::cuda {
 template <class Format, class Counter, int kVector>
 __global__ void __launch_bounds__(kCountingReluThreads, kCountingReluBlocksPerProcessor)
     relu_max_pool_quads_kernel(const __grid_constant__ CountingReluCall call) {
-  CountingReluBlock<Format, Counter, kVector, false, QuadAccess<Format, kVector>>(call).run();
+  using Access = QuadAccess<Format, kVector>;
+  using Columns = ColumnZeros<Format, kVector>;
+  CountingReluBlock<Format, Counter, kVector, false, Access, Columns>(call).run();
 }
 
 // Whether windows of 2 x 2 are whole in vectors, and a unit's elements in whole planes.

@@ -1,0 +1,5 @@
+#include "cuda/relu/counting_activation_launch.cuh"
+
+template void relustat::cuda::launch_counting_activation<relustat::Float32>(
+    relustat::Binning, const relustat::UnitLayout&,
+    const relustat::cuda::CountingActivationCall<relustat::Float32>&);
