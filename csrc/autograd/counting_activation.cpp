@@ -169,8 +169,8 @@ void counting_activation_(const Tensor& x, const Tensor& counters, const Tensor&
     call.activate(x);
     x.copy_(activated(x, call.kind(), {first, second}, std::nullopt));
   } else if (needs_gradient(x) && call.kind() == Activation::kSquare) {
-    // Its gradient has a gradient, too, which a copy of x would not pass on.
-    x.copy_(CountingActivation::apply(x, std::nullopt, call));
+    // Its gradient has a gradient, too, which a copy that autograd does not see would not pass on.
+    x.copy_(CountingActivation::apply(x.clone(), std::nullopt, call));
   } else if (needs_gradient(x)) {
     InplaceCountingActivation::apply(x, call);
   } else {
