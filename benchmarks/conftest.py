@@ -9,7 +9,17 @@ import pytest
 import torch
 from harness import machine, table
 
-PARTS = ("relu", "activation", "pool", "grid", "network", "analysis", "scaling", "memory", "roofline")
+PARTS = (
+    "relu",
+    "activation",
+    "pool",
+    "grid",
+    "network",
+    "analysis",
+    "scaling",
+    "memory",
+    "roofline",
+)
 _rows = []
 
 
