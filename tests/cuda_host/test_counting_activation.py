@@ -149,7 +149,7 @@ def test_more_counts_than_16_bits_hold(value):
     check([Call(same.shape, torch.bfloat16, None, MEMBERS["relu6"], values=same)])
 
 
-@pytest.mark.parametrize("name", [*MEMBERS, *NEAR_ZERO_MEMBERS])
+@pytest.mark.parametrize("name", ["relu6", "threshold", "leaky_relu", "square", "near-0.01"])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_masks(dtype, name):
     """What is hidden is activated, and neither inactive nor saturated."""
