@@ -105,7 +105,7 @@ class SiteCounter:
 
     def _note_uncounted(self, activation: str, path: str) -> None:
         if not torch.compiler.is_dynamo_compiling():
-            reason = f"its {activation} has other arguments than numbers"
+            reason = f"the arguments of its {activation} are none that can be counted"
             self.uncounted.reasons[path or activation] = reason
 
     def count(
