@@ -120,6 +120,23 @@ def test_options_of_counting():
     assert list(analyzed("mlp", "--random", "2", "--only", "3", "--only", "4")) == ["3"]
 
 
+def test_other_activations(capsys):
+    arguments = ["smooth", "--random", "12"]
+    assert cli.main(["analyze", f"{FILE}:smooth", *arguments[1:]]) == 0
+    assert "no ReLU was called: 2 SiLU; try activations='all'" in capsys.readouterr().out
+    report = analyzed(*arguments, "--activations", "silu,ReLU6", "--near-zero", "0.1")
+    assert {row.activation for row in report.values()} == {"SiLU"}
+    assert {row.stats.activation.near_zero for row in report.values()} == {0.1}
+    assert list(analyzed(*arguments, "--activations", "all")) == list(report)
+    for option, value, message in (
+        ("--activations", "swish", "must be 'relu', 'relu-like', 'all' or a list of ReLU, ReLU6"),
+        ("--near-zero", "-1", "must be at least 0 and finite, got -1"),
+    ):
+        with pytest.raises(SystemExit):
+            cli.main(["analyze", f"{FILE}:mlp", option, value])
+        assert message in capsys.readouterr().err
+
+
 def test_weights_and_the_seed(tmp_path):
     torch.manual_seed(5)
     model = mlp()

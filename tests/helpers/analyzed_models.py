@@ -21,6 +21,10 @@ def mlp(width=8, activation="relu"):
     return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 3), nn.ReLU())
 
 
+def smooth():
+    return nn.Sequential(nn.Linear(4, 8), nn.SiLU(), nn.Linear(8, 3), nn.SiLU())
+
+
 ready = nn.Sequential(nn.Linear(4, 5), nn.ReLU())
 nothing = 3
 
