@@ -12,7 +12,7 @@ from relustat.ops import library
 from relustat.ops.counters import Counters
 from relustat.ops.counting_activation import count_activation, counting_activation
 from relustat.ops.family import Member
-from relustat.ops.inputs import describe, is_called_directly, is_countable
+from relustat.ops.inputs import describe, is_called_directly, is_countable, is_symbolic
 
 from .activations import ChosenActivations, counted_member, numbers_of
 from .counted_module import described
@@ -52,6 +52,8 @@ class SwappedActivation(Swapped):
 
     def forward(self, input: Tensor) -> Tensor:
         is_plain = is_called_directly(input)
+        if not is_plain and isinstance(input, Tensor) and is_symbolic(input):
+            return self.plain(input)
         if not is_plain and not (is_countable(input) and input.dtype in library.KERNEL_DTYPES):
             warnings.warn(
                 f"swap: a swapped {type(self.module).__name__} does not count {describe(input)}; "

@@ -126,3 +126,15 @@ def test_in_place_modules_stay_in_place():
         x = torch.randn(4, 5)
         assert module(x) is x
         assert module.counters.stats.elements == 20
+
+
+def test_exported_programs_have_plain_activations():
+    layers = nn.Linear(4, 6), nn.ReLU6(True), nn.PReLU(6), nn.SiLU(True), nn.LeakyReLU(0.2)
+    model = nn.Sequential(*layers)
+    x = torch.randn(5, 4)
+    plain = torch.export.export(model, (x,))
+    swapped = torch.export.export(relustat.swap(model, activations="all"), (x,))
+    ops = [[str(node.target) for node in each.graph.nodes] for each in (plain, swapped)]
+    assert ops[0] == ops[1]
+    assert same_bits(swapped.module()(x), plain.module()(x))
+    assert model[1].counters.stats.calls == 0
