@@ -159,7 +159,8 @@ class ReLUCounter:
             if len(args) > 1 and type(args[1]) in (int, float):
                 return called(*args, **kwargs)
             return self._compared_call(forward, function, args, kwargs, called)
-        if kind is not Kind.FUSED:
+        is_other = kind in (Kind.OTHER, Kind.OTHER_IN_GRAPH)
+        if kind is not Kind.FUSED and (self._counts.counts_others or not is_other):
             is_in_graph = kind in (Kind.RELU_IN_GRAPH, Kind.OTHER_IN_GRAPH)
             is_of_other_graph = is_in_graph and not forward.runs_own_graph()
             if is_of_other_graph or not forward.drop_interrupted():

@@ -51,6 +51,7 @@ class SiteCounter:
         chosen: the activations that are counted.
 
     Attributes:
+        counts_others: whether anything but ReLUs is chosen.
         uncounted: what could not be counted, with the reason.
     """
 
@@ -75,6 +76,7 @@ class SiteCounter:
         self._groups = groups
         self._chosen = chosen
         self._places: dict[Any, str] = {}
+        self.counts_others = chosen.names != {"ReLU"}
         self.uncounted = Uncounted()
 
     def is_counted(self, module: nn.Module) -> bool:
