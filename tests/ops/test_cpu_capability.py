@@ -14,7 +14,8 @@ ORDER = ["DEFAULT", "AVX2", "AVX512"]
 FILES = [
     f"tests/ops/test_{name}.py"
     for name in (
-        *("counting_relu", "unit_histograms", "close_edges", "masks", "checks"),
+        *("counting_relu", "counting_activation", "unit_histograms", "close_edges"),
+        *("masks", "checks"),
         *("max_pool", "max_unpool", "switches", "activation_hash", "relu_max_pool"),
     )
 ]
