@@ -14,8 +14,7 @@ ORDER = ["DEFAULT", "AVX2", "AVX512"]
 FILES = [
     f"tests/ops/test_{name}.py"
     for name in (
-        *("counting_relu", "counting_activation", "unit_histograms", "close_edges"),
-        *("masks", "checks"),
+        *("counting_relu", "family_checks", "unit_histograms", "close_edges", "masks", "checks"),
         *("max_pool", "max_unpool", "switches", "activation_hash", "relu_max_pool"),
     )
 ]
