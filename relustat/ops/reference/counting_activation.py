@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relustat.ops.family import CLAMP, THRESHOLD, Member, computed
-from relustat.stats.activation import Activation
+from relustat.ops.family import CLAMP, THRESHOLD, computed, of_op
 
 from .checks import check_counting_activation
 from .counts import count_call
@@ -50,9 +49,8 @@ def counting_activation(
         mask,
         blocks,
     )
-    output = computed(
-        _member(activation, first, second), x, None if slopes is None else slopes.flatten(), False
-    )
+    member = of_op(activation, first, second, slopes is not None)
+    output = computed(member, x, None if slopes is None else slopes.flatten(), False)
     _count(x, None, counters, edges, unit_dim, activation, first, second, mask, blocks)
     return output
 
@@ -85,7 +83,7 @@ def counting_activation_(
         blocks,
     )
     before = x.detach().clone()
-    computed(_member(activation, first, second), x, None, True)
+    computed(of_op(activation, first, second, False), x, None, True)
     _count(before, None, counters, edges, unit_dim, activation, first, second, mask, blocks)
 
 
@@ -120,10 +118,6 @@ def count_activation(
         is_computed=False,
     )
     _count(x, output, counters, edges, unit_dim, activation, first, second, mask, blocks)
-
-
-def _member(activation: int, first: float, second: float) -> Member:
-    return Member(Activation(""), activation, first, second)
 
 
 def _count(
