@@ -224,7 +224,7 @@ def inline_in_graph(kind: ClassOrFunction) -> ClassOrFunction:
     """Makes a function, or the methods of a class, run eagerly where a graph would begin with them.
 
     Within a graph they are traced. Otherwise the compiler would make graphs of hooks and modes that
-    eager code calls.
+    eager code calls, and of all functions that these call.
     """
     for function in (kind, *vars(kind).values()):
         if isinstance(function, FunctionType):
@@ -241,7 +241,7 @@ def inline_all_in_graph(names: dict[str, Any]) -> None:
 
 def _skip(code: CodeType) -> None:
     # torch._dynamo.eval_frame.skip_code.
-    set_code_exec_strategy(code, _FrameExecStrategy(_FrameAction.SKIP, _FrameAction.DEFAULT))
+    set_code_exec_strategy(code, _FrameExecStrategy(_FrameAction.SKIP, _FrameAction.SKIP))
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             _skip(constant)

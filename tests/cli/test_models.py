@@ -45,11 +45,11 @@ def test_a_file_beside_others(tmp_path):
     [
         ("", {}, "MODEL must be package.module:name or file.py:name, got an empty text"),
         ("torch.nn", {}, "MODEL must be package.module:name or file.py:name, got torch.nn"),
-        (FILE, {}, f"got {FILE}; {FILE} has mlp, no_module, broken, Decoder"),
+        (FILE, {}, f"got {FILE}; {FILE} has mlp, smooth, no_module, broken, Decoder"),
         ("no.such:model", {}, "no.such cannot be imported: ModuleNotFoundError: No module named"),
         ("nothing.py:model", {}, "MODEL: the file must exist, got nothing.py"),
         (f"{FILE}:mpl", {}, f"MODEL: {FILE} must have mpl, got a file with mlp"),
-        (f"{FILE}:xyz", {}, "got a file with mlp, no_module, broken, Decoder"),
+        (f"{FILE}:xyz", {}, "got a file with mlp, smooth, no_module, broken, Decoder"),
         (f"{FILE}:nothing", {}, "must be a model, or what makes one, got a int"),
         (f"{FILE}:no_module", {}, "must give an nn.Module, got a str"),
         (

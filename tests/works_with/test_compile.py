@@ -1,6 +1,7 @@
 """Compiled code computes and counts what eager code does."""
 
 import copy
+import inspect
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from compiled_models import Frames, Loop, Own, needs_inductor
 from models import BasicBlock, Inception
 from torch import nn
+from torch._dynamo.convert_frame import register_bytecode_hook
 from torch.utils.checkpoint import checkpoint
 
 import relustat
@@ -159,6 +161,30 @@ def test_graph_breaks(device, make):
     assert list(watch.stats) == list(expected.stats)
     assert watch.stats == {name: stats + stats for name, stats in expected.stats.items()}
     assert torch._C._len_torch_function_stack() == 0
+
+
+def test_only_the_models_own_code_is_compiled_around_what_runs_eagerly():
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            # The compiler leaves it, and so its caller, to eager code.
+            self.lstm, self.head = nn.LSTM(4, 6, batch_first=True), nn.Linear(6, 5)
+
+        def forward(self, x):
+            return F.relu(self.head(self.lstm(x)[0]))
+
+    model, mask = Head(), torch.rand(4, 9) < 0.5
+    labels = torch.randint(0, 3, (4, 9))
+    compiled = set()
+    handle = register_bytecode_hook(lambda code, _: compiled.add(code.co_filename))
+    try:
+        with relustat.watch(model, mask=lambda *_: mask, groups=lambda *_: labels) as watch:
+            torch.compile(model, backend="eager", dynamic=True)(torch.randn(4, 9, 4))
+    finally:
+        handle.remove()
+    assert [stats.elements for stats in watch.stats.values()] == [5 * int(mask.sum())]
+    assert compiled
+    assert compiled <= {__file__, *(inspect.getfile(kind) for kind in (nn.LSTM, nn.Linear))}
 
 
 def test_any_path_is_told_from_any_other(device):
