@@ -183,6 +183,7 @@ void counting_activation_and_mark_changed(const Tensor& x, const Tensor& counter
                                           const Tensor& edges, int64_t unit_dim, int64_t binning,
                                           int64_t activation, double first, double second,
                                           const Optional& mask, const Optional& blocks) {
+  check_can_change(x);
   {
     const at::AutoDispatchBelowADInplaceOrView guard;
     FamilyCall::in_place_op().call(x, counters, edges, unit_dim, binning, activation, first, second,

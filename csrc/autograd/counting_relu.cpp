@@ -149,6 +149,7 @@ void counting_relu_(const Tensor& x, const Tensor& counters, const Tensor& edges
 void counting_relu_and_mark_changed(const Tensor& x, const Tensor& counters, const Tensor& edges,
                                     int64_t unit_dim, int64_t binning, const Optional& mask,
                                     const Optional& blocks) {
+  check_can_change(x);
   {
     const at::AutoDispatchBelowADInplaceOrView guard;
     in_place_op().call(x, counters, edges, unit_dim, binning, mask, blocks);

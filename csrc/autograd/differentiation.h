@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
+#include <c10/util/Exception.h>
 #include <torch/csrc/autograd/variable.h>
 
 #include <utility>
@@ -25,6 +27,14 @@ inline const at::Tensor& with_tangent(const at::Tensor& x, const at::Tensor& tan
 class WritesOverInput {
   const c10::AutoGradMode enabled_{true};
 };
+
+// Before an in-place op writes or counts. PyTorch's own ops write first.
+inline void check_can_change(const at::Tensor& x) {
+  TORCH_CHECK(
+      !x.is_inference() || c10::InferenceMode::is_enabled(),
+      "Inplace update to inference tensor outside InferenceMode is not allowed. You can make "
+      "a clone to get a normal tensor before doing inplace update.");
+}
 
 // The gradients of all arguments, of which only the first one has any.
 inline torch::autograd::variable_list gradients(at::Tensor first, size_t others) {

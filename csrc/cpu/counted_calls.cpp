@@ -6,8 +6,11 @@
 #include <torch/csrc/autograd/graph_task.h>
 
 #include <algorithm>
+#include <limits>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "common/dtype_of.h"
@@ -33,6 +36,17 @@ constexpr int64_t kMostStreamBytes = int64_t{2} << 20;
 constexpr int64_t kStripsPerThread = 4;
 
 using Optional = std::optional<at::Tensor>;
+
+// No other count is larger than that of elements, but for the calls seen. Calls of other threads
+// may be under way: what they add too much is found when the counters are read.
+void check_room(const int64_t* counters, int64_t elements) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  const int64_t counted = counters[CounterLayout::kElements];
+  if (elements <= kMost - counted && counters[CounterLayout::kTicks] < kMost) return;
+  throw std::overflow_error("Counters: counts must stay below 2**63, got " +
+                            std::to_string(counted) + " elements and a call with " +
+                            std::to_string(elements) + " more");
+}
 
 // The counts of a call, or of a thread's share of it.
 struct Counts {
@@ -106,7 +120,9 @@ bool takes_turn(const at::Tensor& x, const CountingArguments& arguments) {
   auto* const counters = arguments.counters.mutable_data_ptr<int64_t>();
   const std::lock_guard lock(mutex_of(counters));
   const int64_t every = counters[CounterLayout::kEvery];
-  return every > 0 && counters[CounterLayout::kTicks]++ % every == 0;
+  if (every <= 0) return false;
+  check_room(counters, x.numel());
+  return counters[CounterLayout::kTicks]++ % every == 0;
 }
 
 bool can_stream(const PooledTensor& pooled) { return stream_bytes(pooled) <= kMostStreamBytes; }

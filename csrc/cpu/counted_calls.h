@@ -26,7 +26,8 @@ struct CountingArguments {
 
 // Whether this call is counted: one call in `every`, if it has elements that are counted, and no
 // recomputation inside a backward pass (activation checkpointing), whose elements were counted when
-// they were first computed.
+// they were first computed. Throws std::overflow_error, Python's OverflowError, if the counts might
+// pass 2^63 - 1; a mask is not looked at.
 bool takes_turn(const at::Tensor& x, const CountingArguments& arguments);
 
 // x is dense. The output is written to y, which has x's strides except for dimensions of size 1,

@@ -17,7 +17,7 @@ from relustat._dynamo import TraceTimeAttributes, mark_as_fixed, trace_time_attr
 from relustat._torch_internals import unseen_by_dispatch_modes
 from relustat.stats.activation import RELU, Activation
 from relustat.stats.bins import BINNING_NONE, Bins, LogBins
-from relustat.stats.counter_layout import CALLS, EVERY, CounterLayout
+from relustat.stats.counter_layout import CALLS, ELEMENTS, EVERY, CounterLayout
 from relustat.stats.relu_stats import ReLUStats
 from relustat.stats.unit_counts import UnitCounts
 
@@ -242,10 +242,19 @@ class Counters:
         return UnitCounts.from_counters(words, units, layout.bins, layout.saturates)
 
     def saved(self) -> dict[int, Tensor]:
-        """A copy of the counters by number of units, int64 [words] on the host."""
+        """A copy of the counters by number of units, int64 [words] on the host.
+
+        Raises:
+            OverflowError: if a count has passed 2^63 - 1. On the CPU the call itself raises it, but
+                not if other threads count into the same counters then.
+        """
         saved = {units: words.clone() for units, words in self._loaded.items()}
         for (units, _), words in list(self._words.items()):
             copy = _snapshot(words)
+            if copy[ELEMENTS] < 0:
+                raise OverflowError(
+                    "Counters: counts must stay below 2**63, got more elements; reset() them"
+                )
             if units in saved:
                 add_side_by_side(saved[units], copy, units)
             else:

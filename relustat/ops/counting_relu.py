@@ -56,6 +56,8 @@ def counting_relu(
         IndexError: if ``unit_dim`` is not a dimension of ``x``.
         ValueError: if one of several unit dimensions stands there twice, or ``mask`` has another
             shape, dtype or device.
+        OverflowError: if the counts might pass 2^63 - 1. Then nothing has changed. In CUDA memory
+            reading the counters raises it.
 
     Example:
         >>> import torch, relustat

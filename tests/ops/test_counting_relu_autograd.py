@@ -14,8 +14,8 @@ from torch.library import opcheck
 
 import relustat
 from relustat import Counters, CountingReLU
-from relustat.functional import counting_relu
-from relustat.ops import library
+from relustat.functional import counting_activation, counting_relu
+from relustat.ops import family, library
 
 
 def arguments(x, bins="linear", **options):
@@ -98,6 +98,28 @@ def test_in_place_on_a_leaf_is_refused_before_anything_is_written(device):
         counting_relu(x, counters, inplace=True)
     assert x.tolist() == [[-1, 2]]
     assert counters.stats.calls == 0
+
+
+@pytest.mark.parametrize("member", [None, family.relu6()])
+def test_in_place_on_an_inference_tensor_is_refused_before_anything_is_written(device, member):
+    with torch.inference_mode():
+        x = torch.tensor([[-1.0, 2.0]], device=device)
+    counters = Counters() if member is None else Counters(activation=member.activation)
+
+    def call():
+        if member is None:
+            counting_relu(x, counters, inplace=True)
+        else:
+            counting_activation(x, counters, member, inplace=True)
+
+    with pytest.raises(RuntimeError, match="Inplace update to inference tensor outside"):
+        call()
+    assert x.tolist() == [[-1, 2]]
+    assert counters.stats.calls == 0
+    with torch.inference_mode():
+        call()
+    assert x.tolist() == [[0, 2]]
+    assert counters.stats.zeros == 1
 
 
 def test_in_place_invalidates_what_was_saved(device):

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from oracle import assert_counts, same_bits
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import relustat
 
@@ -119,6 +120,27 @@ def test_wrong_arguments_raise_torchs_errors():
         with relustat.watch(model), pytest.raises(type(plain.value)) as watched:
             model(torch.ones(2))
         assert str(watched.value) == str(plain.value)
+
+
+class OutOfMemory(TorchDispatchMode):
+    """Has no memory for the outputs of activations."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function._opname in ("relu", "gelu", "rrelu_with_noise"):
+            raise torch.OutOfMemoryError("no memory")
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("activation", [torch.relu, F.gelu, F.rrelu])
+def test_a_call_that_raises_is_not_counted(device, activation):
+    model = Call(activation)
+    x = torch.randn(3, 4, device=device)
+    with relustat.watch(model, activations="all") as watch:
+        model(x)
+        with OutOfMemory(), pytest.raises(torch.OutOfMemoryError):
+            model(x)
+        model(x)
+    assert [stats.calls for stats in watch.stats.values()] == [2]
 
 
 def test_gradient_at_zero_of_clamp_stays_clamps():

@@ -9,7 +9,7 @@ from torch import Tensor
 from relustat.ops.family import CLAMP, THRESHOLD, computed, of_op
 
 from .checks import check_counting_activation
-from .counts import count_call
+from .counts import check_room, count_call
 from .tensors import numpy_of
 
 
@@ -82,6 +82,7 @@ def counting_activation_(
         mask,
         blocks,
     )
+    check_room(counters, x.numel())
     before = x.detach().clone()
     computed(of_op(activation, first, second, False), x, None, True)
     _count(before, None, counters, edges, unit_dim, activation, first, second, mask, blocks)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_counting_relu
-from .counts import count_call
+from .counts import check_room, count_call
 
 
 def counting_relu(
@@ -48,6 +48,7 @@ def counting_relu_(
 ) -> None:
     """:func:`counting_relu` written over its input."""
     check_counting_relu(x, counters, edges, unit_dim, binning, mask, blocks)
+    check_room(counters, x.numel())
     before = x.detach().clone()
     torch.relu_(x)
     count_call(before, x.detach() == 0, None, counters, edges, unit_dim, mask, blocks)

@@ -41,6 +41,17 @@ def find_slots(
     return slots
 
 
+def check_room(counters: Tensor, elements: int) -> None:
+    """Raises an OverflowError if the counts of a call might not fit: csrc/cpu/counted_calls.cpp."""
+    every, counted, ticks = counters[[EVERY, ELEMENTS, TICKS]].tolist()
+    most = np.iinfo(np.int64).max
+    if every > 0 and (counted > most - elements or ticks == most):
+        raise OverflowError(
+            f"Counters: counts must stay below 2**63, got {counted} elements and a call with "
+            f"{elements} more"
+        )
+
+
 def count_call(
     x: Tensor,
     inactive: Tensor,
@@ -58,6 +69,9 @@ def count_call(
         inactive: bool, of x's shape: where it is inactive.
         saturated: the same; None if the activation has no upper knee.
         counters, edges, unit_dim, mask, blocks: as the ops take them.
+
+    Raises:
+        OverflowError: if the counts might pass 2^63 - 1.
     """
     units = [unit_dim] if unit_dim < x.dim() else []
     kept = np.ones(sizes_of_positions(x, units), dtype=bool)
@@ -69,6 +83,7 @@ def count_call(
         words = counters.cpu().numpy().copy()
         if words[EVERY] <= 0:
             return
+        check_room(counters, x.numel())
         words[TICKS] += 1
         if (words[TICKS] - 1) % words[EVERY] == 0:
             values, are_inactive, are_saturated = (
