@@ -2,11 +2,14 @@
 #   PYTHON=python3.12   the interpreter that makes the environment
 #   VENV=path           the environment; an existing one is kept, and what it lacks is installed
 #   TORCH=torch==2.12.0 the PyTorch to install there
+#   LOCKED=1            with it the versions of requirements/development.txt, for Python 3.11
 #   PYTEST_ARGS="-k x"  which tests, and how
+#   WORKERS=1           the processes of make test, instead of one for each core
 #   ARCHITECTURES="90"  what cuda-check compiles for, instead of all that setup.py names
 PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch==2.13.0
+WORKERS ?= auto
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -51,10 +54,11 @@ help:
 
 env:
 	@[ -x $(PY) ] || "$(PYTHON)" -m venv "$(VENV)"
-	@if [ "$$(cat $(ENV_STAMP) 2>/dev/null)" != "$(TORCH)" ]; then \
+	@if [ "$$(cat $(ENV_STAMP) 2>/dev/null)" != "$(TORCH)$(if $(LOCKED), locked)" ]; then \
 	  echo "Installing $(TORCH) into $(VENV) ..." && \
-	  $(PIP) "pip>=24" "setuptools>=77" ninja numpy "$(TORCH)" && \
-	  printf '%s' "$(TORCH)" > $(ENV_STAMP); \
+	  $(PIP) "pip>=24" "setuptools>=77" ninja numpy "$(TORCH)" $(if $(LOCKED),&& \
+	  $(PIP) --no-deps --require-hashes -r requirements/development.txt) && \
+	  printf '%s' "$(TORCH)$(if $(LOCKED), locked)" > $(ENV_STAMP); \
 	fi
 
 # Again when a source changes, or when the library was built for another environment, or the
@@ -81,7 +85,7 @@ test-env: build
 	fi
 
 test: test-env
-	@$(PY) -m pytest $(PYTEST_ARGS)
+	@$(PY) -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal $(PYTEST_ARGS)
 
 # With another PyTorch, of which builds may be for CUDA: its CPU side is what is tested.
 test-torch:

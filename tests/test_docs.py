@@ -5,7 +5,10 @@ import re
 import pytest
 from repository import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 PROOFS = re.findall(
     r'^\[([\w-]+)\]: \.\./(tests/[\w/]+\.py) "(\w+)"$',
     (ROOT / "docs/compatibility.md").read_text(),

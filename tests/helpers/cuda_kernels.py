@@ -6,6 +6,7 @@ RELUSTAT_SANITIZE=address,undefined or =thread builds it with that sanitizer.
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import functools
 import os
 import shutil
@@ -112,11 +113,15 @@ def _program() -> Path:
     read = [*ROOT.glob("csrc/**/*.h"), *ROOT.glob("csrc/**/*.cuh"), *SOURCES]
     read += [*ROOT.glob("tests/cuda_host/*.h"), Path(__file__)]
     newest = max(path.stat().st_mtime for path in read)
-    if program.exists() and program.stat().st_mtime > newest:
-        return program
-    if shutil.which(COMPILER) is None:
-        pytest.skip(f"no C++ compiler: {COMPILER}")
-    error = _build(folder, program)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        # Tests run in several processes.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if program.exists() and program.stat().st_mtime > newest:
+            return program
+        if shutil.which(COMPILER) is None:
+            pytest.skip(f"no C++ compiler: {COMPILER}")
+        error = _build(folder, program)
     assert error is None, error
     return program
 
@@ -124,7 +129,6 @@ def _program() -> Path:
 @functools.cache
 def _build(folder: Path, program: Path) -> str | None:
     """What the compiler said, if it failed: once, not for each test."""
-    folder.mkdir(parents=True, exist_ok=True)
     objects = [folder / f"{source.stem}.o" for source in SOURCES]
     commands = [
         [COMPILER, *FLAGS, "-c", source, "-o", target]

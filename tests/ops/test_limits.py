@@ -127,6 +127,15 @@ def test_the_most_bins_of_each_unit(device):
         assert (histograms[unit] == expected).all()
 
 
+@pytest.mark.parametrize("name", BINS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_every_16_bit_number(device, dtype, name):
+    x = torch.arange(2**16, device=device).to(torch.int16).view(dtype).view(2**13, 8)
+    y, stats = relu_stats(x, BINS[name])
+    assert_counts(stats, x, BINS[name], unit_dim=1)
+    assert same_bits(y, F.relu(x))
+
+
 # Chunks of one size are counted one by one, of the other in tables and by threads.
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("chunk", [2**14, 2**22])
@@ -134,13 +143,15 @@ def test_the_most_bins_of_each_unit(device):
 def test_every_float32_number(name, chunk):
     bins = BINS[name]
     edges = np.zeros(0) if bins is None else bins.edges
+    within = torch.arange(chunk, dtype=torch.int32)
     for begin in range(-(2**31), 2**31, chunk):
         # Numbers of one sign, in order: NaNs at the end. So edges are found among them.
-        x = torch.arange(begin, begin + chunk, dtype=torch.int64).to(torch.int32)
-        x = x.view(torch.float32)
+        x = (within + begin).view(torch.float32)
         y, stats = relu_stats(x, bins, unit_dim=())
-        assert same_bits(y, F.relu(x))
         numbers = x[: chunk - int(x.isnan().sum())].numpy()
+        rectified = F.relu(x).view(torch.int32)
+        assert torch.equal(y.view(torch.int32)[: len(numbers)], rectified[: len(numbers)])
+        assert y[len(numbers) :].isnan().all()
         assert stats.nans == chunk - len(numbers)
         assert stats.zeros == (len(numbers) if begin < 0 else int((numbers == 0).sum()))
         if bins is not None:
