@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -16,6 +15,7 @@ from relustat._dynamo import (
     traced_object,
     values_of,
 )
+from relustat._locks import fork_safe_lock
 from relustat._messages import named, some
 from relustat._patterns import NameChoice
 from relustat.ops.counters import Counters
@@ -93,7 +93,7 @@ class CallSites:
         # Those of load() that were not met since.
         self._loaded: dict[str, Site] = {}
         self._ticks_loaded: dict[str, int] | None = None
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self._traced = TraceTimeAttributes(self._materialise)
 
     def at(self, place: str, repeat: int, forward: LastSite) -> Site:

@@ -49,6 +49,8 @@ class ForwardPass:
     def __init__(self, mode: CallMode, is_counted: bool, is_block: bool) -> None:
         self.mode = mode
         self.is_block = is_block
+        # None in compiled code.
+        self.thread: threading.Thread | None = None
         # The call of a module, if the block is in one.
         self.around: FrameType | None = None
         self.begin_call(is_counted)
@@ -212,9 +214,15 @@ class CurrentForward(threading.local):
         forward = ForwardPass(CallMode(self._on_call), is_counted, is_block)
         self._forward = forward
         if not torch.compiler.is_dynamo_compiling():
+            forward.thread = threading.current_thread()
             self._underway.add(forward)
         forward.mode.activate()
         return forward
+
+    def is_any_underway(self) -> bool:
+        """Whether any thread is in a forward. The others of a forked process are in none."""
+        threads = [forward.thread for forward in list(self._underway)]
+        return any(thread is not None and thread.is_alive() for thread in threads)
 
     def leave(self, watched: WatchedModule) -> None:
         forward = self._forward

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from torch import nn
 
+from relustat._locks import fork_safe_lock
 from relustat._patterns import NameChoice
 from relustat.history.history import History
 from relustat.nn.activations import ChosenActivations, choice_with
@@ -41,7 +41,7 @@ Repeats = Literal["apart", "together"]
 
 # Values are weak too: a model keeps its watch through its hooks.
 _watches: weakref.WeakKeyDictionary[nn.Module, weakref.ref[Watch]] = weakref.WeakKeyDictionary()
-_watches_lock = threading.Lock()
+_watches_lock = fork_safe_lock()
 
 # The order of the call sites of each model that was watched, by the activations that were chosen.
 _Orders = dict[frozenset[str], list[str]]

@@ -85,7 +85,7 @@ class ReLUCounter:
 
     def leave(self, watched: WatchedModule) -> None:
         self._forwards.leave(watched)
-        if self.closed and not self._underway:
+        if self.closed and not self._forwards.is_any_underway():
             self._on_last_left()
 
     def close(self) -> None:
@@ -95,7 +95,7 @@ class ReLUCounter:
         """
         self.closed = True
         self._forwards.abandon()
-        if not self._underway:
+        if not self._forwards.is_any_underway():
             self._on_last_left()
 
     def reset(self) -> None:

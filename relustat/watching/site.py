@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from relustat._dynamo import TraceTimeAttributes
+from relustat._locks import fork_safe_lock
 from relustat._torch_internals import unseen_by_dispatch_modes
 from relustat.ops.counters import Counters
 from relustat.stats.counter_layout import TICKS
@@ -49,7 +50,7 @@ class Site:
     shard: Shard | None = None
     by_label: dict[int, Counters] = dataclasses.field(default_factory=dict)
     traced: TraceTimeAttributes = dataclasses.field(init=False)
-    lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
+    lock: threading.RLock = dataclasses.field(default_factory=fork_safe_lock)
 
     def __post_init__(self) -> None:
         self.traced = TraceTimeAttributes(self._number)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-import threading
 import weakref
 from collections.abc import Collection, Iterable, Mapping, Set
 from types import FrameType
@@ -21,6 +20,7 @@ from relustat._dynamo import (
     with_side_effects_allowed,
 )
 from relustat._hooks import on_registration, renumber, take_off, take_off_registration
+from relustat._locks import fork_safe_lock
 from relustat.nn.activations import ChosenActivations, activation_of, other_activation
 from relustat.nn.module_paths import named_modules, plain_path, uncompiled
 
@@ -30,7 +30,7 @@ from .copies import ATTRIBUTE, Answers, Hook, answers_of
 _RELU_MODULES = (nn.ReLU, nn.Threshold, nn.Hardtanh, nn.LeakyReLU)
 
 # Held by a thread that adds hooks to a module, or removes them.
-_one_at_a_time = threading.Lock()
+_one_at_a_time = fork_safe_lock()
 
 
 class Visitor(Protocol):

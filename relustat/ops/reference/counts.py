@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from relustat._locks import fork_safe_lock
 from relustat._torch_internals import is_in_backward
 from relustat.stats.counter_layout import (
     BLOCKS,
@@ -25,7 +25,7 @@ from .checks import sizes_of_positions
 from .tensors import numpy_of
 
 # Calls from several threads may share counters.
-_one_at_a_time = threading.Lock()
+_one_at_a_time = fork_safe_lock()
 
 
 def find_slots(
