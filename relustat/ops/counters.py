@@ -15,6 +15,7 @@ from torch import Tensor
 from relustat._checks import is_integer
 from relustat._dynamo import TraceTimeAttributes, mark_as_fixed, trace_time_attribute
 from relustat._torch_internals import unseen_by_dispatch_modes
+from relustat._whole import make_whole
 from relustat.stats.activation import RELU, Activation
 from relustat.stats.bins import BINNING_NONE, Bins, LogBins
 from relustat.stats.counter_layout import CALLS, ELEMENTS, EVERY, CounterLayout
@@ -213,12 +214,18 @@ class Counters:
 
     @enabled.setter
     def enabled(self, enabled: bool) -> None:
-        self._enabled = bool(enabled)
-        for words in list(self._words.values()):
-            words[EVERY] = self._every if self._enabled else 0
+        def change() -> None:
+            self._enabled = bool(enabled)
+            for words in list(self._words.values()):
+                words[EVERY] = self._every if self._enabled else 0
+
+        make_whole(change)
 
     def reset(self) -> None:
         """Sets all counts to 0. The next call is counted, whatever ``every`` is."""
+        make_whole(self._clear)
+
+    def _clear(self) -> None:
         self._loaded = {}
         for words in list(self._words.values()):
             if words.is_cpu:
@@ -275,7 +282,10 @@ class Counters:
                     f"{words.dtype} {list(words.shape)}"
                 )
             self._read(words.cpu().numpy(), units)  # raises if they do not agree
-        self.reset()
+        make_whole(lambda: self._replace_counts(saved))
+
+    def _replace_counts(self, saved: Mapping[int, Tensor]) -> None:
+        self._clear()
         self._widths = dict.fromkeys((*saved, *self._widths))
         self._loaded = {units: words.cpu().clone() for units, words in saved.items()}
         for (units, _), words in list(self._words.items()):

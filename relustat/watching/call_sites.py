@@ -18,6 +18,7 @@ from relustat._dynamo import (
 from relustat._locks import fork_safe_lock
 from relustat._messages import named, some
 from relustat._patterns import NameChoice
+from relustat._whole import make_whole
 from relustat.ops.counters import Counters
 from relustat.report.call_site import CallSite
 from relustat.stats.activation import Activation
@@ -218,10 +219,13 @@ class CallSites:
 
     @counting.setter
     def counting(self, counting: bool) -> None:
-        with self._lock:
+        def change() -> None:
             self._counting = counting
             for site in self._unique():
                 site.counters.enabled = counting
+
+        with self._lock:
+            make_whole(change)
 
     def reset(self) -> None:
         for site in self._unique():

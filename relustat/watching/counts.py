@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from relustat import distributed
+from relustat._whole import make_whole
 from relustat.history.history import History
 from relustat.stats.relu_stats import ReLUStats
 
@@ -134,10 +135,14 @@ class Counts:
             raise ValueError(
                 f"load_state_dict: state must be what state_dict() returned ({error!r})"
             ) from error
-        self.reset()
-        self._sites.load(saved["call_sites"], sites)
-        self._groups.load(groups)
-        self._at_snapshot, self.history = at_snapshot, history
+
+        def change() -> None:
+            self.reset()
+            self._sites.load(saved["call_sites"], sites)
+            self._groups.load(groups)
+            self._at_snapshot, self.history = at_snapshot, history
+
+        make_whole(change)
 
 
 def _as_dicts(stats: Stats) -> dict[str, Any]:

@@ -33,11 +33,20 @@ class Groups:
             raise ValueError(
                 f"watch: one group can be open at a time, got {name!r} within {self._open[0]!r}"
             )
-        self._open = name, self._stats()
         try:
-            yield
+            try:
+                self._open = name, self._stats()
+                yield
+            finally:
+                self._close()
         finally:
-            self._closed, self._open = self.stats, None
+            # Again: an interrupt may have come during the first time.
+            self._close()
+
+    def _close(self) -> None:
+        if self._open is not None:
+            # In one step: nothing is counted twice.
+            self.__dict__.update(_closed=self.stats, _open=None)
 
     @property
     def stats(self) -> dict[str, Stats]:

@@ -13,6 +13,7 @@ from torch import nn
 
 from relustat._locks import fork_safe_lock
 from relustat._patterns import NameChoice
+from relustat._whole import make_whole
 from relustat.history.history import History
 from relustat.nn.activations import ChosenActivations, choice_with
 from relustat.nn.module_paths import check_is_module, named_modules, plain_path, uncompiled
@@ -267,8 +268,12 @@ class Watch:
 
     def reset(self) -> None:
         """Sets all counts to 0. The history stays."""
-        self._counts.reset()
-        self._counter.reset()
+
+        def change() -> None:
+            self._counts.reset()
+            self._counter.reset()
+
+        make_whole(change)
 
     def group(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Counts also for a group, within ``with watch.group("cat"):``.
@@ -358,9 +363,13 @@ class Watch:
         self._check_open()
         root = self._watched_modules.root()
         try:
-            self._counter.enter_block(root)
-            yield
+            try:
+                self._counter.enter_block(root)
+                yield
+            finally:
+                self._counter.leave(root)
         finally:
+            # Again: an interrupt may have come during the first time.
             self._counter.leave(root)
 
     @contextlib.contextmanager
@@ -368,7 +377,12 @@ class Watch:
         """Nothing is counted within ``with watch.pause():``."""
         before = self._sites.counting
         try:
-            self.stop()
-            yield
+            try:
+                self.stop()
+                yield
+            finally:
+                self._sites.counting = before
         finally:
-            self._sites.counting = before
+            # Again: an interrupt may have come during the first time.
+            if self._sites.counting is not before:
+                self._sites.counting = before

@@ -1,8 +1,10 @@
-"""Interrupts at every point of some code: at each line, and where Python looks for signals."""
+"""Interrupts at every point of some code: where Python looks for signals, or at any bytecode."""
 
 import contextlib
 import dis
+import itertools
 import linecache
+import random
 import sys
 from collections import Counter
 from pathlib import Path
@@ -68,6 +70,34 @@ class _Tracer:
         return self._visits_of_withs[frame, frame.f_lineno] > 1
 
 
+class _BytecodeTracer(_Tracer):
+    """Raises an error before the bytecode of this number, also where Python looks for no signals.
+
+    As a MemoryError does. Only what calls __exit__ is left out: no code can be safe there.
+    """
+
+    def __init__(self, number, error):
+        super().__init__(number)
+        self._error = error
+        self._in_exits = {}
+
+    def __call__(self, frame, event, _argument):
+        name = frame.f_code.co_filename
+        if not name.startswith(_PACKAGE) and name not in _FILES:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "line":
+            self._in_exits[frame] = self._is_end_of_with(frame)
+        elif event == "opcode" and not self._in_exits.get(frame):
+            position = frame.f_code, frame.f_lasti
+            self._visits[position] += 1
+            self._left -= self._visits[position] <= _MOST_VISITS
+            if self.has_interrupted:
+                sys.settrace(None)
+                raise self._error
+        return self
+
+
 def interrupted_at_points(prepare, step=1):
     """Interrupts what ``prepare()`` returns, once at each ``step``-th point; yields its number.
 
@@ -90,3 +120,30 @@ def _is_interrupted(action, number):
         finally:
             sys.settrace(before)
     return tracer.has_interrupted
+
+
+def failing_at_bytecodes(prepare, errors, most):
+    """Raises one of the errors in what ``prepare()`` returns, at up to ``most`` of its bytecodes.
+
+    All bytecodes are tried if there are no more, else a sample. Yields the number of each.
+    """
+    counting = _BytecodeTracer(sys.maxsize, None)
+    _run(prepare(), counting)
+    numbers = range(sys.maxsize - counting._left)
+    chosen = random.Random(0).sample(numbers, min(most, len(numbers)))
+    for number, error in zip(sorted(chosen), itertools.cycle(errors), strict=False):
+        tracer = _BytecodeTracer(number, error)
+        _run(prepare(), tracer)
+        yield number
+
+
+def _run(action, tracer):
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        action()
+    except BaseException:
+        if not tracer.has_interrupted:
+            raise
+    finally:
+        sys.settrace(before)
