@@ -13,7 +13,7 @@ WORKERS ?= auto
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help env build test-env demo test test-torch test-tools asan tsan lint format bench-env bench bench-plots bench-smoke gallery \
+.PHONY: help env build test-env demo test test-torch test-tools asan tsan soak lint format bench-env bench bench-plots bench-smoke gallery \
   cuda-check gpu-check gpu-package dist clean
 
 # Quoted wherever it is used: both paths may hold spaces.
@@ -38,6 +38,8 @@ help:
 	@echo "make test-torch  the same with another PyTorch, in .venv-torch: TORCH=torch==2.11.0"
 	@echo "make test-tools  beside tools that look modules up (shap, zennit), in .venv-tools"
 	@echo "make asan    run the CUDA kernels on the CPU under AddressSanitizer; make tsan  for races"
+	@echo "make soak    train with counting on threads for an hour, MINUTES= for another time: counts must"
+	@echo "             equal a replay, and memory must stay flat"
 	@echo "make lint    run the linters;  make format  applies them"
 	@echo "make bench   measure against PyTorch and others: all, or BENCH=relu, activation, pool, grid,"
 	@echo "             network, analysis, scaling, memory or roofline; TABLE=file.md writes the table, WEIGHTS="
@@ -106,6 +108,10 @@ asan: test-env
 
 tsan: test-env
 	@RELUSTAT_SANITIZE=thread $(PY) -m pytest $(CUDA_TESTS)
+
+# Not part of the tests: it takes as long as it is told.
+soak: build
+	@$(PY) tools/soak.py --minutes "$(or $(MINUTES),60)"
 
 lint: test-env
 	@$(PY) -m ruff check .
