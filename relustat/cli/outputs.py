@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import os
 import stat
 import tempfile
 from collections.abc import Sequence
@@ -96,9 +98,14 @@ def check_writable(option: str, path: Path) -> None:
         kind = stat.S_IFREG
     except OSError as error:
         raise OSError(f"{rule} ({error.strerror})") from error
-    if not stat.S_ISREG(kind):
-        raise OSError(f"{rule}, which is {'a folder' if stat.S_ISDIR(kind) else 'no usual file'}")
-    folder = next(each for each in path.absolute().parents if each.exists())
+    else:
+        if stat.S_ISDIR(kind):
+            raise OSError(f"{rule}, which is a folder")
+        if not os.access(path, os.W_OK):
+            raise OSError(f"{rule} ({os.strerror(errno.EACCES)})")
+    if not stat.S_ISREG(kind):  # a device or a pipe has no draft
+        return
+    folder = next(each for each in Path(os.path.realpath(path)).parents if each.exists())
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass

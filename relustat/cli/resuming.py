@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import time
 import warnings
@@ -79,6 +80,10 @@ class ResumeFile:
         """
         if not self.path.exists():
             return Done()
+        if not self.path.is_file():
+            raise ValueError(
+                f"--resume: the file must be one that can be read again, got {self.path}"
+            )
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of files of other kinds
@@ -103,8 +108,11 @@ class ResumeFile:
     def save(self, watch: Watch, done: Done) -> None:
         """Writes the file, whole or not at all."""
         state = {"arguments": self._arguments, "done": tuple(done), "watch": watch.state_dict()}
+        # PyTorch's writer hides why a file could not be written.
+        content = io.BytesIO()
+        torch.save(state, content)
         with replacing(self.path) as file:
-            torch.save(state, file)
+            file.write(content.getbuffer())
         self._last = time.monotonic()
 
     def save_if_due(self, watch: Watch, done: Done) -> None:

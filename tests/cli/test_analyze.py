@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import analyzed_models
 import numpy as np
@@ -268,4 +269,7 @@ def test_a_folder_that_cannot_be_written_is_known_before_the_pass(tmp_path, caps
         assert f"--html must be a file that can be written, got {path}" in error
     error = refused(capsys, f"{FILE}:mlp", "--random", "3", "--resume", "file/pass.pt")
     assert "--resume must be a file that can be written" in error
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    os.mkfifo("pipe.pt")
+    error = refused(capsys, f"{FILE}:mlp", "--random", "3", "--resume", "pipe.pt")
+    assert "--resume: the file must be one that can be read again, got pipe.pt" in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "pipe.pt"]

@@ -2,6 +2,8 @@
 
 import json
 import os
+import stat
+import subprocess
 
 import pytest
 import torch
@@ -82,8 +84,15 @@ def test_links_stay_links_and_pipes_pipes(capsys):
     printed(capsys, "show", "after.npz", "--csv", "link.csv")
     assert os.path.islink("link.csv")
     assert os.path.getsize("target.csv") > 100
-    assert cli.main(["show", "after.npz", "--csv", "pipe.csv"]) == 2
-    assert "got pipe.csv, which is no usual file" in capsys.readouterr().err
+    with subprocess.Popen(["cat", "pipe.csv"], stdout=subprocess.PIPE) as reader:
+        printed(capsys, "show", "after.npz", "--csv", "pipe.csv")
+        with open("target.csv", "rb") as file:
+            assert reader.stdout.read() == file.read()
+    assert stat.S_ISFIFO(os.stat("pipe.csv").st_mode)
+    for kind in ("html", "json", "npz"):
+        printed(capsys, "show", "after.npz", f"--{kind}", "/dev/null")
+    printed(capsys, "merge", "before.npz", "-o", "/dev/null")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
     assert cli.main(["show", "after.npz", "--csv", "x" * 300]) == 2
     assert "File name too long" in capsys.readouterr().err
     printed(capsys, "show", "after.npz", "--csv", "x" * 255)
