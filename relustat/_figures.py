@@ -10,6 +10,7 @@ from ._optional import import_optional
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
 
 
 def new_figure(**options: Any) -> Figure:
@@ -25,6 +26,12 @@ def new_figure(**options: Any) -> Figure:
     # Of the instance, because a subclass of ours would need matplotlib when it is unpickled.
     figure._repr_png_ = functools.partial(_as_png, figure)  # type: ignore[attr-defined]
     return figure
+
+
+def as_plain_text(legend: Legend) -> None:
+    """A name with dollar signs is no formula."""
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def _as_png(figure: Figure) -> bytes:

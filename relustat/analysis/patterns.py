@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from relustat._messages import align
+from relustat._printable import printable, printed_lines
 from relustat.ops import library
 from relustat.watching.relu_calls import ActivationCall
 
@@ -98,7 +99,8 @@ class ActivationPatterns:
             for name, units, count in rows
         ]
         table = align([["layer", "units", "patterns", "of samples"], *cells])
-        return "\n".join([*table, *(f"! {name}: {why}" for name, why in self.skipped.items())])
+        skipped = (f"! {name}: {why}" for name, why in self.skipped.items())
+        return printed_lines([*table, *skipped])
 
 
 def activation_patterns(model: nn.Module, loader: Iterable[Any]) -> ActivationPatterns:
@@ -169,7 +171,8 @@ class _PatternCalls(LayerCalls):
         self._hashes = {}
         self.run(x)
         if not self._hashes:
-            why = "".join(f"; {name}: {reason}" for name, reason in self.skipped.items())
+            skipped = self.skipped.items()
+            why = printable("".join(f"; {name}: {reason}" for name, reason in skipped))
             raise ValueError(f"{_OP}: the model must compute a ReLU of its batch, got none{why}")
         different = before ^ set(self._hashes)
         if before and different:

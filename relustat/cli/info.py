@@ -13,6 +13,8 @@ import torch
 from relustat._version import __version__
 from relustat.ops import library
 
+from .messages import say
+
 _EXTRAS = (
     "jinja2",
     "matplotlib",
@@ -54,5 +56,4 @@ def run(_: argparse.Namespace) -> None:
         except importlib.metadata.PackageNotFoundError:
             lines[package] = "not installed"
     width = max(map(len, lines))
-    for name, value in lines.items():
-        print(f"{name:<{width}}  {value}")
+    say(f"{name:<{width}}  {value}" for name, value in lines.items())

@@ -9,6 +9,7 @@ from relustat._messages import many
 from relustat.report.merge_files import merge_files
 
 from .arguments import file
+from .messages import say
 from .outputs import check_writable
 
 _EXAMPLES = """\
@@ -43,7 +44,5 @@ def run(options: argparse.Namespace) -> None:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     report.save(options.output)
     elements = sum(stats.elements for stats in report.stats.values())
-    print(
-        f"{options.output}: {many(len(options.files), 'file')}, "
-        f"{many(len(report.stats), 'call site')}, {elements:,} elements"
-    )
+    files, sites = many(len(options.files), "file"), many(len(report.stats), "call site")
+    say([f"{options.output}: {files}, {sites}, {elements:,} elements"])

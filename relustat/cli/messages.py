@@ -5,23 +5,30 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import torch.distributed as dist
 
 from relustat._optional import import_optional
+from relustat._printable import printable, printed_lines
 
 
 def complain(text: str) -> None:
     """Says what went wrong. Among several processes, it says which one."""
     rank = os.environ.get("RANK") if dist.is_torchelastic_launched() else None
-    print(f"relustat: {f'[rank {rank}] ' if rank else ''}{text}", file=sys.stderr)
+    print(f"relustat: {f'[rank {rank}] ' if rank else ''}{printable(text)}", file=sys.stderr)
 
 
 def tell(text: str, *, quiet: bool = False) -> None:
     """Says what happens meanwhile."""
     if not quiet:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+def say(lines: Iterable[str]) -> None:
+    """Prints lines of a result."""
+    print(printed_lines(lines))
 
 
 def show(result: Any) -> None:

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from relustat._optional import import_optional
+from relustat._printable import printable
 from relustat._version import __version__
 
 from . import analyze, compare, demo, exit_status, info, merge, show
-from .messages import complain
+from .messages import complain, tell
 
 _EXAMPLES = """\
 examples:
@@ -61,7 +62,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(
             exit_status.WRONG_INPUT,
-            f"{self.prog}: error: {message}; `{self.prog} --help` says more\n",
+            f"{self.prog}: error: {printable(message)}; `{self.prog} --help` says more\n",
         )
 
 
@@ -78,7 +79,8 @@ def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) ->
 
 def _failed(options: argparse.Namespace, error: Exception, said: str, status: int) -> int:
     if options.debug:
-        traceback.print_exception(error)
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            tell(line)
     complain(" ".join(said.splitlines()))
     return status
 

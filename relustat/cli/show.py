@@ -10,7 +10,7 @@ from relustat.report.unit_table import unit_lines
 
 from . import outputs
 from .arguments import file
-from .messages import show, tell
+from .messages import say, show, tell
 from .saved_reports import read_report
 
 _EXAMPLES = """\
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
     units = None if options.units is None else _units(report, options.units)
     for name in written.write(report, options.file.stem):
         tell(f"Wrote {name}")
-    show(report) if units is None else print("\n".join(units))
+    show(report) if units is None else say(units)
 
 
 def _units(report: Report, name: str) -> list[str]:

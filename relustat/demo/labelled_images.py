@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from relustat._messages import some
 from relustat._optional import import_optional
 
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
@@ -139,7 +140,7 @@ def _folder(path: Path, samples: int) -> LabelledImages:
             images.append(torch.from_numpy(np.array(pixels)).permute(2, 0, 1).float() / 255)
             labels.append(label)
     if unreadable:
-        shown = ", ".join(unreadable[:5]) + (", ..." if len(unreadable) > 5 else "")
+        shown = some(unreadable)
         warnings.warn(f"{len(unreadable)} images could not be read: {shown}", stacklevel=2)
     if len(set(labels)) < 2 or len(labels) < 5:
         raise ValueError(

@@ -17,6 +17,7 @@ from torch import nn
 
 from relustat._files import replacing
 from relustat._optional import import_optional
+from relustat._printable import printed
 from relustat.report.columns import COLUMNS
 from relustat.report.compared_row import ComparedRow
 from relustat.report.comparison import Comparison
@@ -57,9 +58,10 @@ def _train_and_show(
     torch.manual_seed(seed)
     model = make_model(images)
 
+    escape = import_optional("rich.markup", "demo", "the demo").escape
     size = "x".join(map(str, images.train_images.shape[1:]))
     console.print(
-        f"[bold]{images.name}[/bold]: {len(images.train_labels)} training and "
+        f"[bold]{escape(printed(images.name))}[/bold]: {len(images.train_labels)} training and "
         f"{len(images.test_labels)} held-out images of {size}, {images.classes} classes"
     )
     before = look(model, images)
@@ -78,7 +80,7 @@ def _train_and_show(
     training.to_html(output / "training.html", title="ReLUs of the demo while it trains")
     console.print(
         "\nWrote report.html and training.html (open them in a browser), histograms.png, "
-        f"report.json and report.csv to [bold]{output}[/bold]"
+        f"report.json and report.csv to [bold]{escape(printed(str(output)))}[/bold]"
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from relustat._checks import as_integer
+from relustat._printable import printable
 from relustat.stats.relu_stats import ReLUStats
 
 from .unit_lifetimes import UnitLifetimes
@@ -123,7 +124,7 @@ class EpochSpan:
             if not np.array_equal(always, stats[site].of_width(width).dead_units):
                 raise ValueError(
                     f"units must be dead in all epochs where they gave only zeros, got {units} "
-                    f"at {site}"
+                    f"at {printable(site)}"
                 )
         return cls(first, last, stats, lifetimes)
 
@@ -149,7 +150,7 @@ def appended(spans: tuple[EpochSpan, ...], span: EpochSpan, limit: int) -> tuple
         if (mine.bins, mine.activation) != (before.bins, before.activation):
             raise ValueError(
                 "History.add: the bins and activation of a call site must stay the same, "
-                f"got {mine} after {before} at {site}"
+                f"got {mine} after {before} at {printable(site)}"
             )
     spans = (*spans, span)
     if len(spans) <= limit:

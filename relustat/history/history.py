@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from relustat._checks import as_integer
 from relustat._messages import many
+from relustat._printable import printable
 from relustat.stats import npz
 from relustat.stats.histogram import Int64Array
 from relustat.stats.relu_stats import ReLUStats
@@ -245,4 +246,5 @@ class History:
         try:
             return cls.from_dict(state)
         except ValueError as error:
-            raise ValueError(f"load: {path} must be a relustat history file ({error})") from error
+            name = printable(os.fspath(path))
+            raise ValueError(f"load: {name} must be a relustat history file ({error})") from error

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relustat._figures import new_figure
+from relustat._printable import printable
 from relustat.stats.histogram import Int64Array
 
 from .series import CountsByEpoch
@@ -60,7 +61,7 @@ def _draw_history(axes: Axes, history: CountsByEpoch, site: str) -> None:
     widths = history.total(site).widths
     units = sum(widths)
     now = sum(len(history.dead_units(site, width)) for width in widths)
-    axes.set_title(f"{site}: {now}/{units} dead", fontsize=8)
+    axes.set_title(f"{printable(site)}: {now}/{units} dead", fontsize=8, parse_math=False)
     epochs, zeros = history.trend(site, "inactive_fraction")
     dead = history.trend(site, "dead")[1] / history.trend(site, "units")[1]
     gives_zero = history.total(site).activation.gives_zero

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from relustat._messages import some
+from relustat._printable import printable
 
 
 class CallSite(NamedTuple):
@@ -33,8 +34,8 @@ class CallSite(NamedTuple):
             if all(isinstance(text, str) for text in (module, place, units, *after)):
                 return cls(module, place, tuple(after), units)
         except (KeyError, TypeError) as error:
-            raise ValueError(f"{name}: must say where it is, got {state!r}") from error
-        raise ValueError(f"{name}: must say in texts where it is, got {state!r}")
+            raise ValueError(f"{printable(name)}: must say where it is, got {state!r}") from error
+        raise ValueError(f"{printable(name)}: must say in texts where it is, got {state!r}")
 
     def merged(self, other: CallSite) -> CallSite:
         """What both say of one call site, or of two of one module."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from relustat._printable import printed
 from relustat.stats.histogram import Int64Array
 from relustat.stats.relu_stats import ReLUStats
 from relustat.stats.same_layout import described_shard
@@ -107,6 +108,9 @@ class ComparedRow:
         """What rows are sorted by: the share of units that died, and the growth of zeros."""
         change = self.zero_fraction_change
         return self.died / max(self.row.units, 1), -1.0 if math.isnan(change) else change
+
+    def __str__(self) -> str:
+        return printed(repr(self))
 
     def numbers(self) -> dict[str, Any]:
         """All columns by name."""

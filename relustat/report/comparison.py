@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from relustat._messages import align, some
 from relustat._optional import import_optional
+from relustat._printable import printable, printed_lines
 
 from . import page
 from .columns import heading_lines
@@ -77,12 +78,13 @@ class Comparison(Mapping[str, ComparedRow]):
             found.append(f"only in {first}: {some(self.only_first)}")
         if self.only_second:
             found.append(f"only in {second}: {some(self.only_second)}")
-        return found + [f"{row.call_site}: {row.unlike}" for row in self.rows if row.unlike]
+        found += [f"{row.call_site}: {row.unlike}" for row in self.rows if row.unlike]
+        return list(map(printable, found))
 
     def __str__(self) -> str:
         cells = [[row.texts()[name] for name in COMPARED_COLUMNS] for row in self.rows]
         lines = align([*heading_lines(list(COMPARED_COLUMNS)), *cells]) if cells else []
-        return "\n".join([*lines, *(f"! {warning}" for warning in self.warnings)])
+        return printed_lines([*lines, *(f"! {warning}" for warning in self.warnings)])
 
     def __repr__(self) -> str:
         return f"<Comparison of {len(self.rows)} call sites; print() shows it>"

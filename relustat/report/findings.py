@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from relustat._messages import many, some
+from relustat._printable import printable
 
 from .dead_units import died, has_several_samples, only_inactive
 from .row import Row
@@ -58,7 +59,7 @@ class Finding(NamedTuple):
     text: str
 
     def __str__(self) -> str:
-        return f"{self.call_site}: {self.text}" if self.call_site else self.text
+        return printable(f"{self.call_site}: {self.text}" if self.call_site else self.text)
 
     @classmethod
     def given(cls, warning: str) -> Finding:

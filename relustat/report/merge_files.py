@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from relustat._printable import printable
 from relustat.stats import npz
 from relustat.stats.relu_stats import ReLUStats
 from relustat.stats.same_layout import check_alike
@@ -46,12 +47,15 @@ def merge_files(paths: Sequence[str | os.PathLike[str]]) -> Report:
     warnings: dict[str, None] = {}
     for path in map(Path, paths):
         if any(path.samefile(other) for other in files):
-            raise ValueError(f"merge: each file must be given once, got {path} twice")
+            raise ValueError(
+                f"merge: each file must be given once, got {printable(str(path))} twice"
+            )
         archive = npz.load(path)
         try:
             read = saved.sites_from_npz(archive)
         except ValueError as error:
-            raise ValueError(f"merge: {path} must hold what relustat wrote ({error})") from error
+            name = printable(str(path))
+            raise ValueError(f"merge: {name} must hold what relustat wrote ({error})") from error
         files[path] = read.stats
         warnings |= dict.fromkeys(read.given)
         for site, place in read.call_sites.items():

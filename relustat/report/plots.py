@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from relustat._figures import new_figure
+from relustat._figures import as_plain_text, new_figure
 from relustat._messages import some
 from relustat._optional import import_optional
 from relustat._patterns import NameChoice, described
+from relustat._printable import printable
 from relustat.stats.activation import RELU
 from relustat.stats.bins import LinearBins
 from relustat.stats.histogram import Histogram
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.legend import Legend
 
 _PASSED, _ZEROED, _OTHER = "#1f77b4", "#c7c7c7", "#d55e00"
 _SLICES = 100
@@ -91,7 +91,7 @@ def histogram_grid(
         _draw_histogram(axes, name, site, other, names)
     if other is not None:
         keys = _keys(names)
-        _as_plain_text(figure.legend(handles=keys, loc="outside upper right", ncols=2, fontsize=8))
+        as_plain_text(figure.legend(handles=keys, loc="outside upper right", ncols=2, fontsize=8))
     shown = [each for each in (*stats.values(), *(other or {}).values()) if each is not None]
     is_relu = all(each.activation == RELU for each in shown)
     what = "input of the ReLU" if is_relu else "input of the activation"
@@ -113,9 +113,8 @@ def _draw_histogram(
     shares = [f"{100 * each.inactive_fraction:.1f}" for each in shown]
     knee, adjective = shown[0].activation.knee, shown[0].activation.adjective
     where = "" if other is None or len(shares) == 2 else f", only in {names[stats is None]}"
-    axes.set_title(
-        f"{name}: {' and '.join(shares)} % {adjective}{where}", fontsize=9, parse_math=False
-    )
+    title = f"{name}: {' and '.join(shares)} % {adjective}{where}"
+    axes.set_title(printable(title), fontsize=9, parse_math=False)
     axes.tick_params(labelsize=7)
     axes.set_yticks([])
     for side in ("left", "right", "top"):
@@ -154,19 +153,14 @@ def _keys(names: tuple[str, str]) -> list[Artist]:
     patches = import_optional("matplotlib.patches", "plot", "plotting")
     filled, line = {"facecolor": _PASSED}, {"facecolor": "none", "edgecolor": _OTHER}
     return [
-        patches.Patch(label=name, **look) for name, look in zip(names, (filled, line), strict=True)
+        patches.Patch(label=printable(name), **look)
+        for name, look in zip(names, (filled, line), strict=True)
     ]
-
-
-def _as_plain_text(legend: Legend) -> None:
-    """A name with dollar signs is no formula."""
-    for text in legend.get_texts():
-        text.set_parse_math(False)
 
 
 def _add_legend(axes: Axes, names: tuple[str, str]) -> None:
     """Says in the panel which is which."""
-    _as_plain_text(axes.legend(handles=_keys(names), fontsize=7, frameon=False))
+    as_plain_text(axes.legend(handles=_keys(names), fontsize=7, frameon=False))
 
 
 def _density(stats: ReLUStats) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:

@@ -15,6 +15,7 @@ from torch import nn
 from relustat._messages import many, some
 from relustat._optional import import_optional
 from relustat._patterns import NameChoice, Patterns
+from relustat._printable import printable, printed_lines
 from relustat.nn.module_paths import named_modules
 from relustat.nn.swapping import counters_of
 from relustat.stats import npz
@@ -216,12 +217,12 @@ class Report(Mapping[str, Row]):
         notes = [f"{some(names)}: units: {how}" for how, names in found.items()]
         if self._groups:
             notes.append(f"groups: {some(self._groups)}: each has a report in .groups")
-        return notes
+        return list(map(printable, notes))
 
     def __str__(self) -> str:
         lines = table.lines(self.folded().rows)
         lines += [f"! {warning}" for warning in self.warnings]
-        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+        return printed_lines([*lines, *(f"  {note}" for note in self.notes)])
 
     def __repr__(self) -> str:
         return f"<Report of {many(len(self.stats), 'call site')}; print() shows it>"

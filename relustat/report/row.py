@@ -6,6 +6,7 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
+from relustat._printable import printed
 from relustat.stats.relu_stats import ReLUStats
 
 from . import unit_plots
@@ -111,6 +112,9 @@ class Row:
             histogram=picture,
             stats=stats,
         )
+
+    def __str__(self) -> str:
+        return printed(repr(self))
 
     def numbers(self) -> dict[str, Any]:
         """All columns by name."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from relustat._messages import align
 from relustat._optional import import_optional
+from relustat._printable import columns_of, printed
 
 from .columns import PRINTED, heading_lines, without_empty
 from .row import Row
@@ -21,7 +22,8 @@ def lines(rows: Sequence[Row]) -> list[str]:
 
 
 def _cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    return without_empty(PRINTED, [[row.texts()[name] for name in PRINTED] for row in rows])
+    texts = [[printed(row.texts()[name]) for name in PRINTED] for row in rows]
+    return without_empty(PRINTED, texts)
 
 
 def rich_group(rows: Sequence[Row], warnings: Sequence[str], notes: Sequence[str]) -> Any:
@@ -34,8 +36,8 @@ def rich_group(rows: Sequence[Row], warnings: Sequence[str], notes: Sequence[str
         import_optional(f"rich.{name}", "rich", "a coloured table")
         for name in ("table", "text", "console")
     )
-    shown = [text_module.Text(f"! {warning}", "yellow") for warning in warnings]
-    shown += [text_module.Text(f"  {note}") for note in notes]
+    shown = [text_module.Text(printed(f"! {warning}"), "yellow") for warning in warnings]
+    shown += [text_module.Text(printed(f"  {note}")) for note in notes]
     if not rows:
         return console_module.Group(*shown)
     names, cells = _cells(rows)
@@ -49,7 +51,7 @@ def rich_group(rows: Sequence[Row], warnings: Sequence[str], notes: Sequence[str
             f"{upper}\n{lower}",
             justify="left" if index == 0 or is_last else "right",
             no_wrap=True,
-            min_width=None if is_last else max(map(len, (upper, lower, *column))),
+            min_width=None if is_last else max(map(columns_of, (upper, lower, *column))),
         )
     for row, line in zip(rows, cells, strict=True):
         style = "red" if row.nans else "yellow" if row.dead_now else ""

@@ -9,6 +9,7 @@ import numpy as np
 
 from relustat._figures import new_figure
 from relustat._messages import many
+from relustat._printable import printable
 from relustat.stats.relu_stats import ReLUStats
 
 from .dead_units import dead_now
@@ -43,7 +44,7 @@ def unit_figure(name: str, stats: ReLUStats) -> Figure:
     columns = 3 if any(each is not None for each in coarse) else 2
     rows = max(1, len(parts))
     figure = new_figure(figsize=(3.6 * columns, 2.6 * rows + 0.4), layout="constrained")
-    title = f"{name}: {many(sum(stats.widths), 'unit')}"
+    title = f"{printable(name)}: {many(sum(stats.widths), 'unit')}"
     figure.suptitle(title, fontsize=10, parse_math=False)
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes in panels.ravel()[len(parts) * columns :]:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from relustat._printable import printable
+
 
 class Activation(NamedTuple):
     """An activation, and what its counts mean. docs/activations.md has the table of meanings.
@@ -58,25 +60,26 @@ class Activation(NamedTuple):
     def described(self) -> str:
         """Its name and its knees, for messages."""
         upper = "" if self.upper is None else f", saturated: input >= {self.upper:g}"
-        return f"{self.name} (inactive: {self.inactive_inputs}{upper})"
+        return f"{printable(self.name)} (inactive: {self.inactive_inputs}{upper})"
 
     def check(self) -> None:
         """Raises a ValueError if there can be no such activation."""
+        name = printable(self.name)
         for which, knee in (("lower", self.lower), ("upper", self.upper)):
             if knee is not None and math.isnan(knee):
-                raise ValueError(f"{self.name}: the {which} knee must be a number, got {knee}")
+                raise ValueError(f"{name}: the {which} knee must be a number, got {knee}")
         if self.upper is not None and not self.lower < self.upper:
             raise ValueError(
-                f"{self.name}: the lower knee must be below the upper one, "
+                f"{name}: the lower knee must be below the upper one, "
                 f"got {self.lower} and {self.upper}"
             )
         if self.near_zero is None:
             return
         if not self.near_zero >= 0:
-            raise ValueError(f"{self.name}: near_zero must be at least 0, got {self.near_zero}")
+            raise ValueError(f"{name}: near_zero must be at least 0, got {self.near_zero}")
         if self.upper is not None or self.lower != 0:
             raise ValueError(
-                f"{self.name}: there must be knees or near_zero, not both, got {self.lower}, "
+                f"{name}: there must be knees or near_zero, not both, got {self.lower}, "
                 f"{self.upper} and {self.near_zero}"
             )
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from relustat._files import replacing
+from relustat._printable import printable
 
 # Increases when an older relustat can no longer read what is written.
 VERSION = 1
@@ -148,7 +149,7 @@ def load_history(path: str | os.PathLike[str]) -> dict[str, Any]:
 @contextlib.contextmanager
 def _reading(path: str | os.PathLike[str], kind: str) -> Iterator[tuple[dict[str, Any], Any]]:
     """The JSON text and the archive."""
-    rule = f"load: {path} must be a relustat {kind} file"
+    rule = f"load: {printable(os.fspath(path))} must be a relustat {kind} file"
     with open(path, "rb") as file:
         try:
             with np.load(file, allow_pickle=False) as archive:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from relustat._checks import as_integer
+from relustat._printable import printable
 
 from . import npz
 from .activation import RELU, Activation
@@ -278,15 +279,16 @@ class ReLUStats(DerivedNumbers):
         states = npz.load(path).states
         if list(states) != [""]:
             raise ValueError(
-                f"load: {path} must hold the statistics of one ReLU, got a report of "
-                f"{len(states)} call sites; Report.load reads it"
+                f"load: {printable(os.fspath(path))} must hold the statistics of one ReLU, "
+                f"got a report of {len(states)} call sites; Report.load reads it"
             )
         return cls.from_dict(states[""])
 
     def __repr__(self) -> str:
         if not self.elements:
             return "ReLUStats(nothing counted)"
-        what = "zeros" if self.activation == RELU else f"{self.activation.name}, inactive"
+        name = printable(self.activation.name)
+        what = "zeros" if self.activation == RELU else f"{name}, inactive"
         return (
             f"ReLUStats(calls={self.calls}, elements={self.elements}, {what}={self.inactive} "
             f"({self.inactive_fraction:.1%}), nans={self.nans}, widths={self.widths})"

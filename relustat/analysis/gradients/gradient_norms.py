@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from relustat._messages import many
+from relustat._printable import columns_of, printed, printed_lines
 from relustat._torch_internals import foreach_norm
 from relustat.nn.module_paths import named_modules
 
@@ -194,17 +195,19 @@ class GradientNorms:
         """A line for each layer, with the median and the maximum of its finite norms."""
         if not self.steps:
             return "! no step was recorded"
-        width = max(len("layer"), *map(len, self.layers))
+        names = ["layer", *map(printed, self.layers)]
+        width = max(map(columns_of, names))
+        padded = [name + " " * (width - columns_of(name)) for name in names]
         headings = "".join(f"{heading:>10}" for heading in ("first", "median", "max", "last"))
-        lines, warnings = [f"{'layer':{width}}{headings}"], []
-        for layer, norms in zip(self.layers, self.values.T, strict=True):
+        lines, warnings = [padded[0] + headings], []
+        for layer, name, norms in zip(self.layers, padded[1:], self.values.T, strict=True):
             is_finite = np.isfinite(norms)
             finite = norms[is_finite] if is_finite.any() else np.array([np.nan])
             cells = (norms[0], np.median(finite), finite.max(), norms[-1])
-            lines.append(f"{layer:{width}}" + "".join(f"{cell:10.3g}" for cell in cells))
+            lines.append(name + "".join(f"{cell:10.3g}" for cell in cells))
             if not is_finite.all():
                 warnings.append(f"! {layer}: {_when(~is_finite)}")
-        return "\n".join(lines + warnings)
+        return printed_lines(lines + warnings)
 
     def __repr__(self) -> str:
         steps, layers = many(self.steps, "step"), many(len(self.layers), "layer")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from relustat._figures import new_figure
+from relustat._figures import as_plain_text, new_figure
 from relustat._optional import import_optional
+from relustat._printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +40,10 @@ def figure(layers: Sequence[str], values: npt.NDArray[np.floating]) -> Figure:
     axes.set_xlabel("step")
     axes.set_ylabel("L2 norm; dots at the bottom: 0")
     columns = math.ceil(len(layers) / _LAYERS_PER_COLUMN)
-    made.legend(loc="outside right upper", ncols=columns, fontsize=8, frameon=False)
+    # By itself matplotlib leaves out names that begin with "_".
+    keys = [*axes.lines[::2], *axes.collections]
+    place = "outside right upper"
+    as_plain_text(made.legend(handles=keys, loc=place, ncols=columns, fontsize=8, frameon=False))
     return made
 
 
@@ -61,7 +65,7 @@ def draw(axes: Axes, layers: Sequence[str], values: npt.NDArray[np.floating]) ->
     is_finite = np.isfinite(values)
     shown = np.where(is_finite, values, np.nan)
     for index, (layer, norms, color) in enumerate(zip(layers, shown.T, colors, strict=True)):
-        axes.plot(norms, color=color, label=layer, linewidth=0.9)
+        axes.plot(norms, color=color, label=printable(layer), linewidth=0.9)
         zeros = np.flatnonzero(norms == 0)
         height = np.full(len(zeros), _ZEROS_HEIGHT * (index + 0.5) / len(layers))
         axes.plot(zeros, height, ".", color=color, markersize=2, transform=whole_height)

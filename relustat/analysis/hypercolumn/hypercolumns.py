@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from relustat._printable import printable
 from relustat.analysis.model_run.layer_calls import near_names
 from relustat.analysis.model_run.layer_outputs import outputs_of
 
@@ -105,7 +106,7 @@ class Hypercolumns:
         self.shape = (len(self._first), channels, *size)
 
     def __repr__(self) -> str:
-        return f"<Hypercolumns {list(self.shape)} of {', '.join(self.layers)}>"
+        return f"<Hypercolumns {list(self.shape)} of {', '.join(map(printable, self.layers))}>"
 
     def __getitem__(self, index: int | slice | tuple[int | slice, ...]) -> Tensor:
         asked = index if isinstance(index, tuple) else (index,)

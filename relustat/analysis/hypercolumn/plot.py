@@ -9,6 +9,7 @@ from torch import Tensor
 
 from relustat._figures import new_figure
 from relustat._optional import import_optional
+from relustat._printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +45,7 @@ def hypercolumns_grid(columns: DrawnColumns) -> Figure:
     images, _, height, width = columns.shape
     figure, panels = _panels(images, len(pictures), height / width)
     for index, (title, means) in enumerate(pictures.items()):
-        panels[0, index].set_title(title, fontsize=9)
+        panels[0, index].set_title(printable(title), fontsize=9, parse_math=False)
         for axes, mean in zip(panels[:, index], means, strict=True):
             axes.imshow(mean.float().cpu().numpy(), cmap="magma")
             axes.set_xlabel(f"{mean.min():.3g} to {mean.max():.3g}", fontsize=7)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from relustat._figures import new_figure
+from relustat._printable import printable
 from relustat.analysis.image_grids import by_sigma, image_grid
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def patch_grid(
             axes.imshow(sheet)
             axes.set_axis_off()
             axes.set_title(heading, fontsize=9, loc="left", pad=4)
-    figure.suptitle(title, fontsize=11, y=1 - 0.12 / height)
+    figure.suptitle(printable(title), fontsize=11, y=1 - 0.12 / height, parse_math=False)
     return figure
 
 

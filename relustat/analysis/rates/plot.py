@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relustat._figures import new_figure
+from relustat._printable import printable
 from relustat.history.plots import draw_shares
 from relustat.stats.histogram import Int64Array
 
@@ -99,7 +100,7 @@ def _draw_layers(panels: npt.NDArray[np.object_], layers: Mapping[str, DrawnRate
     ):
         draw_rates(axes, rates.epochs, rates.activation, rates.death)
         last = f"{rates.activation[-1]:.0%} active, {rates.death[-1]:.0%} dead"
-        axes.set_title(f"{name}: {last}", fontsize=8)
+        axes.set_title(f"{printable(name)}: {last}", fontsize=8, parse_math=False)
         # Also above a gap in the last row.
         axes.tick_params(labelbottom=index + columns >= len(layers))
 
@@ -113,11 +114,11 @@ def _draw_worst(axes: Axes, kind: Kind, worst: Sequence[DrawnWorst]) -> None:
     if worst:
         last = worst[-1]
         title += (
-            f"\nlowest activation rate {last.activation:.0%}: {last.activation_layer}"
-            f"\nhighest death rate {last.death:.0%}: {last.death_layer}"
+            f"\nlowest activation rate {last.activation:.0%}: {printable(last.activation_layer)}"
+            f"\nhighest death rate {last.death:.0%}: {printable(last.death_layer)}"
         )
         axes.legend(fontsize=7, frameon=False, loc="best")
-    axes.set_title(title, fontsize=8)
+    axes.set_title(title, fontsize=8, parse_math=False)
 
 
 def draw_rates(

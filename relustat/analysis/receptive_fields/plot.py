@@ -11,6 +11,7 @@ from torch import Tensor
 
 from relustat._figures import new_figure
 from relustat._optional import import_optional
+from relustat._printable import printable
 
 from .gaussian_fit import GaussianFit
 
@@ -71,7 +72,8 @@ def receptive_field_figure(field: DrawnField) -> Figure:
     else:
         profiles = figure.subplots()
     _draw_profiles(profiles, field)
-    figure.suptitle(f"{field.layer}: {_sizes(field)}", fontsize=10)
+    title = f"{printable(field.layer)}: {_sizes(field)}"
+    figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
 
@@ -109,7 +111,7 @@ def receptive_field_grid(fields: Mapping[str, DrawnField], columns: int = 4) -> 
     for index, (title, field) in enumerate(fields.items()):
         axes = figure.add_subplot(rows, columns, index + 1)
         _draw_map(axes, field)
-        axes.set_title(f"{title}\n{_sizes(field)}", fontsize=8)
+        axes.set_title(f"{printable(title)}\n{_sizes(field)}", fontsize=8, parse_math=False)
     figure.supxlabel(
         "axes and sizes in pixels; colour: square root of a pixel's share, black is 0; "
         "white: theoretical field; blue: Gaussian, 1 and 2 sigma",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from relustat._printable import printable
 from relustat.report.columns import COLUMNS
 from relustat.report.compared_row import ComparedRow
 from relustat.report.findings import Finding
@@ -41,7 +42,7 @@ class Layers:
         """All that is drawn of one call site, and what changed between two reports."""
         sides = [side for side in self._sides if site in side.rows]
         return {
-            "name": site,
+            "name": printable(site),
             "sides": [
                 {**side.numbers(site), "histogram": self._histogram(side.rows[site].stats)}
                 for side in sides
@@ -99,13 +100,13 @@ class _Side:
         hidden = {"call_site", "histogram", "inactive" if gives_zero else "zero_fraction"}
         told = [name for name in COLUMNS if name not in hidden and texts[name]]
         return {
-            "label": self._label,
+            "label": printable(self._label),
             "adjective": row.stats.activation.adjective,
             "noun": row.stats.activation.noun,
             "knee": _drawn(row.stats.activation.knee),
-            "units": self._call_sites[site].units,
-            "warnings": [each.text for each in self._findings.get(site, [])],
-            "facts": {name: texts[name] for name in told},
+            "units": printable(self._call_sites[site].units),
+            "warnings": [printable(each.text) for each in self._findings.get(site, [])],
+            "facts": {name: printable(texts[name]) for name in told},
             "widths": [
                 units_of(
                     row.stats.of_width(width),
@@ -115,7 +116,7 @@ class _Side:
             ],
             "history": None if history is None else by_epoch(history, site),
             "groups": [
-                {"name": name, "inactive": plain(stats[site].inactive_fraction)}
+                {"name": printable(name), "inactive": plain(stats[site].inactive_fraction)}
                 for name, stats in self._groups.items()
                 if site in stats
             ],

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from relustat._files import replacing
 from relustat._optional import import_optional
+from relustat._printable import printable
 from relustat._version import __version__
 from relustat.report.columns import COLUMNS, heading
 from relustat.report.compared_row import COMPARED_COLUMNS, ComparedRow
@@ -164,11 +165,17 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
     )
     # In the order in which they were put.
     environment.policies["json.dumps_kwargs"] = {}
     environment.globals["source"] = functools.partial(_source, jinja2.utils.markupsafe.Markup)
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """What a template shows of a value; what is HTML already is a subclass of str."""
+    return printable(value) if type(value) is str else value
 
 
 def _source(markup: Any, name: str) -> Any:
@@ -182,7 +189,7 @@ def _libraries() -> Sequence[Mapping[str, Any]]:
     folder = _HERE / "vendor"
     return [
         {
-            "licence": (folder / licence).read_text(encoding="utf-8"),
+            "licence": markup.escape((folder / licence).read_text(encoding="utf-8")),
             "script": markup((folder / script).read_text(encoding="utf-8")),
         }
         for script, licence in (
