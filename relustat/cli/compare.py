@@ -6,11 +6,11 @@ import argparse
 from typing import Any
 
 from relustat._optional import import_optional
+from relustat.report.report import Report
 
 from .arguments import file
 from .messages import tell
 from .outputs import check_different, check_writable
-from .saved_reports import read_report
 
 _EXAMPLES = """\
 examples:
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
         check_different([options.html, *paths])
         check_writable("--html", options.html)
         import_optional("jinja2", "html", "--html")
-    first, second = map(read_report, paths)
+    first, second = map(Report.load, paths)
     comparison = first.compare(second, (names[0], names[1]))
     if options.html is not None:
         options.html.parent.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
     )
     parser.add_argument(
-        "files", type=file, nargs="+", metavar="file.npz", help="the files, each once"
+        "files", type=file, nargs="+", metavar="file.npz", help=".npz or .json files, each once"
     )
     parser.add_argument(
         "-o", "--output", type=file, required=True, metavar="all.npz", help="the file to write"

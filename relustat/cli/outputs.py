@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import json
 import os
 import stat
 import tempfile
@@ -16,6 +15,7 @@ from relustat._optional import import_optional
 from relustat.report.columns import COLUMNS
 from relustat.report.csv_text import csv_text
 from relustat.report.report import Report
+from relustat.stats import json_file
 
 from .arguments import file as file_argument
 
@@ -71,12 +71,12 @@ class Outputs:
                 report.to_html(path, title=title)
             elif kind == "npz":
                 report.save(path)
+            elif kind == "json":
+                json_file.save(path, report.to_dict())
             else:
                 with replacing(path) as file:
                     if kind == "png":
                         report.plot().savefig(file, format="png", dpi=120)
-                    elif kind == "json":
-                        file.write(json.dumps(report.to_dict()).encode())
                     else:
                         file.write(csv_text(list(COLUMNS), (row.numbers() for row in report.rows)))
         return list(map(str, self._paths.values()))

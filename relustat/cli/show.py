@@ -11,7 +11,6 @@ from relustat.report.unit_table import unit_lines
 from . import outputs
 from .arguments import file
 from .messages import say, show, tell
-from .saved_reports import read_report
 
 _EXAMPLES = """\
 examples:
@@ -39,7 +38,7 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> None:
-    report = read_report(options.file)
+    report = Report.load(options.file)
     written = outputs.Outputs(options, options.file)
     units = None if options.units is None else _units(report, options.units)
     for name in written.write(report, options.file.stem):

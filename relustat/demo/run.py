@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from collections import OrderedDict
@@ -24,6 +23,7 @@ from relustat.report.comparison import Comparison
 from relustat.report.csv_text import csv_text
 from relustat.report.plots import histogram_grid
 from relustat.report.report import Report
+from relustat.stats import json_file
 from relustat.watching.watches import watch
 
 from .labelled_images import LabelledImages, load_images
@@ -223,8 +223,7 @@ def write(output: Path, before: Report, after: Report, change: Comparison) -> No
             for row in in_order(change)
         ],
     }
-    with replacing(output / "report.json") as file:
-        file.write(json.dumps(document).encode())
+    json_file.save(output / "report.json", document)
     rows = (
         {"when": when, **row.numbers()}
         for when, report in (("before", before), ("after", after))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from relustat._checks import as_integer
 from relustat._messages import many
 from relustat._printable import printable
-from relustat.stats import npz
+from relustat.stats import json_file, npz
 from relustat.stats.histogram import Int64Array
 from relustat.stats.relu_stats import ReLUStats
 
@@ -232,8 +232,18 @@ class History:
         return history
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes all counts to an ``.npz`` file, whole or not at all."""
-        npz.save_history(path, self.to_dict())
+        """Writes all counts to a file, whole or not at all.
+
+        It is JSON if its name ends in ``.json``, and else an ``.npz`` archive.
+
+        Raises:
+            OSError: if it cannot be written. The file that was there stays.
+            ValueError: if its name ends as that of a page, a table or a picture.
+        """
+        if json_file.is_named(path):
+            json_file.save(path, self.to_dict())
+        else:
+            npz.save_history(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> History:
@@ -242,6 +252,9 @@ class History:
         Raises:
             ValueError: if it is not such a file, or a newer relustat wrote it.
         """
+        if json_file.is_json(path):
+            with json_file.reading(path, "history") as state:
+                return cls.from_dict(state)
         state = npz.load_history(path)
         try:
             return cls.from_dict(state)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from relustat._printable import printable
-from relustat.stats import npz
 from relustat.stats.relu_stats import ReLUStats
 from relustat.stats.same_layout import check_alike
 
@@ -21,7 +20,8 @@ def merge_files(paths: Sequence[str | os.PathLike[str]]) -> Report:
     """The sum by call site of files that ``Report.save`` or ``ReLUStats.save`` wrote.
 
     Args:
-        paths: each file once. Files without call sites add nothing.
+        paths: each file once, ``.npz`` or ``.json``. Files without call sites add nothing. Groups
+            are not added up.
 
     Returns:
         A report, with the warnings of all. If the files are those of ``ReLUStats.save``, ``save``
@@ -50,12 +50,7 @@ def merge_files(paths: Sequence[str | os.PathLike[str]]) -> Report:
             raise ValueError(
                 f"merge: each file must be given once, got {printable(str(path))} twice"
             )
-        archive = npz.load(path)
-        try:
-            read = saved.sites_from_npz(archive)
-        except ValueError as error:
-            name = printable(str(path))
-            raise ValueError(f"merge: {name} must hold what relustat wrote ({error})") from error
+        read = saved.read(path)
         files[path] = read.stats
         warnings |= dict.fromkeys(read.given)
         for site, place in read.call_sites.items():

@@ -18,7 +18,7 @@ from relustat._patterns import NameChoice, Patterns
 from relustat._printable import printable, printed_lines
 from relustat.nn.module_paths import named_modules
 from relustat.nn.swapping import counters_of
-from relustat.stats import npz
+from relustat.stats import json_file, npz
 from relustat.stats.relu_stats import ReLUStats
 
 from . import joined, page, plots, saved, table
@@ -387,8 +387,29 @@ class Report(Mapping[str, Row]):
         return cls(*saved.from_dict(state))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes all counts to an ``.npz`` file, whole or not at all. Groups are not written."""
-        npz.save(path, saved.sites_to_npz(self.stats, self.call_sites), self._notes)
+        """Writes all counts to a file, whole or not at all.
+
+        It is JSON if its name ends in ``.json``, as :meth:`to_dict` says. Else it is an ``.npz``
+        archive, which is smaller and has no groups.
+
+        Raises:
+            OSError: if it cannot be written. The file that was there stays.
+            ValueError: if its name ends as that of a page, a table or a picture.
+
+        Example:
+            >>> import pathlib, tempfile, torch, relustat
+            >>> _, stats = relustat.functional.relu_stats(torch.tensor([[-1.0, 2.0]]))
+            >>> report = relustat.Report({"fc.relu": stats})
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     path = pathlib.Path(folder) / "relus.json"
+            ...     report.save(path)
+            ...     path.read_text()[:14], relustat.Report.load(path) == report
+            ('{"version": 1,', True)
+        """
+        if json_file.is_named(path):
+            json_file.save(path, self.to_dict())
+        else:
+            npz.save(path, saved.sites_to_npz(self.stats, self.call_sites), self._notes)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Report:
@@ -397,9 +418,9 @@ class Report(Mapping[str, Row]):
         Raises:
             ValueError: if it is not such a file, or a newer relustat wrote it.
         """
-        states, warnings = npz.load(path)
-        named = {name or Path(path).stem: state for name, state in states.items()}
-        return cls(*saved.sites_from_npz(npz.Archive(named, warnings)))
+        stats, given, call_sites, groups = saved.read(path)
+        named = {name or Path(path).stem: each for name, each in stats.items()}
+        return cls(named, given, call_sites, groups)
 
 
 def _checked_report(caller: str, other: object) -> Report:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from relustat.stats import npz
+from relustat._printable import printable
+from relustat.stats import json_file, npz
 from relustat.stats.relu_stats import ReLUStats
 
 from .call_site import CallSite
@@ -39,6 +41,26 @@ def sites_from_npz(archive: npz.Archive) -> Saved:
         name: CallSite.from_dict(name, state.get("where", {})) for name, state in states.items()
     }
     return Saved(stats, archive.warnings, call_sites, {})
+
+
+def read(path: str | os.PathLike[str]) -> Saved:
+    """What a file of a report holds, or a file of the counts of one ReLU, whose name is "".
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is not such a file, or a newer relustat wrote it.
+    """
+    if json_file.is_json(path):
+        with json_file.reading(path, "stats") as state:
+            if isinstance(state, dict) and "widths" in state:
+                return Saved({"": ReLUStats.from_dict(state)}, [], {"": CallSite("", "")}, {})
+            return from_dict(state)
+    archive = npz.load(path)
+    try:
+        return sites_from_npz(archive)
+    except ValueError as error:
+        name = printable(os.fspath(path))
+        raise ValueError(f"load: {name} must be a relustat stats file ({error})") from error
 
 
 def from_dict(state: dict[str, Any]) -> Saved:

@@ -13,6 +13,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,8 @@ VERSION = 1
 _ARRAYS = ("zeros", "dead_calls", "slots")
 _SINCE = "since_fired"
 _SATURATED = "saturated"  # only of an activation with an upper knee
+# An archive under such a name would be taken for something else.
+_OTHER_KINDS = frozenset({".csv", ".htm", ".html", ".json", ".png"})
 _HISTORY_ARRAYS = (*_ARRAYS, "dead_epochs", "deaths", "revivals", "dead")
 
 
@@ -102,6 +105,9 @@ def _widths_of(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _write(path: str | os.PathLike[str], described: dict[str, Any], arrays: dict[str, Any]) -> None:
+    if Path(path).suffix.lower() in _OTHER_KINDS:
+        name = printable(os.fspath(path))
+        raise ValueError(f"save: path must be that of a .npz or .json file, got {name}")
     with replacing(path) as file:
         np.savez_compressed(file, relustat=np.array(json.dumps(described)), **arrays)
 

@@ -10,7 +10,7 @@ from typing import Any
 from relustat._checks import as_integer
 from relustat._printable import printable
 
-from . import npz
+from . import json_file, npz
 from .activation import RELU, Activation
 from .bins import Bins, bins_from_dict
 from .counter_layout import slot_count
@@ -266,8 +266,18 @@ class ReLUStats(DerivedNumbers):
             raise ValueError(f"from_dict: must be what to_dict() returns ({error})") from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the counts to an ``.npz`` file, whole or not at all."""
-        npz.save(path, {"": self.to_dict()})
+        """Writes the counts to a file, whole or not at all.
+
+        It is JSON if its name ends in ``.json``, and else an ``.npz`` archive.
+
+        Raises:
+            OSError: if it cannot be written. The file that was there stays.
+            ValueError: if its name ends as that of a page, a table or a picture.
+        """
+        if json_file.is_named(path):
+            json_file.save(path, self.to_dict())
+        else:
+            npz.save(path, {"": self.to_dict()})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ReLUStats:
@@ -276,6 +286,9 @@ class ReLUStats(DerivedNumbers):
         Raises:
             ValueError: if it is not such a file, or a newer relustat wrote it.
         """
+        if json_file.is_json(path):
+            with json_file.reading(path, "stats") as state:
+                return cls.from_dict(state)
         states = npz.load(path).states
         if list(states) != [""]:
             raise ValueError(

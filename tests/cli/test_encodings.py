@@ -61,11 +61,11 @@ def test_the_demo(monkeypatch):
     needs("rich")
     needs("matplotlib")
     needs("sklearn")
-    arguments = ["demo", "--epochs", "1", "--samples", "64", "--output", "é[/bold]▁"]
+    arguments = ["demo", "--epochs", "1", "--samples", "64", "--output", "é[/bold]層"]
     for encoding in ("ascii", "latin-1"):
         text = printed(monkeypatch, encoding, "strict", *arguments)
         first = "\\xe9" if encoding == "ascii" else "é"
-        assert text.endswith(f"report.json and report.csv to {first}[/bold]\\u2581\n")
+        assert text.endswith(f"report.json and report.csv to {first}[/bold]\\u5c64\n")
 
 
 def test_in_the_locale_c(saved):

@@ -120,7 +120,7 @@ def test_wrong_files_and_names(capsys):
         (["none.npz"], "none.npz: No such file or directory"),
         (["none.json"], "none.json: No such file or directory"),
         (["text.npz"], "text.npz must be a relustat stats file"),
-        (["text.json"], "text.json must be a file that relustat wrote"),
+        (["text.json"], "text.json must be a relustat stats file"),
         (["history.npz"], "got a history of 0 spans; History.load reads it"),
         (
             ["after.npz", "--units", "conv"],

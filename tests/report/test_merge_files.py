@@ -145,7 +145,7 @@ def test_files_of_something_else(capsys):
     state["widths"]["3"]["zeros"] = [99, 0, 0]
     npz.save("wrong.npz", {"fc": state})
     error = refused(capsys, "good.npz", "wrong.npz")
-    assert "merge: wrong.npz must hold what relustat wrote (" in error
+    assert "load: wrong.npz must be a relustat stats file (" in error
     assert "counts must agree" in error
 
 

@@ -14,6 +14,7 @@ from relustat._optional import import_optional
 from relustat._printable import printable
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -41,9 +42,11 @@ def figure(layers: Sequence[str], values: npt.NDArray[np.floating]) -> Figure:
     axes.set_ylabel("L2 norm; dots at the bottom: 0")
     columns = math.ceil(len(layers) / _LAYERS_PER_COLUMN)
     # By itself matplotlib leaves out names that begin with "_".
-    keys = [*axes.lines[::2], *axes.collections]
-    place = "outside right upper"
-    as_plain_text(made.legend(handles=keys, loc=place, ncols=columns, fontsize=8, frameon=False))
+    keys: list[Artist] = [*axes.lines[::2], *axes.collections]
+    legend = made.legend(
+        handles=keys, loc="outside right upper", ncols=columns, fontsize=8, frameon=False
+    )
+    as_plain_text(legend)
     return made
 
 
