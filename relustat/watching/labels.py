@@ -116,7 +116,7 @@ class Parts:
         *,
         inplace: bool,
     ) -> None:
-        self._site = site
+        self.site = site
         self._member = member
         self._unit_dims = tuple(unit_dims)
         counters = site.counters
@@ -131,7 +131,7 @@ class Parts:
 
     def count(self) -> None:
         for label, x, output, mask in self._parts:
-            counters = self._site.counters_of(label)
+            counters = self.site.counters_of(label)
             count_call(self._member, x, output, counters, self._unit_dims, mask)
 
 

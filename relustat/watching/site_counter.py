@@ -221,17 +221,28 @@ class SiteCounter:
         parts: Parts | None,
     ) -> Any:
         """Counts a call and its parts by label, and computes it; if it is replaced, in one op."""
-        replaced = None
+        is_compiling = torch.compiler.is_dynamo_compiling()
+        # What fails is not counted. What writes over its input is counted before.
+        is_last = not is_replaced and not is_compiling and not call.inplace
+        computed = compute() if is_last else None
         if is_replaced:
-            replaced = _counted(call, counters, unit_dim, mask)
-        elif torch.compiler.is_dynamo_compiling() or not is_symbolic(call.x):
+            computed = _counted(call, counters, unit_dim, mask)
+        elif is_compiling or not is_symbolic(call.x):
             # Hidden from other watches and modes: they see the call itself.
             with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
                 count_call(call.member, values, output, counters, unit_dim, mask)
         if parts is not None:
+            self._count_parts(parts)
+        return computed if is_replaced or is_last else compute()
+
+    def _count_parts(self, parts: Parts) -> None:
+        try:
             with torch.no_grad(), unseen_by_function_modes(), _unseen_by_modes():
                 parts.count()
-        return replaced if is_replaced else compute()
+        except BaseException as error:
+            reason = f"a call is not in all its groups, because of {type(error).__name__}"
+            self.uncounted.reasons[parts.site.name] = reason
+            raise
 
     def _asks(self, x: Tensor) -> bool:
         """Whether a call is counted, so that a mask or labels are asked for."""
