@@ -19,6 +19,7 @@ from torch.utils.hooks import RemovableHandle
 
 from relustat._dynamo import inline_all_in_graph, unwatch_class, unwatched_class
 from relustat._hooks import HOOK_DICTS, take_off
+from relustat.nn.replacements import Swapped, is_swapped, replacement
 
 ATTRIBUTE = "_relustat_watched"
 """Where a module holds its watches."""
@@ -57,12 +58,23 @@ class Answers:
     def take_off(self) -> None:
         """Gives the module its own attributes back, unless others have replaced them meanwhile."""
         attributes = self.module.__dict__
+        own = self._own()
         for name, ours in self._attributes.items():
             if attributes.get(name) == ours:
-                if name in self._before:
-                    attributes[name] = self._before[name]
+                if name in own:
+                    attributes[name] = own[name]
                 else:
                     del attributes[name]
+
+    def _own(self) -> dict[str, Any]:
+        """What the module would have under these names now: it may be swapped, or no longer."""
+        own = {
+            name: each
+            for name, each in self._before.items()
+            if not isinstance(getattr(each, "__self__", None), Swapped)
+        }
+        swapped = replacement(self.module).attributes() if is_swapped(self.module) else {}
+        return {**own, **{name: swapped[name] for name in self._attributes if name in swapped}}
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(

@@ -178,7 +178,8 @@ class WatchedModules:
         with _one_at_a_time:
             take_off_registration(self._added)
             unwatch_class(self._root)
-            for module in list(self._modules):
+            # Also those to which quantisation has copied the hooks of what it replaced.
+            for module in {**self._modules, **dict.fromkeys(self._root.modules())}:
                 for hooks in list(self._hooks_of.values()):
                     take_off(module, hooks[0])
                     take_off(module, hooks[1])

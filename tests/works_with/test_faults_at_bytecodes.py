@@ -10,7 +10,7 @@ from subjects import Subject, X
 import relustat
 
 # Of thousands of bytecodes, so many are tried for each operation.
-MOST = 24
+MOST = 16
 ERRORS = [KeyboardInterrupt, MemoryError]
 
 
