@@ -31,6 +31,7 @@ def merge_files(paths: Sequence[str | os.PathLike[str]]) -> Report:
         OSError: if a file cannot be read.
         ValueError: if a file is not one of statistics, is given twice, or has other call sites or
             bins than the others.
+        OverflowError: if a sum is no int64.
 
     Example:
         >>> import pathlib, tempfile, torch, relustat

@@ -33,14 +33,14 @@ def sites_to_npz(
     }
 
 
-def sites_from_npz(archive: npz.Archive) -> Saved:
+def sites_from_npz(contents: npz.Contents) -> Saved:
     """What :func:`relustat.stats.npz.load` gave."""
-    states = archive.states
+    states = contents.states
     stats = {name: ReLUStats.from_dict(state) for name, state in states.items()}
     call_sites = {
         name: CallSite.from_dict(name, state.get("where", {})) for name, state in states.items()
     }
-    return Saved(stats, archive.warnings, call_sites, {})
+    return Saved(stats, contents.warnings, call_sites, {})
 
 
 def read(path: str | os.PathLike[str]) -> Saved:
@@ -73,12 +73,14 @@ def from_dict(state: dict[str, Any]) -> Saved:
     try:
         where = state.get("where", {})
         sites = state["call_sites"].items()
-        groups = {name: from_dict(each).stats for name, each in state.get("groups", {}).items()}
+        groups = state.get("groups", {})
+        if any("groups" in each for each in groups.values()):
+            raise ValueError("from_dict: a group must have no groups of its own")
         return Saved(
             {name: ReLUStats.from_dict(each) for name, each in sites},
             list(map(str, state.get("given_warnings", []))),
             {name: CallSite.from_dict(name, where.get(name, {})) for name, _ in sites},
-            groups,
+            {name: from_dict(each).stats for name, each in groups.items()},
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"from_dict: must be what to_dict() returns, got {error!r}") from error

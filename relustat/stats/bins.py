@@ -11,7 +11,7 @@ import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -34,17 +34,10 @@ class Bins(ABC):
 
     binning: int
 
-    @cached_property
+    @property
+    @abstractmethod
     def edges(self) -> npt.NDArray[np.float64]:
         """The n + 1 edges, float64 [n + 1], each a float32 number. Read-only."""
-        with np.errstate(over="ignore"):  # infinite edges are reported by _check_edges
-            edges = self._edges().astype(np.float32).astype(np.float64)
-        edges += 0.0  # -0.0 is 0.0
-        edges.flags.writeable = False
-        return edges
-
-    @abstractmethod
-    def _edges(self) -> npt.NDArray[np.float64]: ...
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
@@ -119,12 +112,9 @@ class LogBins(Bins):
             )
         self._check_edges()
 
-    def _edges(self) -> npt.NDArray[np.float64]:
-        octaves = np.arange(self.min_exponent, self.max_exponent)
-        mantissas = 1 + np.arange(self.per_octave) / self.per_octave
-        positive = np.ldexp(mantissas[None, :], octaves[:, None]).ravel()
-        positive = np.append(positive, np.ldexp(1.0, self.max_exponent))
-        return np.concatenate([-positive[::-1], [0.0], positive])
+    @property
+    def edges(self) -> npt.NDArray[np.float64]:
+        return _log_edges(self.per_octave, self.min_exponent, self.max_exponent)
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": "log", **dataclasses.asdict(self)}
@@ -173,8 +163,9 @@ class LinearBins(Bins):
         object.__setattr__(self, "hi", float(self.hi))
         self._check_edges()
 
-    def _edges(self) -> npt.NDArray[np.float64]:
-        return np.linspace(self.lo, self.hi, self.n + 1)
+    @property
+    def edges(self) -> npt.NDArray[np.float64]:
+        return _linear_edges(self.lo, self.hi, self.n)
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": "linear", **dataclasses.asdict(self)}
@@ -208,8 +199,9 @@ class EdgeBins(Bins):
         self._given = given
         self._check_edges()
 
-    def _edges(self) -> npt.NDArray[np.float64]:
-        return self._given
+    @cached_property
+    def edges(self) -> npt.NDArray[np.float64]:
+        return _rounded(self._given)
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": "edges", "edges": self.edges.tolist()}
@@ -219,6 +211,30 @@ class EdgeBins(Bins):
             return f"EdgeBins({self._given.tolist()})"
         first, last = self._given[0], self._given[-1]
         return f"EdgeBins([{first:g}, ..., {last:g}]; {len(self._given)} edges)"
+
+
+# Bins of many call sites share their edges. Those of the last few are kept: a small file may
+# describe many bins.
+@lru_cache(maxsize=64)
+def _log_edges(per_octave: int, min_exponent: int, max_exponent: int) -> npt.NDArray[np.float64]:
+    octaves = np.arange(min_exponent, max_exponent)
+    mantissas = 1 + np.arange(per_octave) / per_octave
+    positive = np.ldexp(mantissas[None, :], octaves[:, None]).ravel()
+    positive = np.append(positive, np.ldexp(1.0, max_exponent))
+    return _rounded(np.concatenate([-positive[::-1], [0.0], positive]))
+
+
+@lru_cache(maxsize=64)
+def _linear_edges(lo: float, hi: float, n: int) -> npt.NDArray[np.float64]:
+    return _rounded(np.linspace(lo, hi, n + 1))
+
+
+def _rounded(edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    with np.errstate(over="ignore"):  # infinite edges are reported by _check_edges
+        rounded = edges.astype(np.float32).astype(np.float64)
+    rounded += 0.0  # -0.0 is 0.0
+    rounded.flags.writeable = False
+    return rounded
 
 
 def bins_from_dict(state: dict[str, Any] | None) -> Bins | None:

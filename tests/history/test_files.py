@@ -96,7 +96,7 @@ def test_newer_versions(tmp_path, monkeypatch):
     history.save(tmp_path / "history.npz")
     state = history.to_dict()
     monkeypatch.undo()
-    with pytest.raises(ValueError, match=r"history\.npz .*got version 2; update relustat"):
+    with pytest.raises(ValueError, match=r"history\.npz .*got version 2; install a newer relustat"):
         History.load(tmp_path / "history.npz")
     with pytest.raises(ValueError, match="reads versions up to 1, got version 2"):
         History.from_dict(state)

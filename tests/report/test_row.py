@@ -46,7 +46,7 @@ def test_a_report_survives_json_whole(tmp_path):
     [
         ({}, "must be what relustat wrote, got no version"),
         (None, "got no version"),
-        ({"version": 99}, "got version 99; update relustat"),
+        ({"version": 99}, "got version 99; install a newer relustat"),
         ({"version": 1}, "must be what to_dict"),
         ({"version": 1, "call_sites": []}, "must be what to_dict"),
         ({"version": 1, "call_sites": {"a": {"version": 1}}}, "must be what to_dict"),

@@ -298,7 +298,9 @@ def test_newer_versions(tmp_path, monkeypatch):
     stats.save(tmp_path / "stats.npz")
     state = stats.to_dict()
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="reads versions up to 1, got version 2; update relustat"):
+    with pytest.raises(
+        ValueError, match="reads versions up to 1, got version 2; install a newer relustat"
+    ):
         ReLUStats.load(tmp_path / "stats.npz")
     with pytest.raises(ValueError, match="reads versions up to 1, got version 2"):
         ReLUStats.from_dict(state)
