@@ -14,6 +14,7 @@ import torch.distributed as dist
 
 from ._messages import named, some
 from .stats.counter_layout import BLOCKS, CALLS, ELEMENTS, ZERO_BLOCKS, CounterLayout
+from .stats.exact import checked
 from .stats.histogram import Int64Array
 from .stats.relu_stats import ReLUStats
 from .stats.same_layout import Layout, check_alike, described_shard
@@ -34,7 +35,7 @@ class _Site(NamedTuple):
     ``rows`` is the number of histograms (1 or units) by width. ``reduced`` is the name of the
     all_reduce that gave the counts; it is empty if they are one rank's own. ``shard`` says which
     units a layer that is split over ranks has here. ``parts`` is that of the statistics, 0 if
-    nothing was counted.
+    nothing was counted. ``elements`` are those of all widths; no other count is above them.
     """
 
     layout: Layout
@@ -42,6 +43,7 @@ class _Site(NamedTuple):
     reduced: str
     shard: tuple[int, int] | None
     parts: int
+    elements: int
 
     def counter_layout(self, width: int, rows: int) -> CounterLayout:
         bins = len(self.layout.bins) if self.layout.bins is not None else 0
@@ -88,6 +90,7 @@ def all_reduce(
         group's first rank that has any.
 
     Raises:
+        OverflowError: if a sum is no int64.
         RuntimeError: if no process group is initialised.
         TypeError: if a rank passes anything else.
         ValueError: if the call sites of two ranks differ, their bins, or the units of a layer that
@@ -190,6 +193,7 @@ def _sites_of(stats: object) -> _Sites | str:
             each.reduction,
             each.shard,
             each.parts if each.by_width else 0,
+            each.elements,
         )
         for name, each in stats.items()
     }
@@ -228,6 +232,9 @@ def _checked(said: dict[int, _Sites | str]) -> dict[int, _Sites]:
                 "all_reduce: all ranks must pass their own counts, or all the result of one "
                 f"all_reduce, got for {named(name)}: {some(found, '; ')}"
             )
+        if by_reduction.keys() == {""}:
+            elements = sum(sites[name].elements for sites in by_rank.values())
+            checked(f"all_reduce: the sum of elements of {named(name)}", elements)
     return by_rank
 
 

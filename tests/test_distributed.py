@@ -257,7 +257,17 @@ def test_sums_beyond_what_floats_hold(ranks):
     }
     for name, counts in told.items():
         assert counts["1"]["zeros"] == [elements[name]]
-        assert counts["1"]["calls"] == n * (2**31 + 1)
+        assert counts["1"]["calls"] == n * (2**24 + 1)
+
+
+def test_sums_beyond_int64_are_refused_on_every_rank(ranks):
+    n = len(ranks)
+    assert the_same(of(ranks, "too_many_counts", "error")) == (
+        "OverflowError: all_reduce: the sum of elements of many must stay below 2**63, "
+        f"got {n * 2**62}"
+    )
+    afterwards = the_same(of(ranks, "too_many_counts", "afterwards"))
+    assert afterwards["few"]["1"]["elements"] == n
 
 
 def test_a_group_of_some_ranks(ranks):

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         return _failed(options, error, said, exit_status.WRONG_INPUT)
-    except (ValueError, ImportError) as error:
+    except (ValueError, OverflowError, ImportError) as error:
         return _failed(options, error, str(error), exit_status.WRONG_INPUT)
     except Exception as error:
         said = f"unexpected {type(error).__name__}: {error}; --debug shows where"

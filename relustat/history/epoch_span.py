@@ -13,6 +13,7 @@ import numpy as np
 from relustat._checks import as_integer
 from relustat._printable import printable
 from relustat.stats.relu_stats import ReLUStats
+from relustat.stats.unit_counts import UnitCounts
 
 from .unit_lifetimes import UnitLifetimes
 
@@ -56,6 +57,24 @@ class EpochSpan:
     def __post_init__(self) -> None:
         object.__setattr__(self, "stats", MappingProxyType(dict(self.stats)))
         object.__setattr__(self, "lifetimes", MappingProxyType(dict(self.lifetimes)))
+        if self.first > self.last:
+            raise ValueError(f"the epochs of a span must increase, got {self.first} to {self.last}")
+        for (site, width), units in self.lifetimes.items():
+            self._check(site, self.stats[site].by_width[width], units)
+
+    def _check(self, site: str, counts: UnitCounts, units: UnitLifetimes) -> None:
+        dead, alive = units.dead_epochs, units.epochs - units.dead_epochs
+        dead_calls, alive_calls = counts.dead_calls, counts.calls - counts.dead_calls
+        if (
+            units.epochs > self.last - self.first + 1
+            or not np.array_equal(alive == 0, alive_calls == 0)
+            or (dead > dead_calls).any()
+            or (alive > alive_calls).any()
+        ):
+            raise ValueError(
+                "an epoch must have calls, all of them dead where the unit is dead in it, and not "
+                f"all elsewhere, got {units} at {site}"
+            )
 
     @classmethod
     def of_epoch(
@@ -111,21 +130,12 @@ class EpochSpan:
     def from_dict(cls, state: dict[str, Any]) -> EpochSpan:
         """The span whose :meth:`to_dict` this is; raises whatever if it is none."""
         first, last = (as_integer(name, state[name]) for name in ("first", "last"))
-        if first > last:
-            raise ValueError(f"the epochs of a span must increase, got {first} to {last}")
         stats = {name: ReLUStats.from_dict(site) for name, site in state["call_sites"].items()}
         lifetimes = {
             (site, width): UnitLifetimes.from_dict(state["call_sites"][site]["widths"][str(width)])
             for site, counts in stats.items()
             for width in counts.widths
         }
-        for (site, width), units in lifetimes.items():
-            always = np.flatnonzero(units.dead_epochs == units.epochs)
-            if not np.array_equal(always, stats[site].of_width(width).dead_units):
-                raise ValueError(
-                    f"units must be dead in all epochs where they gave only zeros, got {units} "
-                    f"at {printable(site)}"
-                )
         return cls(first, last, stats, lifetimes)
 
 
@@ -151,6 +161,13 @@ def appended(spans: tuple[EpochSpan, ...], span: EpochSpan, limit: int) -> tuple
             raise ValueError(
                 "History.add: the bins and activation of a call site must stay the same, "
                 f"got {mine} after {before} at {printable(site)}"
+            )
+    last = {key: units for earlier in spans for key, units in earlier.lifetimes.items()}
+    for key, units in span.lifetimes.items():
+        if key in last and not np.array_equal(last[key].dead, units.dead_before):
+            raise ValueError(
+                "History.add: a unit must be dead or alive until it is revived or dies, "
+                f"got {units} after {last[key]} at {printable(key[0])}"
             )
     spans = (*spans, span)
     if len(spans) <= limit:

@@ -42,6 +42,10 @@ class UnitLifetimes:
         change = dead - (dead if before is None else before.dead)
         return cls(1, dead, np.maximum(change, 0), np.maximum(-change, 0), dead)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__post_init__()
+
     def __post_init__(self) -> None:
         for name in _ARRAYS:
             counts = getattr(self, name).view()
@@ -50,20 +54,26 @@ class UnitLifetimes:
             counts.flags.writeable = False
             object.__setattr__(self, name, counts)
         alive_epochs = self.epochs - self.dead_epochs
-        # Deaths and revivals take turns.
-        dead_at_first = self.dead - self.deaths + self.revivals
         within = (
             (self.deaths, self.dead_epochs),
             (self.dead, self.dead_epochs),
             (self.revivals, alive_epochs),
             (1 - self.dead, alive_epochs),
-            (dead_at_first, 1),
+            (self.dead_before, 1),
         )
-        if not all(((few >= 0) & (few <= most)).all() for few, most in within):
+        if self.epochs < 1 or not all(((few >= 0) & (few <= most)).all() for few, most in within):
             raise ValueError(
                 "UnitLifetimes: counts must agree: a unit dies and is revived in turn, and it dies "
                 f"in an epoch in which it is dead; got {self}"
             )
+
+    @property
+    def dead_before(self) -> Int64Array:
+        """1 where the unit was dead before these epochs, if it was known then; int64 [units].
+
+        Deaths and revivals take turns. A unit that is dead in the very first epoch has not died.
+        """
+        return self.dead - self.deaths + self.revivals
 
     def __add__(self, later: UnitLifetimes) -> UnitLifetimes:
         return UnitLifetimes(

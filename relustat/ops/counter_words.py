@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
-from relustat.stats.counter_layout import BLOCKS, CALLS, EVERY, CounterLayout
+from relustat.stats.counter_layout import BLOCKS, CALLS, ELEMENTS, EVERY, TICKS, CounterLayout
+from relustat.stats.exact import checked
+
+
+def check_sums(words: Iterable[Tensor]) -> None:
+    """Raises an OverflowError if counters do not add. Other counts are at most the elements."""
+    counts = [each[[TICKS, ELEMENTS]].tolist() for each in words]
+    for name, parts in zip(("calls", "elements"), zip(*counts, strict=True), strict=True):
+        checked(f"Counters: the sum of {name}", sum(parts))
 
 
 def add_side_by_side(words: Tensor, others: Tensor, units: int) -> None:

@@ -18,12 +18,19 @@ from relustat._torch_internals import unseen_by_dispatch_modes
 from relustat._whole import make_whole
 from relustat.stats.activation import RELU, Activation
 from relustat.stats.bins import BINNING_NONE, Bins, LogBins
-from relustat.stats.counter_layout import CALLS, ELEMENTS, EVERY, CounterLayout
+from relustat.stats.counter_layout import (
+    CALLS,
+    ELEMENTS,
+    EVERY,
+    TICKS,
+    ZERO_BLOCKS,
+    CounterLayout,
+)
 from relustat.stats.relu_stats import ReLUStats
 from relustat.stats.unit_counts import UnitCounts
 
 from . import library
-from .counter_words import add_side_by_side, of_this_version
+from .counter_words import add_side_by_side, check_sums, of_this_version
 
 UnitDim = int | tuple[int, ...] | Literal["auto"]
 FoundDim = int | tuple[int, ...]
@@ -236,24 +243,26 @@ class Counters:
     @property
     def stats(self) -> ReLUStats:
         """The counts so far. Only reading them synchronises with the device."""
-        by_width = {
-            units: self._read(words.numpy(), units)
-            for units, words in self.saved().items()
-            if words[CALLS]
-        }
+        return self._read(self.saved())
+
+    def _read(self, saved: Mapping[int, Tensor]) -> ReLUStats:
+        by_width = {}
+        for units, words in saved.items():
+            if words[CALLS]:
+                layout = self._layout(units)
+                by_width[units] = UnitCounts.from_counters(
+                    words.numpy(), units, layout.bins, layout.saturates
+                )
         block, activation = self.zero_blocks, self.activation
         return ReLUStats(self.bins, by_width, block=block, activation=activation)
-
-    def _read(self, words: npt.NDArray[np.int64], units: int) -> UnitCounts:
-        layout = self._layout(units)
-        return UnitCounts.from_counters(words, units, layout.bins, layout.saturates)
 
     def saved(self) -> dict[int, Tensor]:
         """A copy of the counters by number of units, int64 [words] on the host.
 
         Raises:
-            OverflowError: if a count has passed 2^63 - 1. On the CPU the call itself raises it, but
-                not if other threads count into the same counters then.
+            OverflowError: if a count has passed 2^63 - 1, or a sum of several devices is no int64. On
+                the CPU the call itself raises it, but not if other threads count into the same
+                counters then.
         """
         saved = {units: words.clone() for units, words in self._loaded.items()}
         for (units, _), words in list(self._words.items()):
@@ -263,6 +272,7 @@ class Counters:
                     "Counters: counts must stay below 2**63, got more elements; reset() them"
                 )
             if units in saved:
+                check_sums([saved[units], copy])
                 add_side_by_side(saved[units], copy, units)
             else:
                 saved[units] = copy
@@ -275,13 +285,16 @@ class Counters:
             ValueError: if these are no such counters. Then nothing has changed.
         """
         for units, words in saved.items():
-            layout = self._layout(units)
-            if words.dtype != torch.int64 or words.shape != (layout.size,):
+            self._check_words(units, words)
+            calls = words[CALLS]
+            is_empty = not words[CALLS:].any()
+            if (words[TICKS:] < 0).any() or words[TICKS] < calls or is_empty == bool(calls):
                 raise ValueError(
-                    f"Counters: counters of {units} units must be int64 [{layout.size}], got "
-                    f"{words.dtype} {list(words.shape)}"
+                    "Counters: no count may be negative, or be there without a call that was seen, "
+                    f"got {words.tolist()[TICKS:ZERO_BLOCKS]} for {units} units"
                 )
-            self._read(words.cpu().numpy(), units)  # raises if they do not agree
+        # Raises if counts disagree.
+        self._read({units: words.cpu() for units, words in saved.items()})
         make_whole(lambda: self._replace_counts(saved))
 
     def _replace_counts(self, saved: Mapping[int, Tensor]) -> None:
@@ -293,6 +306,14 @@ class Counters:
             loaded = self._loaded.pop(units, None)
             if loaded is not None:
                 words[EVERY + 1 :] = loaded[EVERY + 1 :].to(words.device)
+
+    def _check_words(self, units: int, words: Tensor) -> None:
+        size = self._layout(units).size
+        if words.dtype != torch.int64 or words.shape != (size,):
+            raise ValueError(
+                f"Counters: counters of {units} units must be int64 [{size}], got "
+                f"{words.dtype} {list(words.shape)}"
+            )
 
     def apply(self, convert: Callable[[Tensor], Tensor]) -> None:
         """Moves the counters as ``nn.Module.to()`` does: to another device, never to another dtype.
@@ -314,13 +335,17 @@ class Counters:
             return words.to(device, copy=True)
 
     def _replace_words(self, words_by_units: list[tuple[int, Tensor]]) -> None:
-        replaced: dict[tuple[int, torch.device], Tensor] = {}
+        by_key: dict[tuple[int, torch.device], list[Tensor]] = {}
         for units, words in words_by_units:
-            key = (units, words.device)
-            if key in replaced:
-                add_side_by_side(replaced[key], words, units)
-            else:
-                replaced[key] = words
+            by_key.setdefault((units, words.device), []).append(words)
+        for several in by_key.values():
+            if len(several) > 1:
+                check_sums(several)
+        replaced = {}
+        for (units, device), (words, *others) in by_key.items():
+            for other in others:
+                add_side_by_side(words, other, units)
+            replaced[units, device] = words
         # In one step: after an interrupt, graphs would go on counting into the old tensors.
         self.__dict__.update(_words=replaced, _traced=TraceTimeAttributes(self._materialise))
 
@@ -334,13 +359,14 @@ class Counters:
         self.__dict__.update({"_loaded": {}, "_widths": widths, **since, **state})
         # Loaded with another map_location, or copied in inference mode.
         with torch.inference_mode(False):
-            self._replace_words(
-                [
-                    (units, of_this_version(words, self._layout(units)))
-                    for units, words in state["_words"]
-                    if not words.is_meta  # loaded to where nothing is kept
-                ]
-            )
+            words_by_units = [
+                (units, of_this_version(words, self._layout(units)))
+                for units, words in state["_words"]
+                if not words.is_meta  # loaded to where nothing is kept
+            ]
+            for units, words in words_by_units:
+                self._check_words(units, words)
+            self._replace_words(words_by_units)
 
 
 def _checked(unit_dim: Any) -> UnitDim:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .bins import Bins, EdgeBins
+from .exact import MOST, checked, total
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -58,6 +59,10 @@ class Histogram:
         overflow: values above the last edge, +inf included.
         nan: NaNs.
 
+    Raises:
+        ValueError: if the counts are not int64 [n], or one is negative.
+        OverflowError: if all counts together, NaNs included, are no int64. So no sum wraps.
+
     Example:
         >>> import torch, relustat
         >>> x = torch.tensor([-1.0, 0.2, 0.3, 9.0])
@@ -77,6 +82,13 @@ class Histogram:
             raise ValueError(
                 f"Histogram: counts must be [{len(self.bins)}], got {list(self._counts.shape)}"
             )
+        outside = self.underflow, self.overflow, self.nan
+        if self._counts.dtype != np.int64 or min(int(self._counts.min()), *outside) < 0:
+            raise ValueError(
+                f"Histogram: counts must be int64 and not negative, got {self._counts}, "
+                f"underflow={self.underflow}, overflow={self.overflow}, nan={self.nan}"
+            )
+        checked("Histogram: the sum of counts", total(self._counts) + sum(outside))
         counts = self._counts.view()
         counts.flags.writeable = False
         object.__setattr__(self, "_counts", counts)
@@ -135,7 +147,8 @@ class Histogram:
         if total == 0:
             return math.nan
         rank = q * total
-        number = max(math.ceil(rank), 1)
+        # The product is rounded.
+        number = min(max(math.ceil(rank), 1), total)
         if number <= self.underflow:
             return -math.inf
         if number > total - self.overflow:
@@ -216,8 +229,11 @@ class Histogram:
         return np.diff(self._estimated_below(edges))
 
     def _estimated_below(self, edges: npt.NDArray[np.float64]) -> Int64Array:
-        below = np.interp(edges, self.edges, self._counts_below())
-        return np.rint(below).astype(np.int64)
+        counts_below = self._counts_below()
+        estimated = np.rint(np.interp(edges, self.edges, counts_below))
+        # Beyond 2**53 floats are rounded, perhaps above the total, which is exact.
+        below = np.minimum(estimated, math.nextafter(MOST, 0)).astype(np.int64)
+        return np.maximum.accumulate(np.minimum(below, counts_below[-1]))
 
     def _counts_below(self) -> Int64Array:
         """Number of values in range below each edge, int64 [n + 1]."""
@@ -239,6 +255,8 @@ class Histogram:
             raise ValueError(
                 f"Histogram: only histograms of equal bins add, got {self.bins} and {other.bins}"
             )
+        both = self.sum() + self.nan + other.sum() + other.nan
+        checked("Histogram: the sum of counts", both)
         return Histogram(
             self.bins,
             self._counts + other._counts,

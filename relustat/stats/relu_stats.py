@@ -12,9 +12,11 @@ from relustat._printable import printable
 
 from . import json_file, npz
 from .activation import RELU, Activation
+from .agreement import check_meaning, check_shard
 from .bins import Bins, bins_from_dict
 from .counter_layout import slot_count
 from .derived_numbers import DerivedNumbers
+from .exact import checked
 from .same_layout import Layout, described_shard
 from .unit_counts import UnitCounts
 
@@ -72,6 +74,9 @@ class ReLUStats(DerivedNumbers):
     ) -> None:
         if parts < 1:
             raise ValueError(f"ReLUStats: parts must be at least 1, got {parts}")
+        check_shard(shard)
+        if block is not None and block < 1:
+            raise ValueError(f"ReLUStats: block must be at least 1, got {block}")
         slots = slot_count(len(bins) if bins is not None else 0)
         for width, counts in by_width.items():
             if counts.calls < 1:
@@ -86,6 +91,19 @@ class ReLUStats(DerivedNumbers):
                     f"ReLUStats: width {width} must have saturated inputs just if "
                     f"{activation.name} has an upper knee"
                 )
+            check_meaning(
+                bins,
+                activation,
+                block,
+                counts.elements,
+                counts.zeros,
+                counts.slots,
+                counts.blocks,
+                counts.zero_blocks,
+                counts.saturated,
+            )
+        checked("ReLUStats: the sum of parts", parts)
+        checked("ReLUStats: the sum of elements", sum(each.elements for each in by_width.values()))
         object.__setattr__(self, "bins", bins)
         object.__setattr__(self, "by_width", MappingProxyType(dict(by_width)))
         object.__setattr__(self, "reduction", reduction)
@@ -247,8 +265,8 @@ class ReLUStats(DerivedNumbers):
                 int(width): UnitCounts.from_dict(counts)
                 for width, counts in state["widths"].items()
             }
-            if len(by_width) != len(state["widths"]):
-                raise ValueError(f"each width once, got {list(state['widths'])}")
+            if list(map(str, by_width)) != list(map(str, state["widths"])):
+                raise ValueError(f"each width once, as a number, got {list(state['widths'])}")
             shard = state.get("shard")
             if shard is not None:
                 index, count = (as_integer("from_dict: shard", each) for each in shard)

@@ -10,7 +10,9 @@ import numpy as np
 
 from relustat._checks import as_integer
 
-from .counter_layout import BLOCKS, CALLS, ELEMENTS, ZERO_BLOCKS, CounterLayout
+from .agreement import check_agreement, check_arrays
+from .counter_layout import BLOCKS, CALLS, ELEMENTS, TICKS, ZERO_BLOCKS, CounterLayout
+from .exact import checked
 from .histogram import Int64Array
 
 _ARRAYS = ("zeros", "dead_calls", "since_fired", "slots")
@@ -19,6 +21,9 @@ _ARRAYS = ("zeros", "dead_calls", "since_fired", "slots")
 @dataclasses.dataclass(frozen=True, eq=False)
 class UnitCounts:
     """The counts of all calls with one number of units.
+
+    They agree with one another, see :mod:`relustat.stats.agreement`, and their sums are int64. A
+    sum that is not raises an OverflowError.
 
     Attributes:
         calls: calls counted.
@@ -44,45 +49,22 @@ class UnitCounts:
     saturated: Int64Array | None = None
 
     def __post_init__(self) -> None:
-        units = len(self.zeros)
-        by_unit = self.dead_calls.shape, self.since_fired.shape
-        if by_unit != ((units,), (units,)) or self.slots.shape[0] not in (1, units):
-            raise ValueError(
-                f"ReLUStats: dead_calls and since_fired must be [{units}] and histograms "
-                f"[1 or {units}, slots], got {', '.join(str(list(shape)) for shape in by_unit)} "
-                f"and {list(self.slots.shape)}"
-            )
-        if self.saturated is not None and self.saturated.shape != (units,):
-            raise ValueError(
-                f"ReLUStats: saturated must be [{units}], got {list(self.saturated.shape)}"
-            )
+        check_arrays(len(self.zeros), {name: getattr(self, name) for name in self._array_names()})
         for name in self._array_names():
             counts = getattr(self, name).view()
-            if counts.dtype != np.int64 or (counts < 0).any():
-                raise ValueError(f"ReLUStats: {name} must be int64 and not negative, got {counts}")
             counts.flags.writeable = False
             object.__setattr__(self, name, counts)
-        binned = int(self.slots.sum())
-        fits = (
-            self.calls >= (1 if self.elements else 0)
-            and self.elements == (self.elements // units * units if units else 0)
-            and (self.zeros * units <= self.elements).all()
-            # Knees may be one number in the input's type. Then an input is both.
-            and (self._saturated() * units <= self.elements).all()
-            and (self.dead_calls <= self.calls).all()
-            and (self.since_fired <= self.dead_calls).all()
-            and 0 <= self.zero_blocks <= self.blocks <= self.elements
-            and (binned == self.elements or (self.slots.shape[1] == 1 and binned < self.elements))
+        check_agreement(
+            self.calls,
+            self.elements,
+            self.zeros,
+            self.dead_calls,
+            self.since_fired,
+            self.slots,
+            self.blocks,
+            self.zero_blocks,
+            self.saturated,
         )
-        if not fits:
-            raise ValueError(
-                "ReLUStats: counts must agree: elements a multiple of units and all of them in the "
-                "histogram, zeros and saturated at most elements, dead calls at most calls, those "
-                "since a unit fired at most its dead ones; got calls="
-                f"{self.calls}, elements={self.elements}, units={units}, "
-                f"zeros={int(self.zeros.sum())}, saturated={int(self._saturated().sum())}, "
-                f"in the histogram {binned}"
-            )
 
     def _array_names(self) -> tuple[str, ...]:
         return _ARRAYS if self.saturated is None else (*_ARRAYS, "saturated")
@@ -93,12 +75,21 @@ class UnitCounts:
     def __setstate__(self, state: dict[str, Any]) -> None:
         known = _since_fired_if_unknown(state["dead_calls"], state["calls"])
         self.__dict__.update({"since_fired": known, **state})
+        self.__post_init__()
 
     @classmethod
     def from_counters(
         cls, words: Int64Array, units: int, bins: int, saturates: bool = False
     ) -> UnitCounts:
-        """Reads counters as csrc/relu/counters.h lays them out."""
+        """Reads counters as csrc/relu/counters.h lays them out.
+
+        Raises:
+            OverflowError: if kernels have counted beyond int64.
+        """
+        if (words[TICKS:] < 0).any():
+            raise OverflowError(
+                f"Counters: counts must stay below 2**63, got {words[TICKS:].min()}"
+            )
         layout = CounterLayout(units, 1, bins, saturates)
         return cls(
             calls=int(words[CALLS]),
@@ -189,10 +180,12 @@ class UnitCounts:
         )
 
     def _joined(self, other: UnitCounts, since_fired: Int64Array) -> UnitCounts:
+        # Before the others are added: none of them is above it.
+        elements = checked("ReLUStats: the sum of elements", self.elements + other.elements)
         mine, theirs = self._like_slots(other)
         return UnitCounts(
             self.calls + other.calls,
-            self.elements + other.elements,
+            elements,
             self.zeros + other.zeros,
             self.dead_calls + other.dead_calls,
             since_fired,

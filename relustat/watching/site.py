@@ -16,6 +16,7 @@ from relustat._dynamo import TraceTimeAttributes
 from relustat._locks import fork_safe_lock
 from relustat._torch_internals import unseen_by_dispatch_modes
 from relustat.ops.counters import Counters
+from relustat.stats.agreement import check_shard
 from relustat.stats.counter_layout import TICKS
 from relustat.stats.relu_stats import ReLUStats
 
@@ -128,6 +129,7 @@ class Site:
         if saved["shard"] is not None:
             index, count = map(int, saved["shard"])
             self.shard = index, count
+            check_shard(self.shard)
         self.counters.load(_by_number(saved["counters"]))
         self.by_label = {}
         for label, each in saved["labels"].items():

@@ -47,7 +47,7 @@ def case(function):
 def error_of(call):
     try:
         call()
-    except (RuntimeError, TypeError, ValueError) as error:
+    except (OverflowError, RuntimeError, TypeError, ValueError) as error:
         return f"{type(error).__name__}: {error}"
     return None
 
@@ -208,12 +208,23 @@ def many_counts():
     """Sums beyond what int32, float32 and float64 hold."""
     rank, stats = dist.get_rank(), {}
     for name, elements in (("int32", 2**30 + rank), ("float32", 2**24 + 1), ("float64", 2**60 + 1)):
-        zeros = np.array([elements])
-        counts = UnitCounts(
-            2**31 + 1, elements, zeros, np.array([0]), np.array([0]), np.array([[0]])
-        )
-        stats[name] = ReLUStats(None, {1: counts})
+        stats[name] = silent(2**24 + 1, elements)
     return numbers(all_reduce(stats))
+
+
+@case
+def too_many_counts():
+    """A sum beyond int64, in a call site of two."""
+    stats = {"few": silent(1, 1), "many": silent(1, 2**62)}
+    error = error_of(lambda: all_reduce(stats))
+    return {"error": error, "afterwards": numbers(all_reduce({"few": stats["few"]}))}
+
+
+def silent(calls, elements):
+    """One unit, of which all outputs were 0."""
+    zeros, dead_calls = np.array([elements]), np.array([calls])
+    counts = UnitCounts(calls, elements, zeros, dead_calls, dead_calls, np.array([[0]]))
+    return ReLUStats(None, {1: counts})
 
 
 @case

@@ -236,5 +236,5 @@ def test_dead_for_needs_a_number_of_calls(calls):
 def test_counts_that_disagree_are_no_stats():
     state = counted(calls(5)).to_dict()
     state["widths"][str(UNITS)]["since_fired"][1] = 6
-    with pytest.raises(ValueError, match="those since a unit fired at most its dead ones"):
+    with pytest.raises(ValueError, match="calls since a unit fired must be at most its dead ones"):
         ReLUStats.from_dict(state)
