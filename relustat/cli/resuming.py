@@ -7,6 +7,7 @@ import io
 import re
 import time
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -87,6 +88,7 @@ class ResumeFile:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of files of other kinds
+                _check_archive(self.path)
                 state = torch.load(self.path, weights_only=True)
             theirs, counts = dict(state["arguments"]), state["watch"]
             batches, samples, unreadable = state["done"]
@@ -119,6 +121,14 @@ class ResumeFile:
         """Writes the file if the last time is long enough ago."""
         if time.monotonic() - self._last >= self._every:
             self.save(watch, done)
+
+
+def _check_archive(path: Path) -> None:
+    """Raises whatever if a part of a file is not as it was written. torch.load would not tell."""
+    with zipfile.ZipFile(path) as archive:
+        broken = archive.testzip()
+    if broken is not None:
+        raise ValueError(f"{broken} has another checksum")
 
 
 def identity_of(model: nn.Module) -> str:

@@ -16,7 +16,14 @@ from relustat.stats.relu_stats import ReLUStats
 from .call_sites import CallSites
 from .groups import Groups, Stats
 from .reduced import Reduced
-from .saved_state import check_options, check_parameters, packed, parameter_sizes, unpacked
+from .saved_state import (
+    check_options,
+    check_parameters,
+    check_unchanged,
+    packed,
+    parameter_sizes,
+    unpacked,
+)
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -128,6 +135,7 @@ class Counts:
             groups = {name: _from_dicts(stats) for name, stats in saved["groups"].items()}
             at_snapshot = _from_dicts(saved["at_snapshot"])
             history = History.from_dict(saved["history"])
+            check_unchanged(state)
         # What is broken can be broken in many ways.
         except Exception as error:
             if isinstance(error, ValueError) and str(error).startswith("load_state_dict: "):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import numbers
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,8 @@ from relustat.stats import npz
 
 # In the text, a tensor stands under this name with its number.
 _COUNTS = "counts"
+# torch.load does not compare those of its archives.
+_CHECKSUM = "crc32"
 
 
 def packed(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,7 +31,8 @@ def packed(state: Mapping[str, Any]) -> dict[str, Any]:
     counts: list[Tensor] = []
     described = json.dumps(_described(state, counts))
     numbered = {str(index): each for index, each in enumerate(counts)}
-    return {"version": npz.VERSION, "described": described, _COUNTS: numbered}
+    state = {"version": npz.VERSION, "described": described, _COUNTS: numbered}
+    return {**state, _CHECKSUM: _checksum(state)}
 
 
 def unpacked(state: Any) -> dict[str, Any]:
@@ -41,6 +45,22 @@ def unpacked(state: Any) -> dict[str, Any]:
     counts = {int(number): _array(each) for number, each in state.get(_COUNTS, {}).items()}
     unpacked: dict[str, Any] = _with_counts(json.loads(state["described"]), counts)
     return unpacked
+
+
+def check_unchanged(state: Mapping[str, Any]) -> None:
+    """Raises a ValueError if a state that :func:`unpacked` has read is not as it was packed.
+
+    Those of earlier versions cannot tell.
+    """
+    if state.get(_CHECKSUM, found := _checksum(state)) != found:
+        raise ValueError("load_state_dict: the state must be as it was saved, got another checksum")
+
+
+def _checksum(state: Mapping[str, Any]) -> int:
+    found = zlib.crc32(state["described"].encode())
+    for _, each in sorted(state[_COUNTS].items()):
+        found = zlib.crc32(_array(each).tobytes(), found)
+    return found
 
 
 def _described(state: Any, counts: list[Tensor]) -> Any:

@@ -39,6 +39,7 @@ def test_tensors_and_a_text():
         "version": int,
         "described": str,
         "counts": dict,
+        "crc32": int,
     }
     assert {type(name) for name in state["counts"]} == {str}
     assert {each.dtype for each in state["counts"].values()} == {torch.int64}
@@ -141,6 +142,22 @@ WRONG = {
         )
     },
     "a site after nothing": (lambda: changed(lambda _, site: site.update(after=None)), NO_STATE),
+    "a shard of none": (
+        lambda: changed(lambda _, site: site.update(shard=[3, 3])),
+        "shard must be one of 3, got 3",
+    ),
+    "another epoch": (
+        lambda: changed(lambda whole, _: whole["history"].update(limit=7)),
+        "must be as it was saved, got another checksum",
+    ),
+    "nested without end": (
+        lambda: {**state_of(), "described": "[" * 100_000},
+        NO_STATE,
+    ),
+    "calls that were never seen": (
+        lambda: with_counts(lambda each: each.clone().index_fill_(0, torch.tensor([1]), 0)),
+        "without a call that was seen",
+    ),
     "a shard of one": (lambda: changed(lambda _, site: site.update(shard=[1])), NO_STATE),
     "a label in words": (
         lambda: changed(lambda _, site: site.update(labels={"abc": site["counters"]})),
