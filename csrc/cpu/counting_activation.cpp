@@ -35,7 +35,10 @@ at::Tensor counting_activation(const at::Tensor& x, const at::Tensor& counters,
                                     {first, second},
                                     slopes.value_or(at::Tensor())};
   if (!takes_turn(x, arguments)) return activated(x, kind, arguments.numbers, slopes);
-  return rectify_dense(x, [&](const at::Tensor& dense, const at::Tensor& y) {
+  const auto empty_output = [&](const at::Tensor& dense) {
+    return empty_activation_output(dense, kind, slopes.has_value());
+  };
+  return rectify_dense(x, empty_output, [&](const at::Tensor& dense, const at::Tensor& y) {
     if (!y.is_same(dense)) prefer_huge_pages(y);
     rectify_and_count(dense, y.mutable_data_ptr(), nullptr, arguments, layout);
   });

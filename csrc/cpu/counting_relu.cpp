@@ -20,7 +20,7 @@ at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const 
       check_counting_relu(x, counters, edges, unit_dim, binning, mask, blocks);
   const CountingArguments arguments{counters, edges, unit_dim, binning, mask, blocks};
   if (!takes_turn(x, arguments)) return at::relu(x);
-  return rectify_dense(x, [&](const at::Tensor& dense, const at::Tensor& y) {
+  return rectify_dense(x, empty_relu_output, [&](const at::Tensor& dense, const at::Tensor& y) {
     if (!y.is_same(dense)) prefer_huge_pages(y);
     rectify_and_count(dense, y.mutable_data_ptr(), nullptr, arguments, layout);
   });

@@ -38,10 +38,12 @@ inline at::Tensor dense_mask(const at::Tensor& mask, const at::Tensor& x, int64_
 }
 
 // rectify(x, y): both are dense, with equal strides except for dimensions of size 1. y may be x.
-template <class Rectify>
-at::Tensor rectify_dense(const at::Tensor& x, const Rectify& rectify) {
+// empty_output(x): that of PyTorch's op for a dense x.
+template <class EmptyOutput, class Rectify>
+at::Tensor rectify_dense(const at::Tensor& x, const EmptyOutput& empty_output,
+                         const Rectify& rectify) {
   if (x.is_non_overlapping_and_dense()) {
-    at::Tensor y = empty_relu_output(x);
+    at::Tensor y = empty_output(x);
     rectify(x, y);
     return y;
   }

@@ -2,6 +2,7 @@
 
 #include <ATen/Dispatch.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/hardtanh.h>
 #include <ATen/ops/leaky_relu.h>
 #include <ATen/ops/prelu.h>
@@ -14,6 +15,7 @@
 #include <optional>
 
 #include "relu/checks.h"
+#include "relu/dense_relu.h"
 #include "relu/family.h"
 
 // The arguments of counting_activation and count_activation that counting_relu has not.
@@ -86,6 +88,14 @@ inline void check_slopes(const char* op, const at::Tensor& x, Activation activat
           slopes->is_contiguous() && (slopes->numel() == 1 || slopes->numel() == units),
       op, ": slopes must be contiguous, of the input's dtype and device, one or one for each of ",
       units, " units, got ", slopes->scalar_type(), " ", slopes->sizes(), " on ", slopes->device());
+}
+
+// hardtanh and prelu keep the strides of a dense input, also of dimensions of size 1. The others
+// are computed as ReLU is.
+inline at::Tensor empty_activation_output(const at::Tensor& dense, Activation activation,
+                                          bool has_slopes) {
+  const bool keeps_strides = activation == Activation::kClamp || has_slopes;
+  return keeps_strides ? at::empty_like(dense) : empty_relu_output(dense);
 }
 
 // What PyTorch gives.

@@ -51,6 +51,22 @@ def test_every_pattern_of_sixteen_bits(device, dtype, name):
         assert_activity(stats, *activity_of(FUSED[name], x.view(shape), 1 if len(shape) < 3 else 2))
 
 
+@pytest.mark.parametrize("name", [*FUSED, "prelu"])
+def test_strides_of_single_elements(device, name):
+    """A dimension of size 1 may have any stride; each of PyTorch's ops gives its own."""
+    made = relustat.CountingPReLU() if name == "prelu" else FUSED[name].made()
+    plain = nn.PReLU() if name == "prelu" else FUSED[name].plain
+    made, plain = made.to(device), plain.to(device)
+    for x in (
+        torch.randn(2, 1)[::2],
+        torch.randn(1, 2, 4).transpose(0, 1)[:1],
+        torch.randn(2, 5, 4, 4)[::2],
+        torch.randn(2, 1, 4).transpose(0, 1),
+    ):
+        x = x.to(device)
+        assert made(x).stride() == plain(x).stride()
+
+
 LARGE = {
     "rows": lambda x: x,
     "short rows": lambda x: x.view(32, 64, 37),

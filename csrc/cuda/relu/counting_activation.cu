@@ -62,7 +62,10 @@ at::Tensor counting_activation(const at::Tensor& x, const at::Tensor& counters,
   check_range(x, kind, first, second);
   if (x.numel() == 0 || is_recomputation()) return activated(x, kind, {first, second}, slopes);
   const c10::cuda::CUDAGuard guard(x.device());
-  return rectify_dense(x, [&](const at::Tensor& dense, const at::Tensor& y) {
+  const auto empty_output = [&](const at::Tensor& dense) {
+    return empty_activation_output(dense, kind, slopes.has_value());
+  };
+  return rectify_dense(x, empty_output, [&](const at::Tensor& dense, const at::Tensor& y) {
     activate_and_count(
         dense, y, {counters, edges, unit_dim, binning, kind, {first, second}, mask, blocks, layout},
         slopes.value_or(at::Tensor()), {});

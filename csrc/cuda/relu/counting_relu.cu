@@ -37,7 +37,7 @@ at::Tensor counting_relu(const at::Tensor& x, const at::Tensor& counters, const 
       check_counting_relu(x, counters, edges, unit_dim, binning, mask, blocks);
   if (x.numel() == 0 || is_recomputation()) return at::relu(x);
   const c10::cuda::CUDAGuard guard(x.device());
-  return rectify_dense(x, [&](const at::Tensor& dense, const at::Tensor& y) {
+  return rectify_dense(x, empty_relu_output, [&](const at::Tensor& dense, const at::Tensor& y) {
     rectify_and_count(dense, y, counters, edges, unit_dim, binning, mask, blocks, layout);
   });
 }
