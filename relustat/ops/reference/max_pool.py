@@ -27,6 +27,11 @@ from .checks import (
 from .tensors import empty_like, numpy_of
 
 
+# A signalling NaN is a NaN, and so is the sum of two infinities.
+_quiet = np.errstate(invalid="ignore", over="ignore")
+
+
+@_quiet
 def max_pool(
     x: Tensor,
     kernel_size: Sequence[int],
@@ -66,6 +71,7 @@ def max_pool(
     return _fill(like, largest), _fill(torch.empty_like(like, dtype=pooling.offsets_dtype), offsets)
 
 
+@_quiet
 def max_unpool(
     y: Tensor,
     offsets: Tensor,
@@ -98,6 +104,7 @@ def max_unpool(
     return _fill(empty_like(y, sizes, pooling.axes), planes.reshape(sizes))
 
 
+@_quiet
 def max_unpool_backward(
     gradient: Tensor,
     y: Tensor | None,
@@ -115,7 +122,7 @@ def max_unpool_backward(
     input_size = gradient.shape[-pooling.axes :]
     check_unpooled_backward(op, gradient, y, offsets, pooling, overlap)
     indices, points = _indices(op, offsets, pooling, input_size, validate=True)
-    planes = numpy_of(gradient).reshape(len(indices), -1)
+    planes = numpy_of(gradient).reshape(len(indices), int(np.prod(input_size)))
     gathered = np.zeros(indices.shape, planes.dtype)
     values = numpy_of(y).reshape(indices.shape) if y is not None else gathered
     for plane, index, value, point, out in zip(
