@@ -26,6 +26,7 @@ from .fusable_pairs import WRITES_OVER, is_fresh
 from .max_pool import has_kernel, numbers_of, pooled, returned
 from .pending_relu import PendingReLU, ReLU
 from .source_calls import HandOver, Site, follow
+from .unpooling_in_order import keep_last
 
 MARK = "_relustat_swapped"
 
@@ -203,36 +204,31 @@ class SwappedSequential(Swapped):
 
 
 class SwappedUnpool(Swapped):
-    """An ``nn.MaxUnpool2d`` whose result is the same in each run.
+    """An ``nn.MaxUnpool*d`` whose result is the same in each run.
 
-    If windows overlap, several values may have one index. On the CPU PyTorch's last one wins, but
-    in channels_last its threads race. (In 1-D and 3-D it unpools contiguous tensors only.)
+    If windows overlap, several values may have one index. The last one wins, as it does in PyTorch
+    with one thread; with several, it is chance.
     """
+
+    def __init__(self, module: nn.Module, axes: int) -> None:
+        super().__init__(module)
+        self.axes = axes
 
     def forward(  # type: ignore[override]
         self, input: Tensor, indices: Tensor, output_size: list[int] | None = None
     ) -> Any:
-        plain = type(self.module).forward
-        if input.is_cpu and self._overlaps() and _has_channels_last(input):
-            x: Tensor = plain(self.module, input.contiguous(), indices.contiguous(), output_size)
-            return x.contiguous(memory_format=torch.channels_last)
-        return plain(self.module, input, indices, output_size)
+        restored: Tensor = type(self.module).forward(self.module, input, indices, output_size)
+        if input.is_cpu and self._overlaps():
+            keep_last(restored, input, indices, self.axes)
+        return restored
 
     def _overlaps(self) -> bool:
-        kernel = per_axis("swap", "kernel_size", self.module.kernel_size, 2)
-        stride = per_axis("swap", "stride", self.module.stride, 2)
+        kernel = per_axis("swap", "kernel_size", self.module.kernel_size, self.axes)
+        stride = per_axis("swap", "stride", self.module.stride, self.axes)
         return any(k > s for k, s in zip(kernel, stride, strict=True))
 
     def extra_repr(self) -> str:
         return f"{type(self.module).extra_repr(self.module)}, in order"
-
-
-def _has_channels_last(x: Tensor) -> bool:
-    """Whether PyTorch's output would be in channels_last, as of slices, too."""
-    if x.dim() != 4 or x.is_contiguous():
-        return False
-    dense = torch.empty_like(x, device="meta")
-    return not dense.is_contiguous() and dense.is_contiguous(memory_format=torch.channels_last)
 
 
 def is_swapped(module: nn.Module) -> bool:

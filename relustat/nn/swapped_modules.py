@@ -26,11 +26,11 @@ from .replacements import (
 )
 from .source_calls import follow, source_calls
 from .swapped_activations import SwappedActivation
-from .swapping import POOL_AXES, is_swappable
+from .swapping import POOL_AXES, UNPOOL_AXES, is_swappable
 
 _COUNTS, _POOLS, _UNPOOLS = "counts", "pools by switches", "unpools in order"
 _COUNTS_AND_POOLS = "counts and pools by switches"
-_EXACT: tuple[type[nn.Module], ...] = (nn.ReLU, *POOL_AXES, nn.MaxUnpool2d)
+_EXACT: tuple[type[nn.Module], ...] = (nn.ReLU, *POOL_AXES, *UNPOOL_AXES)
 
 
 class SwappedModule(NamedTuple):

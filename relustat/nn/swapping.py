@@ -35,6 +35,11 @@ from .swapped_activations import SwappedActivation
 Model = TypeVar("Model", bound=nn.Module)
 
 POOL_AXES: dict[type[nn.Module], int] = {nn.MaxPool1d: 1, nn.MaxPool2d: 2, nn.MaxPool3d: 3}
+UNPOOL_AXES: dict[type[nn.Module], int] = {
+    nn.MaxUnpool1d: 1,
+    nn.MaxUnpool2d: 2,
+    nn.MaxUnpool3d: 3,
+}
 
 
 def swap(
@@ -61,8 +66,8 @@ def swap(
     Args:
         model: changed in place; may itself be a ReLU.
         pools: also have ``nn.MaxPool*d`` pool as :class:`relustat.MaxPool2d` does, and
-            ``nn.MaxUnpool2d`` give the same values in each run (PyTorch's threads race where
-            windows overlap in channels_last on the CPU).
+            ``nn.MaxUnpool*d`` give the same values in each run (PyTorch's threads race where
+            windows overlap, on the CPU in any memory format).
         fuse: also have each ReLU and the pool behind it run in one pass, as in
             :class:`relustat.ReLUMaxPool2d`, where only that pool can read the ReLU's output. These
             are neighbours in an ``nn.Sequential``, and calls right after one another in a method
@@ -127,8 +132,8 @@ def swap(
                 made.append(SwappedActivation(module, counters, chosen))
         elif pools and type(module) in POOL_AXES:
             made.append(SwappedPool(module, POOL_AXES[type(module)]))
-        elif pools and type(module) is nn.MaxUnpool2d:
-            made.append(SwappedUnpool(module))
+        elif pools and type(module) in UNPOOL_AXES:
+            made.append(SwappedUnpool(module, UNPOOL_AXES[type(module)]))
     known = [replacement(each) for each in model.modules() if is_swapped(each)]
     pairs = _pairs(model, [*known, *made]) if fuse else None
     for each in made:

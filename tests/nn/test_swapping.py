@@ -83,8 +83,12 @@ def test_unpooling_by_indices_is_the_same_in_each_run():
     x = torch.randn(3, 64, 57, 57).to(memory_format=torch.channels_last)
     y, indices = pool(x)
     y = torch.randn_like(y)
-    # Three images and two threads or more: PyTorch's threads meet within an image.
+    # With several threads it is chance which of two values stays.
+    with_all = torch.get_num_threads()
+    torch.set_num_threads(1)
     expected = nn.MaxUnpool2d(3, 2)(y.contiguous(), indices.contiguous())
+    expected_by_size = nn.MaxUnpool2d(3, 2)(y, indices, [58, 57])
+    torch.set_num_threads(with_all)
     for _ in range(20):
         restored = unpool(y, indices)
         assert torch.equal(restored, expected)
@@ -95,15 +99,40 @@ def test_unpooling_by_indices_is_the_same_in_each_run():
         assert torch.equal(unpool(sliced, at), expected[:, ::2])
         assert unpool(sliced, at).stride() == nn.MaxUnpool2d(3, 2)(sliced, at).stride()
     by_size = unpool(y, indices, output_size=[58, 57])
-    assert torch.equal(
-        by_size, nn.MaxUnpool2d(3, 2)(y.contiguous(), indices.contiguous(), [58, 57])
-    )
+    assert torch.equal(by_size, expected_by_size)
     assert str(relustat.swapped(unpool)).splitlines()[1].split("  ")[1:] == [
         "MaxUnpool2d",
         "unpools in order",
     ]
     assert repr(unpool).endswith("in order)")
     assert "in order" not in repr(unswap(unpool))
+
+
+@pytest.mark.parametrize(
+    ("pool", "unpool", "shape"),
+    [
+        (nn.MaxPool1d, nn.MaxUnpool1d, (1, 1, 2000)),
+        (nn.MaxPool2d, nn.MaxUnpool2d, (1, 1, 90, 91)),
+        (nn.MaxPool3d, nn.MaxUnpool3d, (1, 1, 20, 21, 22)),
+    ],
+)
+def test_unpooling_contiguous_planes_is_in_order_too(pool, unpool, shape):
+    """PyTorch's threads share out the values of one plane."""
+    y, indices = pool(5, 1, return_indices=True)(torch.randn(shape))
+    y = torch.randn_like(y)
+    torch.set_num_threads(1)
+    expected = unpool(5, 1)(y, indices)
+    swapped = swap(nn.Sequential(unpool(5, 1)))[0]
+    gradients = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        for each in (swapped, unpool(5, 1)):
+            values = y.clone().requires_grad_()
+            restored = each(values, indices)
+            assert each is not swapped or torch.equal(restored, expected)
+            restored.backward(expected)
+            gradients.append(values.grad)
+    assert all(torch.equal(each, gradients[0]) for each in gradients)
 
 
 def test_a_shared_relu_and_the_root_itself():
