@@ -1,3 +1,4 @@
+#include <ATen/MemoryOverlap.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/_prelu_kernel_backward.h>
 #include <ATen/ops/hardtanh_backward.h>
@@ -166,10 +167,12 @@ void counting_activation_(const Tensor& x, const Tensor& counters, const Tensor&
   // Before any write or count.
   torch::autograd::check_inplace(x, needs_gradient(x));
   if (has_tangent(x)) {
+    at::assert_no_internal_overlap(x);
     call.activate(x);
     x.copy_(activated(x, call.kind(), {first, second}, std::nullopt));
   } else if (needs_gradient(x) && call.kind() == Activation::kSquare) {
     // Its gradient has a gradient, too, which a copy that autograd does not see would not pass on.
+    at::assert_no_internal_overlap(x);
     x.copy_(CountingActivation::apply(x.clone(), std::nullopt, call));
   } else if (needs_gradient(x)) {
     InplaceCountingActivation::apply(x, call);

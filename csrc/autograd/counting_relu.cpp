@@ -1,3 +1,4 @@
+#include <ATen/MemoryOverlap.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/relu.h>
@@ -135,6 +136,7 @@ void counting_relu_(const Tensor& x, const Tensor& counters, const Tensor& edges
   // Before any write or count.
   torch::autograd::check_inplace(x, needs_gradient(x));
   if (has_tangent(x)) {
+    at::assert_no_internal_overlap(x);
     rectify(x, counters, edges, unit_dim, binning, mask, blocks);
     Tensor output = x;
     at::relu_(output);

@@ -151,6 +151,17 @@ def test_a_leaf_cannot_be_changed_in_place(device):
     assert module.stats.calls == 0
 
 
+@pytest.mark.parametrize("name", ["relu", *IN_PLACE])
+def test_in_place_over_a_tensor_that_overlaps_itself_is_refused_uncounted(device, name):
+    counting = relustat.CountingReLU(True) if name == "relu" else IN_PLACE[name].made()
+    x = torch.ones(2, 1, device=device)
+    with pytest.raises(RuntimeError, match="refers to a single memory location"):
+        counting(x.clone().requires_grad_().clone().expand(2, 3))
+    with forward_ad.dual_level(), pytest.raises(RuntimeError, match="a single memory location"):
+        counting(forward_ad.make_dual(x.clone(), x).expand(2, 3))
+    assert counting.stats.calls == 0
+
+
 def test_recomputations_are_not_counted(device):
     module = relustat.CountingLeakyReLU().to(device)
     x = torch.randn(4, 5, device=device, requires_grad=True)
