@@ -26,7 +26,6 @@ from .checks import (
 )
 from .tensors import empty_like, numpy_of
 
-
 # A signalling NaN is a NaN, and so is the sum of two infinities.
 _quiet = np.errstate(invalid="ignore", over="ignore")
 
