@@ -5,6 +5,7 @@
 #   LOCKED=1            with it the versions of requirements/development.txt, for Python 3.11
 #   PYTEST_ARGS="-k x"  which tests, and how
 #   WORKERS=1           the processes of make test, instead of one for each core
+#   MINUTES=10          how long fuzz or soak goes on
 #   ARCHITECTURES="90"  what cuda-check compiles for, instead of all that setup.py names
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,7 +14,7 @@ WORKERS ?= auto
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help env build test-env demo test test-torch test-tools asan tsan soak lint format bench-env bench bench-plots bench-smoke gallery \
+.PHONY: help env build test-env demo test fuzz test-torch test-tools asan tsan soak lint format bench-env bench bench-plots bench-smoke gallery \
   cuda-check gpu-check gpu-package dist clean
 
 # Quoted wherever it is used: both paths may hold spaces.
@@ -35,6 +36,7 @@ CXX_FILES = $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 help:
 	@echo "make demo    train a small CNN and show what its ReLUs do"
 	@echo "make test    run the tests;  PYTEST_ARGS=\"-k pool\" some of them"
+	@echo "make fuzz    try random programs of all ops: MINUTES=3;  PYTEST_ARGS=\"-k pool\" some of them"
 	@echo "make test-torch  the same with another PyTorch, in .venv-torch: TORCH=torch==2.11.0"
 	@echo "make test-tools  beside tools that look modules up (shap, zennit), in .venv-tools"
 	@echo "make asan    run the CUDA kernels on the CPU under AddressSanitizer; make tsan  for races"
@@ -88,6 +90,10 @@ test-env: build
 
 test: test-env
 	@$(PY) -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal $(PYTEST_ARGS)
+
+# New programs in each run. What fails is kept in .hypothesis, and comes first the next time.
+fuzz: test-env
+	@FUZZ_MINUTES="$(or $(MINUTES),3)" $(PY) -m pytest tests/fuzz -m fuzz $(PYTEST_ARGS)
 
 # With another PyTorch, of which builds may be for CUDA: its CPU side is what is tested.
 test-torch:
