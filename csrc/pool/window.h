@@ -36,7 +36,7 @@ inline namespace RELUSTAT_ISA {
 
 template <class Index>
 RELUSTAT_HOST_DEVICE Index floor_divide(Index a, Index b) {  // b > 0
-  return a >= 0 ? a / b : -((-a + b - 1) / b);
+  return a >= 0 ? a / b : (a + 1) / b - 1;
 }
 
 template <class Index>
@@ -137,12 +137,12 @@ struct BasicWindow {
   }
 
   // The number of windows that nn.MaxPool*d makes. In ceil mode the last window may reach beyond
-  // the far end, but it begins within the input or the near padding.
+  // the far end, but it begins within the input or the near padding. An input may have any size.
   static RELUSTAT_HOST_DEVICE Index output_size(Index input, Index kernel, Index stride,
                                                 Index padding, Index dilation, bool ceil_mode) {
-    const Index room = input + 2 * padding - (kernel - 1) * dilation - 1;
+    const Index room = input - 1 - (kernel - 1) * dilation + 2 * padding;
     const Index steps = ceil_mode ? ceil_divide(room, stride) : floor_divide(room, stride);
-    return ceil_mode && steps * stride >= input + padding ? steps : steps + 1;
+    return ceil_mode && (steps - 1) * stride - padding >= input - stride ? steps : steps + 1;
   }
 };
 

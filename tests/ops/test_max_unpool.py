@@ -324,6 +324,18 @@ def test_misfits(y, switches, error, message):
         max_unpool2d(y, switches)
 
 
+@pytest.mark.parametrize("ceil_mode", [False, True])
+def test_a_size_near_the_largest_integer(device, ceil_mode):
+    """It belongs to no tensor; its number of windows is right all the same."""
+    _, switches = max_pool1d(torch.randn(2, 3, 9, device=device), 2, 1, 1)
+    arguments = [2**63 - 1], [2], [2], [1], [1], ceil_mode
+    message = rf"this pooling gives an output of \[{2**62}\], got an input of \[2, 3, 10\]"
+    with pytest.raises(ValueError, match=message):
+        library.max_unpool(
+            torch.randn(2, 3, 10, device=device), switches.offsets, *arguments, 0, True
+        )
+
+
 def test_bad_overlap(device):
     y, switches = max_pool2d(torch.randn(2, 3, 9, 9, device=device), 3, 2)
     with pytest.raises(ValueError, match="overlap must be 'last', 'sum' or 'max', got 'mean'"):
