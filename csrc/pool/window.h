@@ -137,7 +137,8 @@ struct BasicWindow {
   }
 
   // The number of windows that nn.MaxPool*d makes. In ceil mode the last window may reach beyond
-  // the far end, but it begins within the input or the near padding. An input may have any size.
+  // the far end, but it begins within the input or the near padding. Nothing overflows for an input
+  // below the largest integer.
   static RELUSTAT_HOST_DEVICE Index output_size(Index input, Index kernel, Index stride,
                                                 Index padding, Index dilation, bool ceil_mode) {
     const Index room = input - 1 - (kernel - 1) * dilation + 2 * padding;
