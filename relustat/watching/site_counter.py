@@ -183,10 +183,6 @@ class SiteCounter:
         output = None
         if call.member is not None and call.member.activation.near_zero is not None:
             values, output, compute = _observed(values, call.inplace, compute)
-        elif not (is_replaced or is_compiling or call.inplace):
-            # A call that raises an error is not counted.
-            computed = compute()
-            compute = lambda: computed  # noqa: E731
         counted = call, compute, values, output, counters, known, is_replaced
         if (self._mask is None and self._groups is None) or not self._asks(x):
             return self._computed(*counted, None, None)
