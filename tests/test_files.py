@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from null_device import is_device, null_device
 
 from relustat import _files
 from relustat._files import replacing
@@ -89,11 +90,13 @@ def test_links_in_a_circle(tmp_path):
 
 
 def test_a_device_stays(tmp_path):
-    """A name of /dev/null that the test could lose, if it is run by root."""
-    os.symlink("/dev/null", tmp_path / "null")
-    save(tmp_path / "null")
-    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
-    assert os.readlink(tmp_path / "null") == "/dev/null"
+    device = null_device(tmp_path)
+    os.symlink("null", tmp_path / "link")
+    for path in (device, tmp_path / "link"):
+        save(path)
+        assert is_device(device)
+    assert os.readlink(tmp_path / "link") == "null"
+    assert names(tmp_path) == ["link", "null"]
 
 
 def test_a_fifo_gets_the_bytes(tmp_path):
