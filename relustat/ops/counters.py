@@ -260,9 +260,8 @@ class Counters:
         """A copy of the counters by number of units, int64 [words] on the host.
 
         Raises:
-            OverflowError: if a count has passed 2^63 - 1, or a sum of several devices is no int64. On
-                the CPU the call itself raises it, but not if other threads count into the same
-                counters then.
+            OverflowError: if a count, or a sum of several devices, has passed 2^63 - 1. On the CPU the
+                call itself raises it, but not if other threads count into the same counters then.
         """
         saved = {units: words.clone() for units, words in self._loaded.items()}
         for (units, _), words in list(self._words.items()):

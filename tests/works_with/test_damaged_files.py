@@ -11,7 +11,6 @@ import relustat
 from relustat import LinearBins, ReLUStats, Report
 from relustat.cli.data.share import Share
 from relustat.cli.resuming import Done, ResumeFile
-from relustat.cli.saved_reports import read_report
 from relustat.history import History
 
 BINS = LinearBins(-2, 2, 8)
@@ -96,7 +95,7 @@ def test_json(number, watch, tmp_path):
     """A text has no checksum: what is read may differ, and agrees."""
     path = tmp_path / "file.json"
     for read, whole in (
-        (lambda: read_report(path), watch.report().to_dict()),
+        (lambda: Report.load(path), watch.report().to_dict()),
         (lambda: History.from_dict(json.loads(path.read_bytes())), watch.history.to_dict()),
     ):
         refused = 0
