@@ -260,7 +260,7 @@ class Counters:
         """A copy of the counters by number of units, int64 [words] on the host.
 
         Raises:
-            OverflowError: if a count, or a sum of several devices, has passed 2^63 - 1. On the CPU the
+            OverflowError: if a count, or a sum over devices, has passed 2^63 - 1. On the CPU the
                 call itself raises it, but not if other threads count into the same counters then.
         """
         saved = {units: words.clone() for units, words in self._loaded.items()}
