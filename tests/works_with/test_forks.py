@@ -185,3 +185,17 @@ def test_a_fork_in_the_midst_of_a_forward():
         os._exit(0 if is_right else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert is_right
+
+
+def test_a_child_of_a_process_that_has_a_pool_of_threads():
+    """A child that asks for one thread, as workers of a DataLoader do, does not want the pool."""
+    relu, x = relustat.CountingReLU(), torch.randn(64, 64, 64)
+    torch.set_num_threads(2)
+    relu(x)
+
+    def work():
+        torch.set_num_threads(1)
+        relu(x)
+        assert (relu.stats.calls, relu.stats.zeros) == (2, 2 * int((x <= 0).sum()))
+
+    assert [exit_code_of_child(work) for _ in range(3)] == [0] * 3
