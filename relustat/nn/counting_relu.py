@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from relustat.ops.counters import Counters, UnitDim
+from relustat.ops.counters import Counters
 from relustat.ops.counting_relu import counting_relu
+from relustat.ops.unit_dim import UnitDim
 from relustat.stats.bins import Bins, LogBins
 
 from .counted_module import CountedModule, described

@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from relustat.ops.counters import Counters, UnitDim
+from relustat.ops.counters import Counters
 from relustat.ops.counting_relu import counting_relu
 from relustat.ops.relu_max_pool import relu_max_pool
+from relustat.ops.unit_dim import UnitDim
 from relustat.stats.bins import Bins, LogBins
 
 from .counted_module import CountedModule, described

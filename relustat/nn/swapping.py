@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from relustat.ops.counters import Counters, UnitDim
+from relustat.ops.counters import Counters
+from relustat.ops.unit_dim import UnitDim
 from relustat.stats.bins import Bins, LogBins
 
 from .activations import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,12 +31,7 @@ from relustat.stats.unit_counts import UnitCounts
 
 from . import library
 from .counter_words import add_side_by_side, check_sums, of_this_version
-
-UnitDim = int | tuple[int, ...] | Literal["auto"]
-FoundDim = int | tuple[int, ...]
-
-# A longer 1-D input is a list of samples rather than one sample's features.
-_MOST_UNITS_IN_1D = 65536
+from .unit_dim import FoundDim, UnitDim, checked_unit_dim, units_of
 
 
 class Counters:
@@ -102,7 +97,7 @@ class Counters:
         self.activation = activation
         self.zero_blocks = None if zero_blocks is None else int(zero_blocks)
         self.bins = bins
-        self.unit_dim = _checked(unit_dim)
+        self.unit_dim = checked_unit_dim(unit_dim)
         self.unit_histograms = unit_histograms
         self._every = int(every)
         self.binning = BINNING_NONE if bins is None else bins.binning
@@ -129,22 +124,7 @@ class Counters:
             IndexError: if the unit dimension is not a dimension of ``x``.
             ValueError: if one of several stands there twice.
         """
-        dims = x.dim()
-        wanted = self.unit_dim if unit_dim is None else unit_dim
-        if wanted == "auto":
-            if dims in (2, 4, 5):
-                return 1, x.size(1)
-            if dims == 0 or (dims == 1 and x.size(0) > _MOST_UNITS_IN_1D):
-                return dims, 1
-            return dims - 1, x.size(dims - 1)
-        if isinstance(wanted, tuple):
-            if len(wanted) != 1:
-                return _several(x, wanted)
-            wanted = wanted[0]
-        if dims == 0:
-            return 0, 1
-        _check_dim(wanted, dims)
-        return wanted, x.size(wanted)
+        return units_of(x, self.unit_dim if unit_dim is None else unit_dim)
 
     def tensors_for(self, units: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """:meth:`words_for` and :meth:`edges_on`, also in code that is compiled."""
@@ -366,44 +346,6 @@ class Counters:
             for units, words in words_by_units:
                 self._check_words(units, words)
             self._replace_words(words_by_units)
-
-
-def _checked(unit_dim: Any) -> UnitDim:
-    if isinstance(unit_dim, str) and unit_dim == "auto":
-        return "auto"
-    if is_integer(unit_dim):
-        return int(unit_dim)
-    if isinstance(unit_dim, (tuple, list)) and all(map(is_integer, unit_dim)):
-        return tuple(map(int, unit_dim))
-    raise TypeError(
-        f'Counters: unit_dim must be an integer, a tuple of integers or "auto", got {unit_dim!r}'
-    )
-
-
-def _check_dim(wanted: int, dims: int) -> None:
-    if not -dims <= wanted < dims:
-        raise IndexError(
-            f"counting_relu: unit_dim must be in [{-dims}, {dims - 1}] for a {dims}-D input, "
-            f"got {wanted}"
-        )
-
-
-def _several(x: Tensor, wanted: tuple[int, ...]) -> tuple[FoundDim, int]:
-    dims = x.dim()
-    if not wanted or not dims:
-        return dims, 1
-    for dim in wanted:
-        _check_dim(dim, dims)
-    found = tuple(sorted([dim % dims for dim in wanted]))
-    if len(set(found)) < len(found):
-        raise ValueError(
-            f"counting_relu: unit_dim must name each dimension once, got {wanted} for a {dims}-D "
-            "input"
-        )
-    units = 1
-    for dim in found:
-        units *= x.size(dim)
-    return found, units
 
 
 def _sent(counters: Counters) -> tuple[Any, ...]:

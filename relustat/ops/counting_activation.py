@@ -9,11 +9,12 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from . import library
-from .counters import Counters, FoundDim, UnitDim
+from .counters import Counters
 from .counting_relu import arguments_of_op
 from .family import Member, computed
 from .inputs import describe, is_called_directly, is_countable, is_symbolic
 from .reference.checks import check_mask, unit_dims_of
+from .unit_dim import FoundDim, UnitDim
 
 _RULE = "input must be a dense tensor of float32, float64, bfloat16 or float16"
 

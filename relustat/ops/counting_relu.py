@@ -15,9 +15,10 @@ from relustat.stats.bins import Bins, LogBins
 from relustat.stats.relu_stats import ReLUStats
 
 from . import library, reference
-from .counters import Counters, UnitDim
+from .counters import Counters
 from .inputs import describe, is_countable, is_dense, is_symbolic
 from .reference.checks import check_mask, unit_dims_of
+from .unit_dim import UnitDim
 from .zero_blocks import count_zero_blocks
 
 aten: Any = torch.ops.aten

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.overrides import has_torch_function_unary
 
 from . import library
-from .counters import Counters, UnitDim
+from .counters import Counters
 from .counting_relu import arguments_of_op, counting_relu
 from .direct_pooling import known_pooling
 from .inputs import describe, is_called_directly, is_dense, is_symbolic
@@ -18,6 +18,7 @@ from .max_pool import max_pool_by, ops_for, switches_of
 from .pool_geometry import PoolGeometry
 from .reference.checks import check_mask, check_pooled, unit_dims_of
 from .switches import Switches
+from .unit_dim import UnitDim
 
 _NAMES = {axes: f"relu_max_pool{axes}d" for axes in (1, 2, 3)}
 

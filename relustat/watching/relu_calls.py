@@ -15,10 +15,10 @@ from torch import Tensor
 from relustat._dynamo import inline_in_graph
 from relustat._torch_internals import builtin_functional, is_aten_op, overloads
 from relustat.ops import library
-from relustat.ops.counters import UnitDim
 from relustat.ops.counting_relu import counting_relu
 from relustat.ops.family import Member
 from relustat.ops.inputs import is_symbolic
+from relustat.ops.unit_dim import UnitDim
 
 aten: Any = torch.ops.aten
 

@@ -9,7 +9,8 @@ from torch import nn
 from relustat._patterns import NameChoice, Patterns
 from relustat.nn.activations import Activations, ChosenActivations
 from relustat.nn.module_paths import check_is_module
-from relustat.ops.counters import Counters, UnitDim
+from relustat.ops.counters import Counters
+from relustat.ops.unit_dim import UnitDim
 from relustat.stats.activation import RELU, Activation
 from relustat.stats.bins import Bins, LogBins
 

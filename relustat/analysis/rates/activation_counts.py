@@ -14,9 +14,10 @@ from relustat._dynamo import inline_in_graph
 from relustat._hooks import take_off, take_off_gradient
 from relustat._torch_internals import unseen_by_dispatch_modes, unseen_by_function_modes
 from relustat.nn.module_paths import named_modules
-from relustat.ops.counters import Counters, UnitDim
+from relustat.ops.counters import Counters
 from relustat.ops.counting_relu import counting_relu
 from relustat.ops.inputs import is_countable, is_symbolic, keeps_numbers
+from relustat.ops.unit_dim import UnitDim
 from relustat.watching.handle import Watch
 from relustat.watching.site_counter import During
 from relustat.watching.watches import watch

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 
 from relustat._patterns import fits
-from relustat.ops.counters import UnitDim
+from relustat.ops.unit_dim import UnitDim
 
 
 def first_fitting(patterns: Iterable[str], name: str) -> str | None:
