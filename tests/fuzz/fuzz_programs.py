@@ -5,7 +5,7 @@ import copy
 
 import torch
 from count_model import CountModel, unit_dims_of
-from counting_calls import check_bits
+from counting_calls import check_bits, threads_of
 from hypothesis import note
 from models import snapshot
 from oracle import numpy_of
@@ -39,7 +39,12 @@ class Run:
     def __init__(self, model, x, with_gradient, seen=None):
         self.error, self.y, self.gradients = None, None, []
         try:
-            with torch.set_grad_enabled(with_gradient), seen or contextlib.nullcontext():
+            # These are too small to be shared by threads, but for waiting.
+            with (
+                threads_of(1),
+                torch.set_grad_enabled(with_gradient),
+                seen or contextlib.nullcontext(),
+            ):
                 self.y = model(x.clone())
                 if with_gradient and self.y.requires_grad:
                     self.y.backward(torch.ones_like(self.y))
