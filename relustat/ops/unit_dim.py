@@ -43,7 +43,7 @@ def units_of(x: Tensor, wanted: UnitDim) -> tuple[FoundDim, int]:
     if dims == 0:
         return 0, 1
     _check_dim(wanted, dims)
-    return wanted, x.size(wanted)
+    return wanted % dims, x.size(wanted)
 
 
 def _check_dim(wanted: int, dims: int) -> None:

@@ -67,6 +67,18 @@ def test_strides_of_single_elements(device, name):
         assert made(x).stride() == plain(x).stride()
 
 
+@pytest.mark.parametrize("shape", [(5, 4), (2, 4, 3), (2, 4, 3, 3)])
+def test_slopes_of_channels_that_are_counted_from_the_end(device, shape):
+    plain = nn.PReLU(4).to(device)
+    plain.weight.data.copy_(torch.linspace(-1, 2, 4))
+    module = relustat.CountingPReLU(4, unit_dim=1 - len(shape)).to(device)
+    module.load_state_dict(plain.state_dict())
+    x = torch.randn(shape, device=device)
+    assert same_bits(module(x), plain(x))
+    assert module.counters.units_of(x) == (1, 4)
+    assert module.stats.unit_inactive.tolist() == (by_unit(x, 1) <= 0).sum(axis=1).tolist()
+
+
 LARGE = {
     "rows": lambda x: x,
     "short rows": lambda x: x.view(32, 64, 37),
