@@ -71,8 +71,9 @@ class Writer:
 
     def norm(self, block, value):
         if value.rank == 4 and value.units in (None, (1,)):
-            kind = self.choices.of(("nn.BatchNorm2d({})", "nn.GroupNorm(1, {})"))
-            return self.layer(block, kind.format(value.shape[1]), value.shape, (1,))
+            # Not GroupNorm: PyTorch 2.13 crashes in its backward in channels_last, if the input
+            # needs no gradient.
+            return self.layer(block, f"nn.BatchNorm2d({value.shape[1]})", value.shape, (1,))
         if value.rank in (3, 4):
             units = (value.rank - 1,) if value.units is None else value.units
             made = f"nn.LayerNorm({value.shape[-1]})"
