@@ -14,7 +14,8 @@ WORKERS ?= auto
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help env build test-env demo test fuzz test-torch test-tools asan tsan soak lint format bench-env bench bench-plots bench-smoke gallery \
+.PHONY: help env build test-env demo test fuzz test-torch test-tools asan tsan asan-extension \
+  tsan-extension fuzz-headers soak lint format bench-env bench bench-plots bench-smoke gallery \
   cuda-check gpu-check gpu-package dist clean
 
 # Quoted wherever it is used: both paths may hold spaces.
@@ -40,6 +41,9 @@ help:
 	@echo "make test-torch  the same with another PyTorch, in .venv-torch: TORCH=torch==2.11.0"
 	@echo "make test-tools  beside tools that look modules up (shap, zennit), in .venv-tools"
 	@echo "make asan    run the CUDA kernels on the CPU under AddressSanitizer; make tsan  for races"
+	@echo "make asan-extension  run tests with the extension compiled with AddressSanitizer and"
+	@echo "             UBSan; make tsan-extension  for races; LEVELS=\"default avx2\" with those kernels"
+	@echo "make fuzz-headers  fuzz the headers that need no PyTorch for MINUTES=1; needs clang"
 	@echo "make soak    train with counting on threads for an hour, MINUTES= for another time: counts must"
 	@echo "             equal a replay, and memory must stay flat"
 	@echo "make lint    run the linters;  make format  applies them"
@@ -114,6 +118,16 @@ asan: test-env
 
 tsan: test-env
 	@RELUSTAT_SANITIZE=thread $(PY) -m pytest $(CUDA_TESTS)
+
+# The library that users have, in a build folder of its own.
+asan-extension: test-env
+	@$(PY) tools/sanitized_tests.py address $(if $(LEVELS),--levels $(LEVELS))
+
+tsan-extension: test-env
+	@$(PY) tools/sanitized_tests.py thread $(if $(LEVELS),--levels $(LEVELS))
+
+fuzz-headers: env
+	@$(PY) tools/fuzz_headers.py $(if $(MINUTES),--minutes $(MINUTES))
 
 # Not part of the tests: it takes as long as it is told.
 soak: build
