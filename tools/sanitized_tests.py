@@ -34,8 +34,13 @@ OPS = [
         *("max_pool", "max_unpool", "switches", "relu_max_pool", "activation_hash"),
     )
 ]
-TESTS = {"address": [*OPS, "tests/works_with/test_threads.py"]}
-TESTS["thread"] = ["tests/works_with/test_threads.py", *OPS]
+THREADS = "tests/works_with/test_threads.py"
+# Bins and activations make no difference to what threads share.
+ALIKE = ("counting_activation", "close_edges", "masks")
+TESTS = {
+    "address": [*OPS, THREADS],
+    "thread": [THREADS, *(name for name in OPS if not any(each in name for each in ALIKE))],
+}
 WHICH = ["-m", "not large and not exhaustive", "-k", "not alone and not compiled"]
 
 OPTIONS = {
