@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPILED = {
-    # Without the wrapping that Python is compiled with, which would hide what overflows. Without the
+    # Without the wrapping that Python is compiled with, which would hide what overflows. Without
     # checks of every address, which double the time to compile: AddressSanitizer finds wrong ones.
     "address": "-fsanitize=address,undefined -fno-wrapv "
     "-fno-sanitize=null,vptr,alignment,pointer-overflow,object-size",
