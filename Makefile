@@ -92,8 +92,9 @@ test-env: build
 	  $(PIP) "relustat[test,lint]" "$(TORCH)" && touch $(TEST_STAMP); \
 	fi
 
+# Threads of several processes that wait for work in a loop would leave no processor to the others.
 test: test-env
-	@$(PY) -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal $(PYTEST_ARGS)
+	@OMP_WAIT_POLICY=passive $(PY) -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist worksteal $(PYTEST_ARGS)
 
 # New programs in each run. What fails is kept in .hypothesis, and comes first the next time.
 fuzz: test-env
