@@ -26,16 +26,6 @@ cycle.append(cycle)
 del watch, model
 """,
     "in a forward": "model[0].register_forward_hook(lambda *_: sys.exit(0)); model(x)",
-    "threads": """
-def work():
-    while True:
-        model(x)
-        watch.stats
-for _ in range(2):
-    threading.Thread(target=work, daemon=True).start()
-for _ in range(50):
-    model(x)
-""",
 }
 
 
