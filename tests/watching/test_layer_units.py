@@ -7,6 +7,8 @@ from one_relu import Before, watched, weight
 from torch import nn
 from unit_cases import zeros_by_unit
 
+import relustat
+
 
 class Attention(nn.MultiheadAttention):
     def forward(self, x):
@@ -80,3 +82,22 @@ def test_products_with_parameters_make_units(name):
     stats, notes = watched(model, x)
     assert stats.unit_zeros.tolist() == zeros_by_unit(y, dims)
     assert notes == []
+
+
+def test_positions_of_a_single_unit_are_joined(device):
+    """Single units side by side are several; longer parts are positions of one."""
+
+    class Joined(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(4, 1)
+
+        def forward(self, x):
+            x = F.relu(self.head(x)).mean(1)
+            positions = F.relu(torch.cat([x, x], 1))
+            return F.relu(torch.cat([positions[:, :1], x[:, :1]], 1))
+
+    model = Joined().to(device)
+    with relustat.watch(model) as watch:
+        model(torch.randn(2, 3, 5, 4, device=device))
+    assert [stats.widths for stats in watch.stats.values()] == [(1,), (1,), (2,)]

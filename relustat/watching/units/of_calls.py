@@ -137,7 +137,8 @@ def _joined(call: TorchCall, made: list[Units]) -> Units:
     several = [units for units in made if units.dims]
     source = (several or made)[0]
     dims = source.dims
-    if dims == () and along % output.dim():
+    parts = args[0] if args else kwargs["tensors"]
+    if dims == () and along % output.dim() and output.shape[along] == len(parts):
         dims = (along % output.dim(),)  # single units side by side
     return source.on(output, dims)
 
