@@ -73,7 +73,7 @@ class EpochSpan:
         ):
             raise ValueError(
                 "an epoch must have calls, all of them dead where the unit is dead in it, and not "
-                f"all elsewhere, got {units} at {site}"
+                f"all elsewhere, got {units} at {printable(site)}"
             )
 
     @classmethod

@@ -55,9 +55,9 @@ def read(path: str | os.PathLike[str]) -> Saved:
             if isinstance(state, dict) and "widths" in state:
                 return Saved({"": ReLUStats.from_dict(state)}, [], {"": CallSite("", "")}, {})
             return from_dict(state)
-    archive = npz.load(path)
+    contents = npz.load(path)
     try:
-        return sites_from_npz(archive)
+        return sites_from_npz(contents)
     except ValueError as error:
         name = printable(os.fspath(path))
         raise ValueError(f"load: {name} must be a relustat stats file ({error})") from error

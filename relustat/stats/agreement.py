@@ -7,6 +7,7 @@ over units, is above its elements. So no sum wraps if that of the elements does 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +15,31 @@ from .activation import Activation
 from .bins import Bins
 from .exact import row_sums, total
 from .histogram import Int64Array
+
+_Rules = dict[str, "bool | np.bool[bool]"]
+
+
+class Counts(Protocol):
+    """What :class:`relustat.stats.unit_counts.UnitCounts` has."""
+
+    @property
+    def calls(self) -> int: ...
+    @property
+    def elements(self) -> int: ...
+    @property
+    def zeros(self) -> Int64Array: ...
+    @property
+    def dead_calls(self) -> Int64Array: ...
+    @property
+    def since_fired(self) -> Int64Array: ...
+    @property
+    def slots(self) -> Int64Array: ...
+    @property
+    def blocks(self) -> int: ...
+    @property
+    def zero_blocks(self) -> int: ...
+    @property
+    def saturated(self) -> Int64Array | None: ...
 
 
 def check_arrays(units: int, arrays: Mapping[str, Int64Array]) -> None:
@@ -38,28 +64,20 @@ def check_arrays(units: int, arrays: Mapping[str, Int64Array]) -> None:
             raise ValueError(f"ReLUStats: {name} must be int64 and not negative, got {counts}")
 
 
-def check_agreement(
-    calls: int,
-    elements: int,
-    zeros: Int64Array,
-    dead_calls: Int64Array,
-    since_fired: Int64Array,
-    slots: Int64Array,
-    blocks: int,
-    zero_blocks: int,
-    saturated: Int64Array | None,
-) -> None:
+def check_agreement(counts: Counts) -> None:
     """Checks the counts of one width against one another; :func:`check_arrays` comes first.
 
     Raises:
         ValueError: if they do not agree.
     """
+    calls, elements, slots = counts.calls, counts.elements, counts.slots
+    zeros, dead_calls, saturated = counts.zeros, counts.dead_calls, counts.saturated
     units = len(zeros)
     of_unit = elements // units if units else 0
     alive_calls, nonzeros = calls - dead_calls, of_unit - zeros
     of_row = of_unit if len(slots) == units else elements
     binned = row_sums(slots)
-    rules = {
+    rules: _Rules = {
         "elements must be a multiple of units": 0 <= elements == of_unit * units,
         # A call without elements is not counted.
         "a unit must have an element in each call": (1 if elements else 0) <= calls <= of_unit,
@@ -73,20 +91,14 @@ def check_agreement(
             (alive_calls > 0) | (nonzeros == 0)
         ).all(),
         "calls since a unit fired must be at most its dead ones": (
-            (since_fired <= dead_calls).all()
+            (counts.since_fired <= dead_calls).all()
         ),
-        "blocks must be at most elements": 0 <= zero_blocks <= blocks <= elements,
+        "blocks must be at most elements": 0 <= counts.zero_blocks <= counts.blocks <= elements,
         "all elements must be in the histogram": (
             (binned <= of_row).all() if slots.shape[1] == 1 else (binned == of_row).all()
         ),
     }
-    broken = [rule for rule, holds in rules.items() if not holds]
-    if broken:
-        raise ValueError(
-            f"ReLUStats: counts must agree: {broken[0]}; got calls={calls}, elements={elements}, "
-            f"units={units}, zeros={total(zeros)}, dead calls={total(dead_calls)}, in the "
-            f"histogram {total(slots)}, blocks={blocks}, zero blocks={zero_blocks}"
-        )
+    _check_rules(rules, counts, "")
 
 
 def check_shard(shard: tuple[int, int] | None) -> None:
@@ -96,21 +108,15 @@ def check_shard(shard: tuple[int, int] | None) -> None:
 
 
 def check_meaning(
-    bins: Bins | None,
-    activation: Activation,
-    block: int | None,
-    elements: int,
-    zeros: Int64Array,
-    slots: Int64Array,
-    blocks: int,
-    zero_blocks: int,
-    saturated: Int64Array | None,
+    counts: Counts, bins: Bins | None, activation: Activation, block: int | None
 ) -> None:
     """Checks the counts of one width against what was counted; the other checks come first.
 
     Raises:
         ValueError: if they do not agree.
     """
+    elements, slots = counts.elements, counts.slots
+    zeros, saturated = counts.zeros, counts.saturated
     units = len(zeros)
     inactive, nans = zeros, slots[:, -1]
     of_row = elements // units if units else 0
@@ -118,7 +124,7 @@ def check_meaning(
     if len(slots) != units:
         inactive, of_row = zeros.sum(keepdims=True), elements
         of_knee = None if saturated is None else saturated.sum(keepdims=True)
-    rules: dict[str, bool | np.bool[bool]] = {}
+    rules: _Rules = {}
     if activation.near_zero is None:
         rules["NaN must be neither inactive nor saturated"] = (
             inactive <= of_row - nans
@@ -127,7 +133,7 @@ def check_meaning(
     if activation.near_zero is None and activation.lower == 0:
         active = elements - int(zeros.sum())
         rules["a block of zeros must have a zero, and another block another output"] = (
-            zero_blocks <= elements - active and blocks - zero_blocks <= active
+            counts.zero_blocks <= elements - active and counts.blocks - counts.zero_blocks <= active
         )
         if bins is not None:
             knee = int(np.searchsorted(bins.edges, 0.0, side="right"))
@@ -136,17 +142,23 @@ def check_meaning(
                 (below <= inactive) & (inactive <= below + slots[:, knee])
             ).all()
     if block is None:
-        rules["blocks must have a size"] = blocks == 0
+        rules["blocks must have a size"] = counts.blocks == 0
     else:
         # Shards of units that were put side by side have more blocks than all units at once.
         in_position = -(-units // block)
         rules["each position must have its blocks"] = (
-            blocks >= (elements // units if units else 0) * in_position
+            counts.blocks >= (elements // units if units else 0) * in_position
         )
+    _check_rules(rules, counts, f" of {activation.described} in {bins}, block={block}")
+
+
+def _check_rules(rules: _Rules, counts: Counts, of: str) -> None:
     broken = [rule for rule, holds in rules.items() if not holds]
     if broken:
         raise ValueError(
-            f"ReLUStats: counts must agree: {broken[0]}; got of {activation.described} in {bins}: "
-            f"elements={elements}, units={units}, zeros={int(zeros.sum())}, "
-            f"NaNs={int(nans.sum())}, block={block}, blocks={blocks}, zero blocks={zero_blocks}"
+            f"ReLUStats: counts must agree: {broken[0]}; got{of} calls={counts.calls}, "
+            f"elements={counts.elements}, units={len(counts.zeros)}, zeros={total(counts.zeros)}, "
+            f"dead calls={total(counts.dead_calls)}, in the histogram {total(counts.slots)}, "
+            f"NaNs={total(counts.slots[:, -1])}, blocks={counts.blocks}, "
+            f"zero blocks={counts.zero_blocks}"
         )

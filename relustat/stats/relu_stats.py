@@ -91,17 +91,7 @@ class ReLUStats(DerivedNumbers):
                     f"ReLUStats: width {width} must have saturated inputs just if "
                     f"{activation.name} has an upper knee"
                 )
-            check_meaning(
-                bins,
-                activation,
-                block,
-                counts.elements,
-                counts.zeros,
-                counts.slots,
-                counts.blocks,
-                counts.zero_blocks,
-                counts.saturated,
-            )
+            check_meaning(counts, bins, activation, block)
         checked("ReLUStats: the sum of parts", parts)
         checked("ReLUStats: the sum of elements", sum(each.elements for each in by_width.values()))
         object.__setattr__(self, "bins", bins)

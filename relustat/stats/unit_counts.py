@@ -54,17 +54,7 @@ class UnitCounts:
             counts = getattr(self, name).view()
             counts.flags.writeable = False
             object.__setattr__(self, name, counts)
-        check_agreement(
-            self.calls,
-            self.elements,
-            self.zeros,
-            self.dead_calls,
-            self.since_fired,
-            self.slots,
-            self.blocks,
-            self.zero_blocks,
-            self.saturated,
-        )
+        check_agreement(self)
 
     def _array_names(self) -> tuple[str, ...]:
         return _ARRAYS if self.saturated is None else (*_ARRAYS, "saturated")

@@ -287,22 +287,3 @@ def test_a_mask_is_not_asked_for_where_nothing_is_counted():
             assert called[-2:] == ["aten.relu.default", "output"]
             assert not any("grad" in name for name in called)
     assert asked == [(2, 4)]
-
-
-def test_symbols_in_parts_of_a_graph():
-    class Head(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.lstm, self.head = nn.LSTM(4, 6, batch_first=True), nn.Linear(6, 5)
-
-        def forward(self, x):
-            return F.relu(self.head(self.lstm(x)[0]))
-
-    model, mask = Head(), torch.rand(4, 9) < 0.5
-    labels = torch.randint(0, 3, (4, 9))
-    with relustat.watch(model, mask=lambda *_: mask, groups=lambda *_: labels) as watch:
-        torch.compile(model, backend="eager", dynamic=True)(torch.randn(4, 9, 4))
-    assert [stats.elements for stats in watch.stats.values()] == [5 * int(mask.sum())]
-    assert sum(each.stats["relu"].elements for each in watch.report().groups.values()) == 5 * int(
-        mask.sum()
-    )
