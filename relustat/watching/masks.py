@@ -28,7 +28,7 @@ def check_mask(mask: object) -> None:
 
 @inline_in_graph
 def mask_for(given: MaskOf, site: str, x: Tensor, unit_dims: tuple[int, ...]) -> Tensor | None:
-    """The mask of one call; None if all is counted.
+    """The mask of one call; None if all is counted, or if there is nothing to count.
 
     Raises:
         TypeError: if it is no dense tensor.
@@ -42,6 +42,8 @@ def mask_for(given: MaskOf, site: str, x: Tensor, unit_dims: tuple[int, ...]) ->
             f"watch: mask must be a dense tensor of torch.bool or None, got {describe(mask)}, for "
             f"{site!r}"
         )
+    if x.numel() == 0:
+        return None  # it is no call, and views of it do not tell where units go
     problem = why_mask_does_not_fit(x, unit_dims, mask)
     if problem:
         raise ValueError(f"watch: {problem}, for {site!r}")

@@ -12,29 +12,35 @@ from oracle import numpy_of
 from programs import any_model_input, any_program
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from watched_programs import BINS, Truth, any_asked
 
 import relustat
-from relustat import LinearBins
 
-BINS = LinearBins(-2, 2, 8)
-OPS = ("relu", "relu_", "clamp", "clamp_", "clamp_min", "clamp_min_", "threshold", "threshold_")
+OPS = {
+    *("relu", "clamp", "clamp_min", "threshold", "hardtanh", "leaky_relu"),
+    *("gelu", "silu", "tanh", "sigmoid"),
+}
 
 
-class SeenReLUs(TorchDispatchMode):
-    """The inputs of all ReLUs, in order."""
+class SeenActivations(TorchDispatchMode):
+    """The inputs and outputs of all activations, in order."""
 
     def __init__(self):
         super().__init__()
-        self.inputs = []
+        self.calls = []
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if function.overloadpacket._qualified_op_name.removeprefix("aten::") in OPS:
-            self.inputs.append(args[0].detach().clone())
-        return function(*args, **(kwargs or {}))
+        name = function.overloadpacket._qualified_op_name.removeprefix("aten::")
+        is_seen = name.removesuffix("_") in OPS
+        x = args[0].detach().clone() if is_seen else None
+        y = function(*args, **(kwargs or {}))
+        if is_seen:
+            self.calls.append((x, y.detach().clone()))
+        return y
 
 
 class Run:
-    """A run of a model: its output, gradients and error, if any, and its ReLUs' inputs."""
+    """A run of a model: its output, gradients and error, if any."""
 
     def __init__(self, model, x, with_gradient, seen=None):
         self.error, self.y, self.gradients = None, None, []
@@ -68,56 +74,31 @@ def tensors_of(model):
 
 
 def plain_run(model, x, with_gradient):
-    """A run of a copy, and the inputs of all its ReLUs."""
-    seen = SeenReLUs()
+    """A run of a copy, and the inputs and outputs of all its activations."""
+    seen = SeenActivations()
     run = Run(copy.deepcopy(model), x, with_gradient, seen)
-    return run, seen.inputs
-
-
-class Truth:
-    """What a watch of a program must have counted."""
-
-    def __init__(self, program, model, every=1):
-        paths = {name for name, _ in model.named_modules()}
-        self.sites, self.every = program.sites(paths), every
-        self.models = {}
-
-    def count(self, inputs):
-        """Adds a forward, of which these are the inputs of ReLUs."""
-        assert len(inputs) <= len(self.sites)
-        for (name, units), x in zip(self.sites, inputs, strict=False):
-            units = unit_dims_of(x.shape, "auto") if units is None else units
-            model = self.models.setdefault(name, CountModel(BINS.edges, every=self.every))
-            model.count(x, numpy_of(x) <= 0, None, units)
-
-    def check(self, stats):
-        counted = {name: each for name, each in self.models.items() if each.widths}
-        assert list(stats) == list(counted)
-        for name, model in counted.items():
-            try:
-                model.check(stats[name])
-            except AssertionError as error:
-                raise AssertionError(f"{name}: {error}") from error
+    return run, seen.calls
 
 
 def fuzz_watch(choices):
-    """Names, units and counts of all ReLUs; outputs and gradients; the model afterwards."""
+    """Names, units and counts of activations; outputs and gradients; the model afterwards."""
     program = any_program(choices)
     is_training, with_gradient = choices.below(2) == 1, choices.below(2) == 1
     dtype = choices.of((torch.float32, torch.float32, torch.float64, torch.bfloat16))
     x = any_model_input(choices, program, dtype)
-    note(f"{program.source}\n{program.shape} {is_training=} {with_gradient=} {dtype=}")
     torch.manual_seed(choices.bits(1))
     model = program.make().to(dtype).train(is_training)
+    asked = any_asked(choices, program, model)
+    note(f"{program.source}\n{program.shape} {is_training=} {with_gradient=} {dtype=} {asked}")
     before, tensors = snapshot(model), tensors_of(model)
-    truth = Truth(program, model)
-    with relustat.watch(model, BINS) as watch:
+    truth = Truth(program, model, asked)
+    with asked.watch(model, truth.mask) as watch:
         for _ in range(2):
-            plain, inputs = plain_run(model, x, with_gradient)
+            plain, calls = plain_run(model, x, with_gradient)
             model.zero_grad()
             copied = copy.deepcopy(model) if choices.one_in(4) else None
             Run(model, x, with_gradient).check(plain)
-            truth.count(inputs)
+            truth.count(calls)
             if copied is not None:
                 Run(copied, x, with_gradient).check(plain)
             if plain.error is None:

@@ -1,4 +1,4 @@
-"""A model as source code, and what is true of its ReLUs: names, units and order."""
+"""A model as source code, and what is true of its activations: names, units and order."""
 
 import itertools
 import types
@@ -29,12 +29,13 @@ class Value(NamedTuple):
 
 @dataclass
 class Block:
-    """A class: its lines, and its ReLUs in the order of execution.
+    """A class: its lines, and its activations in the order of execution.
 
     Attributes:
         calls: of each execution: a path within the block, whether a module is called, the base of
             the name, the index among the calls of this name in the class, a list of the length
-            that all of them have in the end, and the dimensions of the units.
+            that all of them have in the end, the value, and the name of the activation.
+        activations: what its own modules compute, by their names.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Block:
     lines: list = field(default_factory=list)
     calls: list = field(default_factory=list)
     written: dict = field(default_factory=dict)
+    activations: dict = field(default_factory=dict)
     inner: list = field(default_factory=list)
 
     def child(self, kind, what):
@@ -64,8 +66,16 @@ def moved(value, order):
     return value._replace(shape=shape, units=units)
 
 
+class Site(NamedTuple):
+    """A call site: its name, the dimensions of its units or None, and its activation's name."""
+
+    name: str
+    units: tuple | None
+    activation: str
+
+
 class Program(NamedTuple):
-    """A model's source, the sizes of an input, and its calls of ReLUs in order."""
+    """A model's source, the sizes of an input, and its calls of activations in order."""
 
     source: str
     root: str
@@ -78,15 +88,12 @@ class Program(NamedTuple):
         exec(compile(self.source, file, "exec"), module.__dict__)
         return module.__dict__[self.root]()
 
-    def sites(self, taken):
-        """The name and the units of each call of a ReLU, in the order of execution.
-
-        Args:
-            taken: the paths of the model's modules.
-        """
+    def sites_of(self, model):
+        """The call site of each execution of an activation, in order, in a model of this source."""
+        taken = {name for name, _ in model.named_modules()}
         repeats: dict[Any, int] = {}
         found = []
-        for path, is_module, base, index, written, value in self.calls:
+        for path, is_module, base, index, written, value, activation in self.calls:
             key = path, is_module, base, index
             repeat = repeats[key] = repeats.get(key, -1) + 1
             name = path
@@ -94,7 +101,8 @@ class Program(NamedTuple):
                 name = f"{path}.{base}" if path else base
                 if name in taken:
                     name = f"{path}.functional_{base}" if path else f"functional_{base}"
-            found.append((numbered(name, index + len(written) * repeat, taken), value.units))
+            name = numbered(name, index + len(written) * repeat, taken)
+            found.append(Site(name, value.units, activation))
         return found
 
 

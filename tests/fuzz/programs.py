@@ -1,4 +1,4 @@
-"""Random small models: layers, ReLUs in all spellings, views, residuals and repeated blocks."""
+"""Random small models: layers, activations in all spellings, views, residuals, repeated blocks."""
 
 import itertools
 import math
@@ -6,17 +6,33 @@ import math
 import torch
 from program_source import HEAD, Block, Program, Value, moved
 
-# A spelling, and the name of its call site.
-SPELLINGS = (
-    ("F.relu(x)", "relu"),
-    ("torch.relu(x)", "relu"),
-    ("x.relu()", "relu"),
-    ("F.relu(x, inplace=True)", "relu"),
-    ("torch.relu_(x)", "relu"),
-    ("x.relu_()", "relu"),
-    ("x.clamp(min=0)", "clamp"),
-    ("torch.clamp_min(x, 0)", "clamp_min"),
-    ("F.threshold(x, 0, 0)", "threshold"),
+# A spelling, the name of its call site, and what it computes.
+RELUS = (
+    ("F.relu(x)", "relu", "ReLU"),
+    ("torch.relu(x)", "relu", "ReLU"),
+    ("x.relu()", "relu", "ReLU"),
+    ("F.relu(x, inplace=True)", "relu", "ReLU"),
+    ("torch.relu_(x)", "relu", "ReLU"),
+    ("x.relu_()", "relu", "ReLU"),
+    ("x.clamp(min=0)", "clamp", "ReLU"),
+    ("torch.clamp_min(x, 0)", "clamp_min", "ReLU"),
+    ("F.threshold(x, 0, 0)", "threshold", "ReLU"),
+)
+OTHERS = (
+    ("F.relu6(x)", "relu6", "ReLU6"),
+    ("F.relu6(x, inplace=True)", "relu6", "ReLU6"),
+    ("F.hardtanh(x)", "hardtanh", "Hardtanh"),
+    ("F.leaky_relu(x, 0.2)", "leaky_relu", "LeakyReLU"),
+    ("F.leaky_relu(x, 0.2, True)", "leaky_relu", "LeakyReLU"),
+    ("F.gelu(x)", "gelu", "GELU"),
+    ("F.silu(x)", "silu", "SiLU"),
+    ("F.silu(x, inplace=True)", "silu", "SiLU"),
+    ("torch.tanh(x)", "tanh", "Tanh"),
+    ("x.sigmoid()", "sigmoid", "Sigmoid"),
+)
+MODULES = (
+    *(("nn.ReLU()", "ReLU"), ("nn.ReLU(inplace=True)", "ReLU")) * 2,
+    *(("nn.ReLU6()", "ReLU6"), ("nn.LeakyReLU(inplace=True)", "LeakyReLU"), ("nn.GELU()", "GELU")),
 )
 
 
@@ -80,27 +96,33 @@ class Writer:
             return self.layer(block, made, value.shape, units)
         return None
 
-    # ReLUs
+    # Activations
 
     def relu(self, block, value):
-        spelling, base = self.choices.of(SPELLINGS)
+        self.function(block, value, RELUS)
+
+    def other(self, block, value):
+        self.function(block, value, OTHERS)
+
+    def function(self, block, value, spellings):
+        spelling, base, activation = self.choices.of(spellings)
         block.lines.append(f"x = {spelling}")
-        self.called(block, "", False, base, value)
+        self.called(block, "", False, base, value, activation)
 
     def module(self, block, value):
-        known = [line.split()[0][5:] for line in block.made if "nn.ReLU(" in line]
-        known = [name for name in known if not name.startswith("seq")]
+        known = list(block.activations)
         if known and self.choices.below(2):
             name = self.choices.of(known)
         else:
-            made = self.choices.of(("nn.ReLU()", "nn.ReLU(inplace=True)"))
-            if self.choices.one_in(4) and not any("self.relu =" in line for line in block.made):
+            made, activation = self.choices.of(MODULES)
+            if self.choices.one_in(4) and "relu" not in known:
                 name = "relu"
                 block.made.append(f"self.relu = {made}")
             else:
                 name = block.child("act", made)
+            block.activations[name] = activation
         block.lines.append(f"x = self.{name}(x)")
-        self.called(block, name, True, "", value)
+        self.called(block, name, True, "", value, block.activations[name])
 
     def sequential(self, block, value):
         if value.rank < 2:
@@ -111,12 +133,13 @@ class Writer:
         value = Value(value.shape, (value.rank - 1,), self.layers)
         block.lines.append(f"x = self.{name}(x)")
         # Of nn.Sequential no code is read.
-        block.calls.append((f"{name}.1", True, "", 0, [0], value))
+        block.calls.append((f"{name}.1", True, "", 0, [0], value, "ReLU"))
         return value
 
-    def called(self, block, path, is_module, base, value):
+    def called(self, block, path, is_module, base, value, activation):
         written = block.written.setdefault((path, is_module, base), [])
-        block.calls.append((path, is_module, base, len(written), written, value))
+        call = (path, is_module, base, len(written), written, value, activation)
+        block.calls.append(call)
         written.append(0)
 
     # Blocks
@@ -150,7 +173,9 @@ class Writer:
         self.layers += number
         value = Value(value.shape, (value.rank - 1,), self.layers)
         written = [0] * number
-        child.calls += [("", False, "relu", index, written, value) for index in range(number)]
+        child.calls += [
+            ("", False, "relu", index, written, value, "ReLU") for index in range(number)
+        ]
         block.inner.append(child)
         name = block.child("block", f"{child.name}()")
         block.lines.append(f"x = self.{name}(x)")
@@ -240,7 +265,7 @@ STEPS = (
     *("relu", "relu", "relu", "module", "module", "sequential", "linear", "conv", "norm"),
     *("linear", "conv", "scale", "scale", "contiguous", "transpose", "permute", "flatten"),
     *("unsqueeze", "mean", "part", "groups", "pool", "keep", "add", "cat", "block", "twice"),
-    *("loop", "relu", "block"),
+    *("loop", "relu", "block", "other", "other"),
 )
 
 

@@ -5,14 +5,13 @@ import io
 
 import torch
 from choices import Choices, text
-from fuzz_programs import BINS, Run, Truth, plain_run
+from fuzz_programs import Run, plain_run
 from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from models import snapshot
 from programs import any_model_input, any_program
-
-import relustat
+from watched_programs import Truth, any_asked
 
 texts = text(96)
 
@@ -26,19 +25,19 @@ class WatchMachine(RuleBasedStateMachine):
     def begin(self, text):
         type(self).runs += 1
         choices = Choices(text)
-        self.every = choices.of((1, 1, 2, 3))
         self.program = any_program(choices)
-        note(self.program.source)
         torch.manual_seed(0)
         self.model = self.program.make().eval()
+        self.asked = any_asked(choices, self.program, self.model)
+        note(f"{self.program.source}\n{self.asked}")
         self.before = snapshot(self.model)
-        self.truth = Truth(self.program, self.model, self.every)
+        self.truth = Truth(self.program, self.model, self.asked)
         self.is_stopped = False
         self.groups = {}
         self.open()
 
     def open(self):
-        self.watch = relustat.watch(self.model, BINS, every=self.every)
+        self.watch = self.asked.watch(self.model, self.truth.mask)
 
     def teardown(self):
         if hasattr(self, "watch"):
@@ -50,12 +49,12 @@ class WatchMachine(RuleBasedStateMachine):
         choices = Choices(text)
         x = any_model_input(choices, self.program)
         with_gradient = choices.below(2) == 1
-        plain, inputs = plain_run(self.model, x, with_gradient)
+        plain, calls = plain_run(self.model, x, with_gradient)
         model = self.model if model is None else model
         Run(model, x, with_gradient).check(plain)
         model.zero_grad()
         if is_counted and not self.is_stopped:
-            self.truth.count(inputs)
+            self.truth.count(calls)
 
     @rule(text=texts)
     def forward(self, text):
@@ -89,7 +88,7 @@ class WatchMachine(RuleBasedStateMachine):
     @rule()
     def reset(self):
         self.watch.reset()
-        self.truth = Truth(self.program, self.model, self.every)
+        self.truth = Truth(self.program, self.model, self.asked)
 
     @rule()
     def look(self):

@@ -84,6 +84,32 @@ def test_products_with_parameters_make_units(name):
     assert notes == []
 
 
+def test_the_dimension_of_a_single_unit_is_followed(device):
+    """So that a mask has the shape that it would have with several."""
+
+    class Scores(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(4, 1)
+
+        def forward(self, x):
+            scores = F.relu(self.head(x)).transpose(1, 2)  # [2, 1, 3]
+            first, _ = F.relu(scores.contiguous()).split(2, 2)
+            return F.relu(first.unsqueeze(0))
+
+    def mask(name, x):
+        seen.append(list(x.shape))
+        positions = [size for size in x.shape if size > 1]
+        return torch.ones(positions, dtype=torch.bool, device=x.device)
+
+    seen = []
+    model = Scores().to(device)
+    with relustat.watch(model, mask=mask) as watch:
+        model(torch.randn(2, 3, 4, device=device))
+    assert seen == [[2, 3, 1], [2, 1, 3], [1, 2, 1, 2]]
+    assert [stats.elements for stats in watch.stats.values()] == [6, 6, 4]
+
+
 def test_positions_of_a_single_unit_are_joined(device):
     """Single units side by side are several; longer parts are positions of one."""
 
@@ -93,7 +119,7 @@ def test_positions_of_a_single_unit_are_joined(device):
             self.head = nn.Linear(4, 1)
 
         def forward(self, x):
-            x = F.relu(self.head(x)).mean(1)
+            x = F.relu(self.head(x)).mean(1).flatten(1)
             positions = F.relu(torch.cat([x, x], 1))
             return F.relu(torch.cat([positions[:, :1], x[:, :1]], 1))
 

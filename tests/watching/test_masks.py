@@ -221,6 +221,25 @@ def test_a_mask_that_does_not_fit_is_an_error_that_names_the_call_site(kind, how
         assert watch.stats["act"].elements == 16 * int(mask.sum())
 
 
+def test_a_mask_of_an_empty_batch_need_not_fit():
+    """Views of nothing do not tell where units go."""
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 4)
+
+        def forward(self, x):
+            return torch.relu(self.layer(x).transpose(1, 2))
+
+    model = Model()
+    with relustat.watch(model, mask=lambda _, x: torch.ones(len(x), 3, dtype=torch.bool)) as watch:
+        model(torch.randn(0, 3, 2))
+        assert watch.stats == {}
+        model(torch.randn(1, 3, 2))
+    assert watch.stats["relu"].widths == (4,)
+
+
 def test_what_cannot_be_a_mask_is_an_error_at_once():
     with pytest.raises(ValueError, match=r"watch: mask must be bool, got torch\.int64"):
         relustat.watch(Encoder(), mask=torch.ones(3, dtype=torch.int64))

@@ -13,7 +13,7 @@ from relustat._torch_internals import size_hint
 
 from .of_calls import TorchCall, latest, units_after
 from .of_tensors import Units, left_by_graph
-from .probes import Labelled
+from .questions import Labelled
 from .remembered import PLAIN, remembered
 from .rules import KEEPING, KEEPING_FIRST, LAYERS, RECURRENT, Rule
 from .shards import parts_of, shard_of

@@ -17,7 +17,8 @@ from torch import Tensor
 from relustat._dynamo import inline_all_in_graph
 from relustat._torch_internals import PURE_HOMES, is_aten_op, size_hint
 
-from .probes import Answer, Labelled, Plain, Question, UnaskableError, Weight, labels_found
+from .probes import Answer, labels_found
+from .questions import Labelled, Plain, Question, UnaskableError, Weight
 from .remembered import PLAIN, Answers, frozen, without_positions
 from .rules import CONTRACTING, UnitDims
 

@@ -14,7 +14,8 @@ from relustat._torch_internals import size_hint
 
 from .moved import dims_moved
 from .of_tensors import Units
-from .probes import MOST_ELEMENTS, Labelled
+from .probes import MOST_ELEMENTS
+from .questions import Labelled
 from .remembered import remember
 from .rules import (
     CONTRACTING,

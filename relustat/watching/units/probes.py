@@ -1,4 +1,4 @@
-"""Two ways to see where a call puts the units of its input.
+"""Three ways to see where a call puts the units of its input.
 
 Labels: each unit has a number of its own, the same at all its positions. The dimensions along which
 the result varies are those of the units. The tensor is an expanded view, so views cost no memory.
@@ -6,6 +6,9 @@ the result varies are those of the units. The tensor is an expanded view, so vie
 Changes: where labels do not come through, because they are the same along a dimension that is
 reduced or normalised. Two calls differ in the numbers of one unit, and the dimensions along which
 their results differ in part are those of the units.
+
+Sizes: of a single unit, whose label is the same everywhere. With two units in its place, the
+dimension that is longer is that of the unit.
 """
 
 from __future__ import annotations
@@ -13,15 +16,16 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from relustat._dynamo import inline_all_in_graph
-from relustat._torch_internals import size_hint, unseen_by_dispatch_modes, unseen_by_function_modes
+from relustat._torch_internals import unseen_by_dispatch_modes, unseen_by_function_modes
 
+from .questions import Question, UnaskableError
 from .rules import UnitDims
 
 # A result that is larger is not looked at.
@@ -31,79 +35,6 @@ _ROUNDING = 1e-8
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 Answer = UnitDims | None
-
-
-class Labelled(NamedTuple):
-    """A tensor as the call saw it: its shape, and the dimensions of its units."""
-
-    shape: tuple[int, ...]
-    dims: UnitDims
-
-
-class Weight(NamedTuple):
-    """A tensor that is made of parameters."""
-
-    shape: tuple[int, ...]
-
-
-class Plain(NamedTuple):
-    """Any other tensor."""
-
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-
-
-class UnaskableError(Exception):
-    """The call does not take other tensors, or they are too large."""
-
-
-class Question(NamedTuple):
-    """A call that can be repeated with other tensors."""
-
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    described: Callable[[Tensor], Labelled | Weight | Plain]
-
-    def tensors(self) -> list[Labelled | Weight | Plain]:
-        found: list[Labelled | Weight | Plain] = []
-        _with_tensors((self.args, self.kwargs), lambda x: found.append(self.described(x)))
-        return found
-
-    def repeat(self, change: Callable[[int, tuple[int, ...]], Tensor]) -> list[Any]:
-        """The results with other tensors in the place of floating-point ones.
-
-        Args:
-            change: gives the other tensor, by the index among all tensors and by shape.
-        """
-        count = itertools.count()
-        indices = sum(_is_index(found) for found in self.tensors())
-
-        def other(x: Tensor) -> Tensor:
-            index, found = next(count), self.described(x)
-            if isinstance(found, Plain) and not found.dtype.is_floating_point:
-                return _index_like(found, is_alone=indices == 1)
-            return change(index, found.shape)
-
-        try:
-            args, kwargs = (_with_tensors(each, other) for each in (self.args, self.kwargs))
-            result = self.function(*args, **kwargs)
-        except Exception:
-            raise UnaskableError from None
-        return [result] if isinstance(result, Tensor) else list(result)
-
-
-def _is_index(found: Labelled | Weight | Plain) -> bool:
-    return isinstance(found, Plain) and not found.dtype.is_floating_point
-
-
-def _index_like(found: Plain, *, is_alone: bool) -> Tensor:
-    """Indices or a mask that do not depend on data: a list of indices selects, a mask all."""
-    if found.dtype is torch.bool:
-        return torch.ones(1, dtype=torch.bool).expand(found.shape)
-    if is_alone and len(found.shape) == 1:
-        return torch.arange(found.shape[0], dtype=found.dtype)
-    return torch.zeros(1, dtype=found.dtype).expand(found.shape)
 
 
 def labels_found(question: Question, which: int, dims: UnitDims) -> tuple[Answer, ...]:
@@ -136,6 +67,9 @@ def labels_found(question: Question, which: int, dims: UnitDims) -> tuple[Answer
             _where_labels_lie(result, without, labels, wanted[:1])
             for result, without in zip(results, unlabelled, strict=True)
         ]
+        if units == 1:
+            alone = _where_one_lies(question, which, dims, results)
+            return tuple(found or answer for (answer, _), found in zip(answers, alone, strict=True))
         if all(came_through for _, came_through in answers):
             return tuple(answer for answer, _ in answers)
         changed = [_where_changes_lie(question, which, units_only, unit) for unit in {0, units - 1}]
@@ -143,6 +77,28 @@ def labels_found(question: Question, which: int, dims: UnitDims) -> tuple[Answer
             answer if came_through else _union(change)
             for (answer, came_through), *change in zip(answers, *changed, strict=True)
         )
+
+
+def _where_one_lies(
+    question: Question, which: int, dims: UnitDims, results: list[Any]
+) -> list[UnitDims]:
+    """For each result, the dimensions of a single unit: those that are longer if there are two."""
+    found: list[set[int]] = [set() for _ in results]
+    for dim in dims:
+
+        def wider(index: int, shape: tuple[int, ...], dim: int = dim) -> Tensor:
+            is_wider = index == which
+            sizes = [2 if is_wider and each == dim else size for each, size in enumerate(shape)]
+            return torch.ones(1, dtype=torch.float64).expand(sizes)
+
+        with contextlib.suppress(UnaskableError):
+            for dims_found, before, after in zip(
+                found, results, question.repeat(wider), strict=True
+            ):
+                if isinstance(before, Tensor) and before.dim() == after.dim():
+                    pairs = zip(before.shape, after.shape, strict=True)
+                    dims_found |= {each for each, pair in enumerate(pairs) if pair == (1, 2)}
+    return [tuple(sorted(each)) for each in found]
 
 
 def _where_labels_lie(
@@ -249,20 +205,6 @@ def _where_changes_lie(
 def _union(answers: list[Answer]) -> Answer:
     known = [answer for answer in answers if answer is not None]
     return tuple(sorted({dim for dims in known for dim in dims})) if known else None
-
-
-def _with_tensors(value: Any, change: Callable[[Tensor], Any]) -> Any:
-    """A value with other tensors in their place."""
-    if isinstance(value, Tensor):
-        return change(value)
-    if isinstance(value, (tuple, list)):
-        return type(value)([_with_tensors(each, change) for each in value])
-    if isinstance(value, Mapping):
-        return {key: _with_tensors(each, change) for key, each in value.items()}
-    if isinstance(value, slice):
-        parts = (value.start, value.stop, value.step)
-        return slice(*(_with_tensors(each, change) for each in parts))
-    return size_hint(value) if isinstance(value, torch.SymInt) else value
 
 
 @contextlib.contextmanager
