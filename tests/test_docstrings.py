@@ -18,7 +18,8 @@ import relustat
 
 MODULES = [module.name for module in pkgutil.walk_packages(relustat.__path__, "relustat.")]
 README = ROOT / "README.md"
-PAGES = (README, *(ROOT / "docs" / f"{name}.md" for name in ("looking", "command", "activations")))
+RUN = ("looking", "command", "activations", "sparsity")
+PAGES = (README, *(ROOT / "docs" / f"{name}.md" for name in RUN))
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,13 @@ from .activation import RELU, Activation
 from .agreement import check_meaning, check_shard
 from .bins import Bins, bins_from_dict
 from .counter_layout import slot_count
-from .derived_numbers import DerivedNumbers
 from .exact import checked
 from .same_layout import Layout, described_shard
+from .sparsity import Sparsity
 from .unit_counts import UnitCounts
 
 
-class ReLUStats(DerivedNumbers):
+class ReLUStats(Sparsity):
     """The counts of one ReLU, or of another activation, up to the moment they were read.
 
     All counts are exact integers, so ``a + b`` merges batches, ranks, machines and files in any
