@@ -98,9 +98,10 @@ def counting_activation(
     if inplace:
         ops.counting_activation_(x, words, edges, dim, binning, *how, mask, blocks)
         return x
-    if slopes is not None and slopes.numel() > 1:
-        # A view: its gradient is that of the slopes.
-        slopes = slopes.view([-1 if at == dim else 1 for at in range(x.dim())])
+    if slopes is not None:
+        # As torch.prelu does. A view: its gradient is that of the slopes, and where there is
+        # nothing to sum, -0.0 stays.
+        slopes = slopes.view([-1 if at == 1 else 1 for at in range(x.dim())])
     output: Tensor = ops.counting_activation(
         x, words, edges, dim, binning, *how, slopes, mask, blocks
     )

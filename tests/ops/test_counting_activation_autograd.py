@@ -67,6 +67,26 @@ def gradients(module, x, before, order=1):
     return y.detach(), *found
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 1), (3, 1), (1, 1, 1, 1)])
+def test_signs_of_zero_in_gradients_of_slopes(device, shape):
+    """Where there is nothing to sum, -0.0 stays, and no 0.0 is added to it."""
+    for value in (0.0, -0.0, -1.0, 1.0):
+        for upstream in (0.0, -0.0):
+            found = []
+            for ours in (True, False):
+                x = torch.full(shape, value, device=device, requires_grad=True)
+                slopes = torch.tensor([-1.0], device=device, requires_grad=True)
+                counters = Counters(activation=family.PRELU.activation)
+                if ours:
+                    y = counting_activation(x, counters, family.PRELU, slopes=slopes)
+                else:
+                    y = torch.prelu(x, slopes)
+                given = torch.full(shape, upstream, device=device)
+                found.append(torch.autograd.grad(y, [x, slopes], given))
+            for mine, its in zip(*found, strict=True):
+                assert same_bits(mine, its)
+
+
 @pytest.mark.parametrize("name", [*FUSED, "prelu", "prelu-channels"])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_gradients_are_pytorchs(device, dtype, name):
