@@ -35,7 +35,7 @@ from .stats import Activation, Bins, EdgeBins, Histogram, LinearBins, LogBins, R
 from .watching import Watch, unwatch, watch
 
 if TYPE_CHECKING:
-    from . import analysis
+    from . import analysis, surgery
 
 tell_where()
 del tell_where
@@ -43,7 +43,7 @@ del tell_where
 
 def __getattr__(name: str) -> Any:
     # A third of the package: whoever only counts does not wait for it.
-    if name == "analysis":
+    if name in ("analysis", "surgery"):
         return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -86,6 +86,7 @@ __all__ = [
     "distributed",
     "functional",
     "reference",
+    "surgery",
     "swap",
     "swapped",
     "unswap",

@@ -18,7 +18,7 @@ import relustat
 
 MODULES = [module.name for module in pkgutil.walk_packages(relustat.__path__, "relustat.")]
 README = ROOT / "README.md"
-RUN = ("looking", "command", "activations", "sparsity")
+RUN = ("looking", "command", "activations", "sparsity", "surgery")
 PAGES = (README, *(ROOT / "docs" / f"{name}.md" for name in RUN))
 
 

@@ -82,7 +82,7 @@ LAYERS = [
     {"history"},
     {"watching"},
     {"data_pass"},
-    {"analysis"},
+    {"analysis", "surgery"},
     {"integrations", "demo", "cli", "__main__"},
 ]
 

@@ -14,7 +14,7 @@ NAMES = {
         CountingReLU6 CountingSquaredReLU CountingThreshold EdgeBins Histogram History LinearBins
         LogBins MaxPool1d MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d ReLUMaxPool1d
         ReLUMaxPool2d ReLUMaxPool3d ReLUStats Report Switches Watch analysis analyze distributed
-        functional reference swap swapped unswap unwatch watch
+        functional reference surgery swap swapped unswap unwatch watch
     """,
     "relustat.analysis": """
         ActivationPatterns ActivationRates GradientNorms Hypercolumns Patch Rates ReceptiveField
@@ -58,6 +58,9 @@ NAMES = {
     """,
     "relustat.stats": """
         Activation Bins EdgeBins Histogram LinearBins LogBins ReLUStats UnitCounts
+    """,
+    "relustat.surgery": """
+        Change Operation ReviveDead Skipped prune_dead reinitialise_dead
     """,
     "relustat.watching": """
         Watch unwatch watch

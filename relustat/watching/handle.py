@@ -162,6 +162,11 @@ class Watch:
         return self._watched_modules.adopt(stranger)
 
     @property
+    def model(self) -> nn.Module:
+        """What is watched."""
+        return self._model
+
+    @property
     def stats(self) -> dict[str, ReLUStats]:
         """Statistics by call-site name, in the order of execution; a snapshot on the host.
 
