@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
+from relustat._torch_internals import pytree
 from relustat.nn.module_paths import named_modules
 from relustat.report.report import Report
 from relustat.watching.handle import Watch, watch_of
@@ -102,7 +102,7 @@ def _outputs(model: nn.Module, inputs: Any) -> list[Any]:
     finally:
         for module, mode in modes:
             module.training = mode
-    return [each.clone() for each in tree_leaves(outputs) if isinstance(each, Tensor)]
+    return [each.clone() for each in pytree.tree_leaves(outputs) if isinstance(each, Tensor)]
 
 
 @contextlib.contextmanager
