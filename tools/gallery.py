@@ -52,6 +52,7 @@ PICTURES = (
     Picture("gradient-norms.png", "gradient_norms"),
     Picture("receptive-fields.png", "receptive_fields"),
     Picture("hypercolumns.webp", "hypercolumns", (), True),
+    Picture("reviving.png", "reviving"),
 )
 
 

@@ -8,7 +8,7 @@ import pytest
 from repository import EXAMPLES
 
 NAMES = ["activation_rates", "deconvnet", "deconvnet_switches", "feature_maps"]
-NAMES += ["gradient_norms", "hypercolumns", "receptive_fields"]
+NAMES += ["gradient_norms", "hypercolumns", "receptive_fields", "reviving"]
 
 
 @pytest.fixture
@@ -51,6 +51,7 @@ def test_images_need_a_folder(name, refusal, tmp_path):
         ("activation_rates", "epochs"),
         ("hypercolumns", "clusters"),
         ("hypercolumns", "limit"),
+        ("reviving", "seeds"),
     ],
 )
 def test_numbers_are_positive(name, option, refusal):
