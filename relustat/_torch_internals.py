@@ -16,6 +16,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._pytree import tree_iter
 
 __all__ = [
+    "FEED_FORWARD_METHODS",
     "PURE_HOMES",
     "builtin_functional",
     "dispatch_mode_depth",
@@ -66,6 +67,12 @@ PURE_HOMES = frozenset(
         *("torch._C._nn", "torch._C._fft", "torch._C._linalg", "torch._C._special"),
     }
 )
+
+# The part of a transformer's layer that has its ReLU.
+FEED_FORWARD_METHODS = {
+    torch.nn.TransformerEncoderLayer: torch.nn.TransformerEncoderLayer._ff_block.__name__,
+    torch.nn.TransformerDecoderLayer: torch.nn.TransformerDecoderLayer._ff_block.__name__,
+}
 
 graph_task = torch._C._current_graph_task_id
 _tracing_state = torch._C._get_tracing_state

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from relustat._torch_internals import FEED_FORWARD_METHODS
+
 
 class _Tracer(fx.Tracer):
     """Keeps this package's modules whole, as it does PyTorch's."""
@@ -20,14 +22,17 @@ class _Tracer(fx.Tracer):
 def calls_of(module: nn.Module) -> fx.Graph | None:
     """The graph of a module's forward; None if it cannot be traced without an input.
 
-    What is traced is a copy without numbers: the module's hooks do not see it.
+    What is traced is a copy without numbers: the module's hooks do not see it. Of the layers of
+    PyTorch's transformers it is their feed-forward part, because the others choose by numbers.
     """
     try:
         empty: dict[int, Any] = {id(x): x.to("meta") for x in module.buffers()}
         empty |= {
             id(x): nn.Parameter(x.detach().to("meta"), x.requires_grad) for x in module.parameters()
         }
-        return _Tracer().trace(copy.deepcopy(module, empty))
+        tracer = _Tracer()
+        tracer.traced_func_name = FEED_FORWARD_METHODS.get(type(module), "forward")
+        return tracer.trace(copy.deepcopy(module, empty))
     except Exception:  # whatever its code does with a placeholder
         return None
 

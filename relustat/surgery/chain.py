@@ -82,23 +82,30 @@ def chain_of(model: nn.Module, made_by: str) -> Chain:
     """The chain of the units that the layer, or batch norm, at a path makes.
 
     The code of the smallest module that has all of it is looked at, so the rest of the model need
-    not be traceable.
+    not be traceable. As far as it is, nothing else in it may call these layers.
 
     Raises:
         NoChainError: if there is none.
     """
     names = made_by.split(".")
     reason = NoChainError(f"no code that calls {made_by} could be traced")
+    found = None
     for length in range(len(names) - 1, -1, -1):
         path = ".".join(names[:length])
         graph = calls_of(model.get_submodule(path))
         if graph is None:
             continue
+        walk = _Walk(model, path, graph)
+        if found is not None:
+            walk.check_calls_once(found)
+            continue
         try:
-            return _Walk(model, path, graph).chain(".".join(names[length:]))
+            found = walk.chain(".".join(names[length:]))
         except _LeavesError as left:
             reason = left
-    raise NoChainError(str(reason))
+    if found is None:
+        raise NoChainError(str(reason))
+    return found
 
 
 class _Walk:
@@ -121,6 +128,14 @@ class _Walk:
         norms, relu = self._to_relu(layer)
         readers = tuple(self._readers(relu, layer))
         return Chain(self._path_of(layer), tuple(map(self._path_of, norms)), readers)
+
+    def check_calls_once(self, chain: Chain) -> None:
+        """Raises a NoChainError if a layer of the chain is called again."""
+        readers = [reader.path for reader in chain.readers]
+        modules = {module_at(self._model, path) for path in (chain.layer, *chain.norms, *readers)}
+        for node in self._graph.nodes:
+            if self._module(node) in modules:
+                self._only_call(node)
 
     def _only_call(self, node: fx.Node) -> fx.Node:
         module = self._module(node)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from relustat._messages import many, named
+from relustat._messages import many, named, some
 from relustat._printable import printable
 from relustat.nn.module_paths import check_is_module, uncompiled
 from relustat.report.report import Report
@@ -108,6 +108,10 @@ def _chain(model: nn.Module, report: Report, name: str, stats: ReLUStats) -> Cha
     made_by = report.call_sites[name].after
     if len(made_by) != 1:
         raise NoChainError(f"{len(made_by) or 'no'} layers are known to make its inputs")
+    # A unit that is dead at one may fire at another.
+    others = [n for n, site in report.call_sites.items() if n != name and made_by[0] in site.after]
+    if others:
+        raise NoChainError(f"{some(others)} gets them, too")
     (layer,) = made_by
     modules = dict(model.named_modules())
     if layer not in modules:

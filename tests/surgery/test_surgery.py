@@ -257,7 +257,20 @@ class Leaky(Frozen):
         return self.b(F.leaky_relu(self.a(x)))
 
 
+class Again(nn.Module):
+    """Its reader is called by other code, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.block = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+        self.a = self.block[0]
+
+    def forward(self, x):
+        return self.block[2](self.block(x))
+
+
 SKIPPED = {
+    Again: "block.2 is called 2 times",
     Shared: "a.weight is shared with c.weight",
     Skip: "add reads them",
     Frozen: "b.weight is frozen: it needs no gradient",
@@ -282,6 +295,54 @@ def test_what_cannot_be_changed_is_left_and_said(kind):
         assert not done
         assert f"left as before: {SKIPPED[kind]}" in str(done)
     assert all(torch.equal(each, before[name]) for name, each in model.state_dict().items())
+
+
+def test_a_unit_that_is_dead_at_one_of_two_call_sites_is_left():
+    torch.manual_seed(0)
+    block = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 1))
+    with torch.no_grad():
+        for parameter, value in zip(block.parameters(), (1, 0, -1, 0), strict=True):
+            parameter.fill_(value)
+
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.block = block
+
+        def forward(self, x):
+            return self.block(-self.block(x))
+
+    model, x = Twice(), torch.tensor([[1.0]])
+    with relustat.watch(model) as watch:
+        model(-x)
+        model(x)
+    assert [len(stats.dead_for(1)) for stats in watch.stats.values()] == [0, 0]
+    with relustat.watch(model) as watch:
+        model(-x)
+    names = list(watch.stats)
+    done = reinitialise_dead(model, watch, calls=1)
+    assert done.skipped == [
+        Skipped(names[0], 2, f"{names[1]} gets them, too"),
+        Skipped(names[1], 2, f"{names[0]} gets them, too"),
+    ]
+
+
+@pytest.mark.parametrize("kind", [nn.TransformerEncoderLayer, nn.TransformerDecoderLayer])
+def test_feed_forward_layers_of_transformers(kind):
+    torch.manual_seed(0)
+    model = kind(16, 2, 32, batch_first=True).eval()
+    with torch.no_grad():
+        model.linear1.bias[[3, 30]] = -100
+    x = torch.randn(2, 5, 16)
+    inputs = (x,) if kind is nn.TransformerEncoderLayer else (x, x)
+    with relustat.watch(model) as watch:
+        expected = model(*inputs)
+    assert str(prune_dead(model, watch, inputs)) == (
+        "relu  2 units of linear1 pruned: 3, 30; read by linear2"
+    )
+    torch.testing.assert_close(model(*inputs), expected)
+    assert model.linear1.weight.shape == (30, 16)
+    assert model.linear2.weight.shape == (16, 30)
 
 
 def test_nothing_dead_is_said():
