@@ -53,6 +53,7 @@ PICTURES = (
     Picture("receptive-fields.png", "receptive_fields"),
     Picture("hypercolumns.webp", "hypercolumns", (), True),
     Picture("reviving.png", "reviving"),
+    Picture("pruning.png", "pruning"),
 )
 
 

@@ -8,7 +8,7 @@ import pytest
 from repository import EXAMPLES
 
 NAMES = ["activation_rates", "deconvnet", "deconvnet_switches", "feature_maps"]
-NAMES += ["gradient_norms", "hypercolumns", "receptive_fields", "reviving"]
+NAMES += ["gradient_norms", "hypercolumns", "receptive_fields", "reviving", "pruning"]
 
 
 @pytest.fixture
@@ -52,6 +52,8 @@ def test_images_need_a_folder(name, refusal, tmp_path):
         ("hypercolumns", "clusters"),
         ("hypercolumns", "limit"),
         ("reviving", "seeds"),
+        ("pruning", "epochs"),
+        ("pruning", "seeds"),
     ],
 )
 def test_numbers_are_positive(name, option, refusal):

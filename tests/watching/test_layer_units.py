@@ -110,6 +110,32 @@ def test_the_dimension_of_a_single_unit_is_followed(device):
     assert [stats.elements for stats in watch.stats.values()] == [6, 6, 4]
 
 
+APART = {
+    "unbind": lambda y: torch.stack(y.unbind(1), 0),
+    "split": lambda y: torch.cat(y.split(1, 1), 0),
+    "chunk": lambda y: y.chunk(2, 0)[0],
+    "select": lambda y: y[:, 0],
+}
+
+
+@pytest.mark.parametrize("name", APART)
+def test_a_single_unit_in_calls_with_several_results(name):
+    """Of two units some of them would have other numbers of results."""
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(4, 1)
+
+        def forward(self, x):
+            return F.relu(APART[name](self.a(x)))
+
+    with relustat.watch(Model()) as watch:
+        watch.model(torch.randn(6, 4))
+    assert watch.stats["relu"].widths == (1,)
+    assert watch.report()["relu"].after == "a"
+
+
 def test_positions_of_a_single_unit_are_joined(device):
     """Single units side by side are several; longer parts are positions of one."""
 

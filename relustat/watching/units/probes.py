@@ -92,13 +92,20 @@ def _where_one_lies(
             return torch.ones(1, dtype=torch.float64).expand(sizes)
 
         with contextlib.suppress(UnaskableError):
+            # Of unbind and split there may be more results.
             for dims_found, before, after in zip(
-                found, results, question.repeat(wider), strict=True
+                found, results, question.repeat(wider), strict=False
             ):
-                if isinstance(before, Tensor) and before.dim() == after.dim():
-                    pairs = zip(before.shape, after.shape, strict=True)
-                    dims_found |= {each for each, pair in enumerate(pairs) if pair == (1, 2)}
+                if isinstance(before, Tensor) and isinstance(after, Tensor):
+                    dims_found |= _dims_of_two(before, after)
     return [tuple(sorted(each)) for each in found]
+
+
+def _dims_of_two(before: Tensor, after: Tensor) -> set[int]:
+    if before.dim() != after.dim():
+        return set()
+    pairs = zip(before.shape, after.shape, strict=True)
+    return {dim for dim, pair in enumerate(pairs) if pair == (1, 2)}
 
 
 def _where_labels_lie(
