@@ -32,6 +32,21 @@ def take_off(module: nn.Module, hook: object) -> None:
                 hooks.pop(number, None)
 
 
+def hooks_of_forward(module: nn.Module) -> tuple[dict[int, Any], dict[int, Any]]:
+    """The dicts of what is called before and after a module's forward."""
+    before, after = (getattr(module, name) for name in HOOK_DICTS)
+    return before, after
+
+
+def foreign_hooks(module: nn.Module) -> bool:
+    """Whether anybody else's code is called before or after a module's forward."""
+    return any(
+        not str(getattr(hook, "__module__", "")).startswith("relustat.")
+        for hooks in hooks_of_forward(module)
+        for hook in hooks.values()
+    )
+
+
 def has_hooks(*modules: nn.Module) -> bool:
     """Whether anything is called with the inputs, outputs or gradients of one of the modules."""
     return bool(_global._has_any_global_hook()) or any(

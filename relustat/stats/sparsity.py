@@ -99,6 +99,7 @@ class Sparsity(DerivedNumbers):
         share = _share("hot_units: coverage", coverage)
         if not share:
             raise ValueError(f"hot_units: coverage must be above 0, got {coverage!r}")
+        self._only_width("hot_units")
         active = self.unit_active
         order = np.argsort(-active, kind="stable").astype(np.int64)
         wanted = math.ceil(share * int(active.sum()))
@@ -173,14 +174,17 @@ class Sparsity(DerivedNumbers):
         """
         if not _is_number(tau) or not tau >= 0:
             raise ValueError(f"dormant_units: tau must be at least 0, got {tau!r}")
-        if self.unit_histograms is None:
+        counts = self._only_width("dormant_units")
+        self._bins_for("dormant_units")
+        if counts.slots.shape[0] != len(counts.zeros):
             raise ValueError(
                 "dormant_units: needs the histograms of units, got counts without; "
                 "unit_histograms=True counts them"
             )
-        slots = self._only_width("dormant_units").slots[:, :-1]
+        slots = counts.slots[:, :-1]
         sizes = output_sizes("dormant_units", self.activation.name, self.histogram.edges)
         least, most = (_means(slots, each) for each in sizes)
+        most[~slots.any(1)] = math.inf  # only NaNs
         lower, upper = _scores(least, most), _scores(most, least)
         surely, perhaps = upper <= tau, lower <= tau
         return DormantUnits(

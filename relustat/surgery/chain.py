@@ -5,43 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
-from relustat.nn.counting_activations import CountingReLU6
-from relustat.nn.counting_relu import CountingReLU
-from relustat.nn.relu_max_pool import ReLUMaxPool1d, ReLUMaxPool2d, ReLUMaxPool3d
-from relustat.watching.relu_calls import find_relu_call
+from relustat._hooks import foreign_hooks
+from relustat._torch_internals import FEED_FORWARD_METHODS
 
-from .calls_of_modules import calls_of, function_of
-
-LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_RELUS = (
-    *(nn.ReLU, nn.ReLU6, CountingReLU, CountingReLU6),
-    *(ReLUMaxPool1d, ReLUMaxPool2d, ReLUMaxPool3d),
-)
-_SAME = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-# Of units that are all 0 these give 0.
-_POOLS = tuple(
-    getattr(nn, f"{kind}{axes}d")
-    for kind in ("MaxPool", "AvgPool", "AdaptiveMaxPool", "AdaptiveAvgPool")
-    for axes in (1, 2, 3)
-)
-_POOL_FUNCTIONS = {
-    getattr(F, f"{kind}{axes}d")
-    for kind in ("max_pool", "avg_pool", "adaptive_max_pool", "adaptive_avg_pool")
-    for axes in (1, 2, 3)
-} | {getattr(torch, f"max_pool{axes}d") for axes in (1, 2, 3)}
-_SAME_FUNCTIONS = {F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, Tensor.contiguous}
-_FLATTENING = {torch.flatten, Tensor.flatten, Tensor.view, Tensor.reshape, torch.reshape}
-_SHAPES = {Tensor.size, Tensor.dim}
-
-
-def module_at(model: nn.Module, path: str) -> Any:
-    """The module at a path, with the attributes of whatever it is."""
-    return model.get_submodule(path)
+from . import steps
+from .calls_of_modules import UntraceableError, graphs_of
 
 
 class Reader(NamedTuple):
@@ -69,43 +39,47 @@ class Chain(NamedTuple):
     norms: tuple[str, ...]
     readers: tuple[Reader, ...]
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of all its modules that have parameters."""
+        return (self.layer, *self.norms, *(reader.path for reader in self.readers))
+
 
 class NoChainError(Exception):
     """Why the units have no such way."""
 
 
-class _LeavesError(NoChainError):
-    """The units leave the module whose code was looked at."""
+def module_at(model: nn.Module, path: str) -> Any:
+    """The module at a path, with the attributes of whatever it is."""
+    return model.get_submodule(path)
 
 
 def chain_of(model: nn.Module, made_by: str) -> Chain:
     """The chain of the units that the layer, or batch norm, at a path makes.
 
-    The code of the smallest module that has all of it is looked at, so the rest of the model need
-    not be traceable. As far as it is, nothing else in it may call these layers.
+    The code of the whole model is read, in training and in evaluation, because a part does not
+    tell what is done with its modules elsewhere. Where it cannot be, only the feed-forward parts of
+    PyTorch's own transformer layers are known.
 
     Raises:
-        NoChainError: if there is none.
+        NoChainError: if there is none, or not the same in all modes.
     """
-    names = made_by.split(".")
-    reason = NoChainError(f"no code that calls {made_by} could be traced")
-    found = None
-    for length in range(len(names) - 1, -1, -1):
-        path = ".".join(names[:length])
-        graph = calls_of(model.get_submodule(path))
-        if graph is None:
-            continue
-        walk = _Walk(model, path, graph)
-        if found is not None:
-            walk.check_calls_once(found)
-            continue
-        try:
-            found = walk.chain(".".join(names[length:]))
-        except _LeavesError as left:
-            reason = left
-    if found is None:
-        raise NoChainError(str(reason))
-    return found
+    hooked = next((path for path, each in model.named_modules() if foreign_hooks(each)), None)
+    if hooked is not None:
+        where = hooked or type(model).__name__
+        raise NoChainError(f"{where} has a forward hook, which may change or read them")
+    parent = made_by.rpartition(".")[0]
+    is_transformer = isinstance(module_at(model, parent), tuple(FEED_FORWARD_METHODS))
+    path = parent if is_transformer else ""
+    try:
+        chains = {
+            _Walk(model, path, graph).chain(made_by) for graph in graphs_of(module_at(model, path))
+        }
+    except UntraceableError as error:
+        raise NoChainError(f"the code of the model cannot be traced: {error}") from None
+    if len(chains) > 1:
+        raise NoChainError("they are read in another way in training, or with other arguments")
+    return chains.pop()
 
 
 class _Walk:
@@ -115,148 +89,105 @@ class _Walk:
         self._model, self._path, self._graph = model, path, graph
 
     def chain(self, made_by: str) -> Chain:
-        called = [n for n in self._graph.nodes if n.op == "call_module" and n.target == made_by]
-        if not called:
-            raise _LeavesError(f"{made_by} is not called by code that could be traced")
-        layer = self._only_call(called[0])
-        while isinstance(self._module(layer), _NORMS):
-            (source,) = layer.all_input_nodes
-            layer = self._only_call(source)
-        if not isinstance(self._module(layer), LAYERS):
-            kinds = ", ".join(kind.__name__ for kind in LAYERS)
+        calls = [node for node in self._graph.nodes if self._path_of(node) == made_by]
+        if not calls:
+            raise NoChainError(f"no call of {made_by} was seen when the code was traced")
+        layer = calls[0]
+        while self._is_batch_norm(layer):
+            self._check_only_call(layer)
+            (layer,) = layer.all_input_nodes
+        axes = steps.axes_of(self._module(layer))
+        if axes is None:
+            kinds = ", ".join(kind.__name__ for kind in steps.LAYERS)
             raise NoChainError(f"their layer must be one of {kinds}, got {self._described(layer)}")
-        norms, relu = self._to_relu(layer)
-        readers = tuple(self._readers(relu, layer))
-        return Chain(self._path_of(layer), tuple(map(self._path_of, norms)), readers)
+        self._check_only_call(layer)
+        way = list(self._to_relu(layer, axes))
+        norms = [self._path_of(node) for node in way if self._is_batch_norm(node)]
+        readers = tuple(self._readers(layer, way, axes))
+        return Chain(self._path_of(layer), tuple(norms), readers)
 
-    def check_calls_once(self, chain: Chain) -> None:
-        """Raises a NoChainError if a layer of the chain is called again."""
-        readers = [reader.path for reader in chain.readers]
-        modules = {module_at(self._model, path) for path in (chain.layer, *chain.norms, *readers)}
-        for node in self._graph.nodes:
-            if self._module(node) in modules:
-                self._only_call(node)
-
-    def _only_call(self, node: fx.Node) -> fx.Node:
-        module = self._module(node)
-        calls = [n for n in self._graph.nodes if module is not None and self._module(n) is module]
-        if len(calls) > 1:
-            raise NoChainError(f"{self._path_of(node)} is called {len(calls)} times")
+    def _check_only_call(self, node: fx.Node) -> None:
+        module, path = self._module(node), self._path_of(node)
+        calls = sum(self._module(each) is module for each in self._graph.nodes)
+        if calls > 1:
+            raise NoChainError(f"{path} is called {calls} times")
         for other in self._graph.nodes:
             if other.op == "get_attr" and str(other.target).startswith(f"{node.target}."):
-                raise NoChainError(f"{self._path_of(other)} is read by other code, too")
-        return node
+                raise NoChainError(f"{self._joined(other)} is read by other code, too")
 
-    def _to_relu(self, layer: fx.Node) -> tuple[list[fx.Node], fx.Node]:
-        norms: list[fx.Node] = []
+    def _to_relu(self, layer: fx.Node, axes: int) -> Iterator[fx.Node]:
+        """The calls behind a layer, to the first ReLU."""
+        units = steps.outputs_of(self._module(layer))
         node = layer
         while True:
-            readers = [user for user in node.users if not _is_shape(user)]
+            readers = [user for user in node.users if not steps.is_shape(user)]
             if len(readers) != 1:
                 raise NoChainError(f"{len(readers)} calls read {self._described(node)}")
             (node,) = readers
-            if node.op == "output":
-                raise _LeavesError(f"{self._described(layer)} is followed by no ReLU")
             module = self._module(node)
-            if self._is_relu(node):
-                return norms, node
-            if isinstance(module, _NORMS):
-                norms.append(self._only_call(node))
-            elif not self._is_same(node):
-                raise NoChainError(f"{self._described(node)} comes before the ReLU")
+            yield node
+            if steps.is_relu(node, module, axes):
+                return
+            if steps.is_norm(module, axes, units):
+                self._check_only_call(node)
+            elif not steps.is_same(node, module):
+                raise NoChainError(f"{self._described(node)} comes before a ReLU")
 
-    def _readers(self, relu: fx.Node, layer: fx.Node) -> Iterator[Reader]:
-        made = self._module(layer)
-        units = made.out_features if isinstance(made, nn.Linear) else made.out_channels
-        ahead = [(user, False) for user in relu.users]
+    def _readers(self, layer: fx.Node, way: list[fx.Node], axes: int) -> Iterator[Reader]:
+        ahead = [(user, False) for user in way[-1].users]
+        of_batch = {*layer.all_input_nodes, layer, *way}
         found = 0
         while ahead:
             node, is_flat = ahead.pop(0)
             module = self._module(node)
-            if _is_shape(node):
+            if steps.is_shape(node):
                 continue
-            if isinstance(module, LAYERS):
-                self._only_call(node)
-                yield self._reader(node, layer, units, is_flat)
+            if steps.axes_of(module) is not None:
+                self._check_only_call(node)
                 found += 1
-            elif self._keeps(node, layer):
-                ahead += [(user, is_flat) for user in node.users]
-            elif _flattens(node, module) and isinstance(made, LAYERS[1:]):
-                ahead += [(user, True) for user in node.users]
-            elif node.op == "output":
-                raise _LeavesError(f"they leave the {self._name_of_code()}")
-            else:
+                yield self._reader(node, layer, is_flat)
+                continue
+            is_kept = steps.is_same(node, module) or steps.is_relu(node, module, 0)
+            if not is_kept and not is_flat and axes:
+                is_kept = steps.is_pool(node, module, axes) or steps.is_relu(node, module, axes)
+            is_flattened = axes > 0 and steps.flattens(node, module, of_batch)
+            if not is_kept and not is_flattened:
                 raise NoChainError(f"{self._described(node)} reads them")
+            of_batch.add(node)
+            ahead += [(user, is_flat or is_flattened) for user in node.users]
         if not found:
             raise NoChainError("no layer reads them")
 
-    def _reader(self, node: fx.Node, layer: fx.Node, units: int, is_flat: bool) -> Reader:
+    def _reader(self, node: fx.Node, layer: fx.Node, is_flat: bool) -> Reader:
         reader, made = self._module(node), self._module(layer)
-        path = self._path_of(node)
         if isinstance(reader, nn.Linear):
             fits = isinstance(made, nn.Linear) or is_flat
             inputs = reader.in_features
         else:
-            fits = type(reader) is type(made) and not is_flat and reader.groups == 1
+            axes = steps.axes_of(reader)
+            fits = axes == steps.axes_of(made) and not is_flat and reader.groups == 1
             inputs = reader.in_channels
-        positions, left = divmod(inputs, units)
+        positions, left = divmod(inputs, steps.outputs_of(made))
         if not fits or left or (positions > 1 and not is_flat):
+            path = self._path_of(node)
             raise NoChainError(f"{self._described(node)} at {path} reads them in another way")
-        return Reader(path, positions)
+        return Reader(self._path_of(node), positions)
 
-    def _keeps(self, node: fx.Node, layer: fx.Node) -> bool:
-        """Whether units stay where they are, and stay 0."""
-        if self._is_relu(node) or self._is_same(node):
-            return True
-        if isinstance(self._module(layer), nn.Linear):
-            return False
-        return isinstance(self._module(node), _POOLS) or function_of(node) in _POOL_FUNCTIONS
-
-    def _is_relu(self, node: fx.Node) -> bool:
-        if isinstance(self._module(node), _RELUS):
-            return True
-        function = function_of(node)
-        if function in (F.relu6, F.hardtanh):
-            return function is F.relu6
-        return function is not None and find_relu_call(function, node.args, node.kwargs) is not None
-
-    def _is_same(self, node: fx.Node) -> bool:
-        return isinstance(self._module(node), _SAME) or function_of(node) in _SAME_FUNCTIONS
+    def _is_batch_norm(self, node: fx.Node) -> bool:
+        return isinstance(self._module(node), (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d))
 
     def _module(self, node: fx.Node) -> Any:
-        if node.op != "call_module":
-            return None
-        return module_at(self._model, self._path_of(node))
+        return module_at(self._model, self._joined(node)) if node.op == "call_module" else None
 
     def _path_of(self, node: fx.Node) -> str:
+        return self._joined(node) if node.op == "call_module" else ""
+
+    def _joined(self, node: fx.Node) -> str:
         return f"{self._path}.{node.target}" if self._path else str(node.target)
 
-    def _name_of_code(self) -> str:
-        return self._path or type(self._model).__name__
-
     def _described(self, node: fx.Node) -> str:
-        module = self._module(node)
-        if module is not None:
-            return f"a {type(module).__name__}"
+        if node.op == "output":
+            return "the end of the code"
+        if node.op == "call_module":
+            return f"a {type(self._module(node)).__name__}"
         return str(getattr(node.target, "__name__", node.target))
-
-
-def _is_shape(node: fx.Node) -> bool:
-    if function_of(node) is getattr:
-        return node.args[1] in ("shape", "ndim", "device", "dtype")
-    return function_of(node) in _SHAPES
-
-
-def _flattens(node: fx.Node, module: Any) -> bool:
-    """Whether all dimensions but the batch become one."""
-    if isinstance(module, nn.Flatten):
-        return module.start_dim == 1 and module.end_dim == -1
-    function = function_of(node)
-    if function in (torch.flatten, Tensor.flatten):
-        dims = (*node.args[1:], *node.kwargs.values())
-        return dims in ((1,), (1, -1))
-    if function not in _FLATTENING:
-        return False
-    sizes: Any = node.args[1:]
-    sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
-    return len(sizes) == 2 and isinstance(sizes[0], fx.Node) and sizes[1] == -1

@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 
 from relustat._messages import many, named, some
 from relustat._printable import printable
-from relustat.nn.module_paths import check_is_module, uncompiled
+from relustat.nn.module_paths import check_is_module, plain_path, uncompiled
 from relustat.report.report import Report
 from relustat.stats.relu_stats import ReLUStats
 from relustat.watching.handle import Watch
@@ -53,6 +53,16 @@ def plain_model(model: nn.Module) -> nn.Module:
     return model
 
 
+def check_model(op: str, model: nn.Module, watch: Watch | Report) -> None:
+    """Raises an error if a model is none, or a watch is of another one."""
+    check_is_module(op, model)
+    if isinstance(watch, Watch) and plain_model(watch.model) is not plain_model(model):
+        raise ValueError(
+            f"{op}: the watch must be of this model, got one of another "
+            f"{type(plain_model(watch.model)).__name__}"
+        )
+
+
 def find_dead_units(
     op: str, model: nn.Module, watch: Watch | Report, dead: Callable[[ReLUStats], list[int]]
 ) -> tuple[list[DeadUnits], list[Skipped]]:
@@ -68,13 +78,8 @@ def find_dead_units(
         TypeError: if ``model`` is no module, or ``watch`` gives no report.
         ValueError: if it is a watch of another model.
     """
-    check_is_module(op, model)
+    check_model(op, model, watch)
     if isinstance(watch, Watch):
-        if plain_model(watch.model) is not plain_model(model):
-            raise ValueError(
-                f"{op}: the watch must be of this model, got one of another "
-                f"{type(plain_model(watch.model)).__name__}"
-            )
         watch = watch.report()
     if not isinstance(watch, Report):
         raise TypeError(f"{op}: watch must be a Watch or a Report, got {type(watch).__name__}")
@@ -117,7 +122,9 @@ def _chain(model: nn.Module, report: Report, name: str, stats: ReLUStats) -> Cha
     if layer not in modules:
         layer = layer.removeprefix("module.")  # of DistributedDataParallel
     if layer not in modules:
-        raise NoChainError(f"the model has no layer {printable(layer)}")
+        is_compiled = any(layer == plain_path(path) for path in modules)
+        why = "is in a part that is compiled by itself" if is_compiled else "is not in the model"
+        raise NoChainError(f"{printable(layer)} {why}")
     chain = chain_of(model, layer)
     made = len(module_at(model, chain.layer).weight)
     if stats.widths != (made,):
@@ -136,8 +143,8 @@ def _check_can_change(model: nn.Module, chain: Chain) -> None:
     if getattr(layer, "groups", 1) != 1:
         raise NoChainError(f"{chain.layer} is a grouped convolution")
     units, by_unit = len(layer.weight), DeadUnits.tensors_by_unit
-    readers = [reader.path for reader in chain.readers]
-    for path in (chain.layer, *chain.norms, *readers):
+    readers = {reader.path for reader in chain.readers}
+    for path in chain.paths:
         module = module_at(model, path)
         if parametrize.is_parametrized(module):
             raise NoChainError(f"the parameters of {path} are computed of others")

@@ -16,7 +16,7 @@ from relustat.watching.handle import Watch, watch_of
 
 from .chain import module_at
 from .dead_units import DeadUnits, find_dead_units, plain_model
-from .operation import Operation
+from .operation import Operation, Skipped
 
 
 def prune_dead(model: nn.Module, watch: Watch | Report, inputs: Any) -> Operation:
@@ -31,7 +31,8 @@ def prune_dead(model: nn.Module, watch: Watch | Report, inputs: Any) -> Operatio
     width.
 
     Args:
-        model: the model, compiled and distributed or not.
+        model: the model, compiled or not. Of a distributed one give its module, and the counts of
+            all processes (``watch.all_reduce()``).
         watch: the counts: a watch of it, or a report. Units that fire for other inputs than those
             counted are lost, so count all that you have.
         inputs: what the model is called with: one argument, a tuple of several, or a dict by name.
@@ -41,8 +42,8 @@ def prune_dead(model: nn.Module, watch: Watch | Report, inputs: Any) -> Operatio
 
     Raises:
         TypeError: if an argument is of another type.
-        ValueError: if the watch is of another model, or the outputs would not be the same. Then
-            nothing has changed.
+        ValueError: if the watch is of another model, the model is distributed, or the outputs
+            would not be the same. Then nothing has changed.
 
     Example:
         >>> import torch, relustat
@@ -60,41 +61,62 @@ def prune_dead(model: nn.Module, watch: Watch | Report, inputs: Any) -> Operatio
         >>> model[0].weight.shape, model[2].weight.shape
         (torch.Size([2, 2]), torch.Size([1, 2]))
     """
+    _check_can_be_pruned(model)
     found, skipped = find_dead_units(
         "prune_dead", model, watch, lambda stats: stats.dead_units.tolist()
     )
+    counting = watch if isinstance(watch, Watch) else watch_of(model)
     model = plain_model(model)
-    found = [_without_the_last(model, each) for each in found]
-    found = [each for each in found if len(each.units)]
-    if not found:
+    cut: list[DeadUnits] = []
+    for dead in found:
+        units = _without_the_last(model, dead)
+        if len(units):
+            cut.append(dead._replace(units=units))
+        else:
+            skipped.append(Skipped(dead.call_site, 1, f"it is the last of {dead.chain.layer}"))
+    if not cut:
         return Operation("pruned", [], skipped)
-    before = _outputs(model, inputs)
-    with _undone_on_error(model):
-        for dead in found:
-            _cut(model, dead)
-        after = _outputs(model, inputs)
-        try:
-            torch.testing.assert_close(after, before, equal_nan=True)
-        except AssertionError as error:
-            raise ValueError(
-                "prune_dead: the outputs for `inputs` must stay the same, got units that fire for "
-                f"them, or are read in another way ({error})"
-            ) from None
-    return Operation("pruned", [dead.change() for dead in found], skipped)
+    with counting.pause() if counting else contextlib.nullcontext():
+        before = _outputs(model, inputs)
+        with _undone_on_error(model):
+            for dead in cut:
+                _cut(model, dead)
+            _check_outputs(model, inputs, before)
+    return Operation("pruned", [dead.change() for dead in cut], skipped)
 
 
-def _without_the_last(model: nn.Module, dead: DeadUnits) -> DeadUnits:
-    """All but one unit, if all are dead: there are no layers without units."""
+def _check_can_be_pruned(model: nn.Module) -> None:
+    if isinstance(model, nn.parallel.DistributedDataParallel):
+        raise ValueError(
+            "prune_dead: the model must be one process's, got a DistributedDataParallel; prune its "
+            "module with the counts of all processes, and wrap it again"
+        )
+
+
+def _without_the_last(model: nn.Module, dead: DeadUnits) -> Tensor:
+    """All units but one, if all are dead: there are no layers without units."""
     made = len(module_at(model, dead.chain.layer).weight)
-    return dead._replace(units=dead.units[len(dead.units) == made :])
+    return dead.units[len(dead.units) == made :]
 
 
-def _outputs(model: nn.Module, inputs: Any) -> list[Any]:
+def _check_outputs(model: nn.Module, inputs: Any, before: list[Tensor]) -> None:
+    rule = "prune_dead: the outputs for `inputs` must stay the same, got"
+    try:
+        after = _outputs(model, inputs)
+    except Exception as error:
+        raise ValueError(f"{rule} an error of the smaller model: {error}") from error
+    try:
+        torch.testing.assert_close(after, before, equal_nan=True)
+    except AssertionError as error:
+        first = str(error).partition("\n")[0]
+        raise ValueError(f"{rule} units that fire for them ({first})") from None
+
+
+def _outputs(model: nn.Module, inputs: Any) -> list[Tensor]:
     modes = [(module, module.training) for module, _ in named_modules(model)]
-    watch = watch_of(model)
     try:
         model.eval()
-        with torch.no_grad(), watch.pause() if watch else contextlib.nullcontext():
+        with torch.no_grad():
             if isinstance(inputs, Mapping):
                 outputs = model(**inputs)
             else:
@@ -102,7 +124,13 @@ def _outputs(model: nn.Module, inputs: Any) -> list[Any]:
     finally:
         for module, mode in modes:
             module.training = mode
-    return [each.clone() for each in pytree.tree_leaves(outputs) if isinstance(each, Tensor)]
+    found = [each.clone() for each in pytree.tree_leaves(outputs) if isinstance(each, Tensor)]
+    if not found:
+        raise ValueError(
+            "prune_dead: the model must give tensors, alone or in tuples, lists and dicts, got "
+            f"{type(outputs).__name__}"
+        )
+    return found
 
 
 @contextlib.contextmanager

@@ -31,11 +31,11 @@ def reinitialise_dead(
     of a batch norm behind the layer are set to its first values, and the outgoing weights are set
     to 0. So the model gives the same outputs as before (ReDo: Sokar et al., "The dormant neuron
     phenomenon in deep reinforcement learning", 2023). What the optimiser keeps of these weights
-    is set to 0.
+    in tensors of their shape, such as momenta, is set to 0.
 
     Units are found for convolutions and linear layers, with batch norms, behind which is a ReLU
-    that convolutions and linear layers read, with pools, dropout and flattening on the way. Others
-    are left as they are, and the result says why.
+    that convolutions and linear layers read, with pools, dropout and flattening on the way. Inputs
+    are taken to have a batch. Others are left as they are, and the result says why.
 
     With several processes the weights are those of the first. All must call it, with the same
     counts: those of ``watch.all_reduce()``.
@@ -116,6 +116,7 @@ def _read_as_zero(model: nn.Module, dead: DeadUnits) -> Iterator[_Value]:
 def _clear(optimizer: Optimizer | None, tensor: Tensor, part: tuple[Any, ...]) -> None:
     """Sets what an optimiser keeps of a part of a parameter to 0."""
     kept = optimizer.state.get(tensor, {}) if optimizer is not None else {}
-    for each in kept.values():
-        if isinstance(each, Tensor) and each.shape == tensor.shape:
+    for name, each in kept.items():
+        # Rprop's step sizes begin at the learning rate.
+        if isinstance(each, Tensor) and each.shape == tensor.shape and name != "step_size":
             each[part] = 0

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from relustat._checks import is_integer
 from relustat.watching.handle import Watch
 
+from .dead_units import check_model
 from .operation import Operation
 from .reinitialise import reinitialise_dead
 
@@ -59,15 +60,32 @@ class ReviveDead:
                 )
         if not isinstance(watch, Watch):
             raise TypeError(f"ReviveDead: watch must be a Watch, got {type(watch).__name__}")
+        check_model("ReviveDead", model, watch)
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(
+                f"ReviveDead: optimizer must be an Optimizer, got {type(optimizer).__name__}"
+            )
         self._model, self._watch, self._optimizer = model, watch, optimizer
         self._every, self._calls = every, calls
-        self.steps = 0
+        self.steps, self._counted = 0, 0
 
     def step(self) -> Operation | None:
-        """To be called after ``optimizer.step()``; what was done, or None between operations."""
+        """To be called after ``optimizer.step()``; what was done, or None between operations.
+
+        Nothing is done if no call was counted since the last operation.
+
+        Raises:
+            ValueError: if the watch is closed.
+        """
+        if not self._watch.is_open:
+            raise ValueError("ReviveDead: the watch must be open, got a closed one")
         self.steps += 1
         if self.steps % self._every:
             return None
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             self._watch.all_reduce()
+        counted = sum(stats.calls for stats in self._watch.stats.values())
+        before, self._counted = self._counted, counted
+        if counted == before:
+            return Operation("reinitialised", [], [])
         return reinitialise_dead(self._model, self._watch, self._optimizer, calls=self._calls)

@@ -162,6 +162,11 @@ class Watch:
         return self._watched_modules.adopt(stranger)
 
     @property
+    def is_open(self) -> bool:
+        """Whether calls are counted, or will be when ``stop()`` or ``pause()`` has ended."""
+        return not self._counter.closed
+
+    @property
     def model(self) -> nn.Module:
         """What is watched."""
         return self._model

@@ -249,7 +249,8 @@ class Writer:
             return None
         block.lines.append("x = x.unflatten(1, (2, -1))")
         shape = (value.shape[0], 2, value.shape[1] // 2, *value.shape[2:])
-        return value._replace(shape=shape, units=(1, 2))
+        # A dimension of one is none of units.
+        return value._replace(shape=shape, units=(1, 2) if shape[2] > 1 else (1,))
 
     def pool(self, block, value):
         if value.rank != 4 or min(value.shape[2:]) < 2:

@@ -146,6 +146,9 @@ def test_nans_are_active_and_never_left_out():
     _, stats = relu_stats(x, LinearBins(0, 2, 4), unit_histograms=True)
     assert stats.unit_active.tolist() == [1, 2]
     assert stats.output_threshold(0.75).at_least == 0.75
+    _, only = relu_stats(torch.tensor([[math.nan, 1.0]]), LinearBins(0, 2, 4), unit_histograms=True)
+    found = only.dormant_units(0)
+    assert (found.units.tolist(), found.unsure.tolist()) == ([], [0, 1])
     with pytest.raises(ValueError, match=r"output_threshold: a share of 0\.8 must lie within"):
         stats.output_threshold(0.8)
 
@@ -179,6 +182,11 @@ def test_what_cannot_be_told_is_an_error():
         high.output_threshold(0.5)
     with pytest.raises(ValueError, match="dormant_units: needs the histograms of units, got"):
         plain.dormant_units()
+    two = plain + relu_stats(torch.ones(2, 3), LinearBins(0, 2, 4))[1]
+    for ask in (two.hot_units, two.dormant_units):
+        rule = f"{ask.__name__}: units are told apart only within one width"
+        with pytest.raises(ValueError, match=rule):
+            ask()
     x = torch.ones(2, 2)
     leaky = Counters(LinearBins(0, 2, 4), activation=family.leaky_relu().activation)
     relustat.functional.counting_activation(x, leaky, family.leaky_relu())

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import relustat
 from relustat.surgery.chain import Chain, NoChainError, Reader, chain_of
 
 
@@ -77,37 +78,124 @@ CHAINS = {
 }
 
 
-class Unit(nn.Module):
-    def __init__(self, layer):
-        super().__init__()
-        self.layer, self.act = layer, nn.ReLU()
-
-    def forward(self, x):
-        return self.act(self.layer(x))
-
-
-class OfData(nn.Module):
-    """Code that cannot be traced, around a part that can."""
-
-    def __init__(self):
-        super().__init__()
-        self.ff = nn.Sequential(Unit(nn.Linear(4, 8)), nn.Linear(8, 4))
-
-    def forward(self, x):
-        return self.ff(x) if x.sum() > 0 else x
-
-
 @pytest.mark.parametrize("name", CHAINS)
 def test_chains(name):
     model, made_by, expected = CHAINS[name]
     assert chain_of(model, made_by) == expected
 
 
-def test_only_the_smallest_module_with_all_of_it_is_traced():
-    assert chain_of(OfData(), "ff.0.layer") == Chain("ff.0.layer", (), (Reader("ff.1", 1),))
+class Taps(nn.Module):
+    """Goes over the layers of a container whose own forward it does not call."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+
+    def forward(self, x):
+        found = []
+        for layer in self.features:
+            x = layer(x)
+            found.append(x)
+        return tuple(found)
+
+
+class Sliced(Taps):
+    def forward(self, x):
+        x = self.features[:2](x)
+        return self.features[2:](x) + x
+
+
+class Optional(Taps):
+    def forward(self, x, residual=None):
+        x = self.features[1](self.features[0](x))
+        residual = x if residual is None else residual
+        return self.features[2](x) + residual
+
+
+class OtherReader(Taps):
+    """In training another layer reads the units, too."""
+
+    def forward(self, x):
+        x = self.features[1](self.features[0](x))
+        return (self.features[2](x), self.other(x)) if self.training else self.features[2](x)
+
+    def __init__(self):
+        super().__init__()
+        self.other = nn.Linear(4, 4)
+
+
+class InTraining(Taps):
+    def forward(self, x):
+        x = self.features[1](self.features[0](x))
+        y = self.features[2](x)
+        return (y, x) if self.training else y
+
+
+def hooked():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+    model[1].register_forward_hook(lambda *given: given[-1].roll(1, -1))
+    return model
+
+
+def of_frames(model, x):
+    batch = x.shape[0]
+    return model.fc(F.relu(model.a(x.flatten(0, 1))).view(batch, -1))
 
 
 REFUSED = {
+    "taps": (Taps(), "features.0", "2 calls read a Linear"),
+    "slices": (
+        Sliced(),
+        "features.0",
+        "the code of the model cannot be traced: NameError: module is not installed as a submodule",
+    ),
+    "an optional argument": (
+        Optional(),
+        "features.0",
+        "add reads them",
+    ),
+    "another reader in training": (
+        OtherReader(),
+        "features.0",
+        "they are read in another way in training, or with other arguments",
+    ),
+    "another way in training": (InTraining(), "features.0", "the end of the code reads them"),
+    "a hook": (hooked(), "0", "1 has a forward hook, which may change or read them"),
+    "a spectral norm": (
+        nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.utils.spectral_norm(nn.Linear(4, 4))),
+        "0",
+        "2 has a forward hook, which may change or read them",
+    ),
+    "frames that are joined": (
+        Written(of_frames, a=conv(), fc=nn.Linear(5 * 8 * 64, 2)),
+        "a",
+        "view reads them",
+    ),
+    "a batch that is joined": (
+        Written(lambda m, x: m.b(F.relu(m.a(x)).flatten(end_dim=1)), a=conv(), b=nn.Linear(8, 2)),
+        "a",
+        "flatten reads them",
+    ),
+    "a pool over units": (
+        nn.Sequential(conv(), nn.ReLU(), nn.MaxPool3d(2), nn.Flatten(), nn.Linear(64, 2)),
+        "0",
+        "a MaxPool3d reads them",
+    ),
+    "a pool over features": (
+        nn.Sequential(nn.Linear(3, 4), relustat.ReLUMaxPool1d(3, 1, 1), nn.Linear(4, 2)),
+        "0",
+        "a ReLUMaxPool1d comes before a ReLU",
+    ),
+    "a pool of flattened maps": (
+        nn.Sequential(conv(), nn.ReLU(), nn.Flatten(), nn.AdaptiveAvgPool1d(8), nn.Linear(8, 2)),
+        "0",
+        "a AdaptiveAvgPool1d reads them",
+    ),
+    "a norm of other units": (
+        nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(8, 2)),
+        "0",
+        "a BatchNorm1d comes before a ReLU",
+    ),
     "a skip connection": (
         Written(lambda m, x: m.b(m.a(x).relu() + x), a=nn.Linear(4, 4), b=nn.Linear(4, 4)),
         "a",
@@ -121,9 +209,9 @@ REFUSED = {
     "a norm that is not of units": (
         nn.Sequential(nn.Linear(2, 4), nn.LayerNorm(4), nn.ReLU(), nn.Linear(4, 1)),
         "0",
-        "a LayerNorm comes before the ReLU",
+        "a LayerNorm comes before a ReLU",
     ),
-    "no ReLU": (nn.Sequential(nn.Linear(2, 4)), "0", "a Linear is followed by no ReLU"),
+    "no ReLU": (nn.Sequential(nn.Linear(2, 4)), "0", "the end of the code comes before a ReLU"),
     "a weight that is read": (
         Written(
             lambda m, x: F.linear(m.b(F.relu(m.a(x))), m.a.weight),
@@ -136,7 +224,7 @@ REFUSED = {
     "outputs of the model": (
         nn.Sequential(nn.Linear(2, 4), nn.ReLU()),
         "0",
-        "they leave the Sequential",
+        "the end of the code reads them",
     ),
     "a call in a loop": (
         Written(lambda m, x: m.b(m.a(F.relu(m.a(x)))), a=nn.Linear(4, 4), b=nn.Linear(4, 4)),
@@ -166,7 +254,8 @@ REFUSED = {
     "code that asks for numbers": (
         Written(lambda m, x: m.a(F.relu(x)) if x.sum() else x, a=nn.Linear(4, 4)),
         "a",
-        "no code that calls a could be traced",
+        "the code of the model cannot be traced: TraceError: symbolically traced variables cannot "
+        "be used as inputs to control flow",
     ),
 }
 

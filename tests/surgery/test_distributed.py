@@ -11,7 +11,7 @@ WORKER = """
 import json, sys, torch, relustat
 import torch.distributed as dist
 from torch import nn
-from relustat.surgery import ReviveDead
+from relustat.surgery import ReviveDead, prune_dead
 
 dist.init_process_group("gloo")
 rank = dist.get_rank()
@@ -33,6 +33,12 @@ with relustat.watch(ddp) as watch:
         optimizer.step()
         done = revive.step()
         told.append(done and [list(change.units) for change in done.done])
+try:
+    prune_dead(ddp, watch, torch.zeros(3, 2))
+except ValueError as error:
+    assert "must be one process's, got a DistributedDataParallel" in str(error)
+else:
+    raise AssertionError
 weights = [each.tolist() for each in model.parameters()]
 with open(f"{sys.argv[1]}/{rank}.json", "w") as file:
     json.dump({"told": told[:2], "weights": weights}, file)

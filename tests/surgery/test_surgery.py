@@ -371,12 +371,16 @@ def test_a_model_that_would_give_something_else_is_as_it_was(fault):
     before, parameters = tensors(model), list(model.parameters())
     model.train()
     if fault == "raises":
-        smaller = [0]
-        model[3].register_forward_pre_hook(lambda _, args: smaller[6 - args[0].shape[1]] or None)
-    with pytest.raises(ValueError if fault == "fires" else IndexError) as error:
+
+        def picky(_, args):
+            assert args[0].shape[1] == 6, "too small"
+
+        picky.__module__ = "relustat.test"  # else it would be seen before
+        model[3].register_forward_pre_hook(picky)
+    got = "units that fire for them" if fault == "fires" else "an error of the smaller model: too"
+    rule = "prune_dead: the outputs for `inputs` must stay the same, got "
+    with pytest.raises(ValueError, match=rule + got):
         prune_dead(model, watch, x)
-    if fault == "fires":
-        assert "prune_dead: the outputs for `inputs` must stay the same" in str(error.value)
     assert [id(each) for each in model.parameters()] == [id(each) for each in parameters]
     assert all(torch.equal(each, before[name]) for name, each in model.state_dict().items())
     assert all(module.training for module in model.modules())
@@ -397,6 +401,67 @@ def test_an_open_watch_does_not_count_what_prune_dead_asks():
         assert watch.stats["1"].calls == 1
         model(x)
         assert len(watch.stats["1"].widths) == 2
+
+
+def dead_model():
+    """A model, an input, and a watch that has counted: two of three units are dead."""
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    with torch.no_grad():
+        model[0].bias.copy_(torch.tensor([-100.0, 100.0, -100.0]))
+    return model, torch.rand(4, 2)
+
+
+def test_revive_dead_does_nothing_without_new_counts():
+    model, x = dead_model()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with relustat.watch(model) as watch:
+        revive = ReviveDead(model, watch, optimizer, every=1, calls=1)
+        model(x)
+        assert [change.units for change in revive.step().done] == [(0, 2)]
+        before = tensors(model)
+        watch.stop()
+        model(x)
+        assert str(revive.step()) == "no unit was reinitialised: none is dead"
+        assert all(torch.equal(each, before[name]) for name, each in model.state_dict().items())
+    with pytest.raises(ValueError, match="ReviveDead: the watch must be open, got a closed one"):
+        revive.step()
+    assert revive.steps == 2
+
+
+def test_the_last_unit_stays():
+    model = nn.Sequential(nn.Linear(2, 1), nn.ReLU(), nn.Linear(1, 1))
+    with torch.no_grad():
+        model[0].bias.fill_(-100)
+    x = torch.rand(4, 2)
+    done = prune_dead(model, counted(model, x), x)
+    assert done.skipped == [Skipped("1", 1, "it is the last of 0")]
+    assert not done
+
+
+def test_outputs_that_cannot_be_compared_are_an_error():
+    class Wrapped(nn.Module):
+        def __init__(self, model):
+            super().__init__()
+            self.model = model
+
+        def forward(self, x):
+            return {1: "no tensor", 2: self.model(x) is None}
+
+    model, x = dead_model()
+    wrapped = Wrapped(model)
+    before = tensors(wrapped)
+    with pytest.raises(ValueError, match="prune_dead: the model must give tensors, alone or in"):
+        prune_dead(wrapped, counted(wrapped, x), x)
+    assert all(torch.equal(each, before[name]) for name, each in wrapped.state_dict().items())
+
+
+def test_a_data_parallel_model_is_pruned_uncounted():
+    model, x = dead_model()
+    parallel = nn.DataParallel(model)
+    with relustat.watch(parallel) as watch:
+        parallel(x)
+        assert prune_dead(parallel, watch, x).units == 2
+        assert [stats.calls for stats in watch.stats.values()] == [1]
 
 
 def test_wrong_arguments_are_errors():
@@ -420,6 +485,10 @@ def test_wrong_arguments_are_errors():
             ReviveDead(model, watch, optimizer, every=calls, calls=1)
     with pytest.raises(TypeError, match="optimizer must be an Optimizer, got str"):
         reinitialise_dead(model, watch, "Adam", calls=1)
+    with pytest.raises(TypeError, match="ReviveDead: optimizer must be an Optimizer, got NoneType"):
+        ReviveDead(model, watch, None, every=1, calls=1)
+    with pytest.raises(ValueError, match="ReviveDead: the watch must be of this model"):
+        ReviveDead(other, watch, optimizer, every=1, calls=1)
     with pytest.raises(TypeError, match="ReviveDead: watch must be a Watch, got Report"):
         ReviveDead(model, watch.report(), optimizer, every=1, calls=1)
     stranger = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)))
@@ -427,4 +496,4 @@ def test_wrong_arguments_are_errors():
         stranger[0][0].bias.fill_(-100)
     report = counted(stranger, x).report()
     done = reinitialise_dead(model, report, calls=1)
-    assert done.skipped == [Skipped("0.1", 3, "the model has no layer 0.0")]
+    assert done.skipped == [Skipped("0.1", 3, "0.0 is not in the model")]
