@@ -211,10 +211,13 @@ class Writer:
         if value.rank < 3:
             return None
         start = 1 + self.choices.below(value.rank - 2)
+        if start > 1 and len(value.units or ()) > 1:
+            return None  # what are units of both groups and positions?
         block.lines.append(f"x = x.flatten({start})")
         shape = (*value.shape[:start], math.prod(value.shape[start:]))
         units = value.units and tuple(sorted({min(dim, start) for dim in value.units}))
-        if value.units and math.prod(value.shape[dim] for dim in value.units) == 1:
+        is_one = value.units and math.prod(value.shape[dim] for dim in value.units) == 1
+        if is_one and shape[max(units)] > 1:
             units = ()  # nothing tells the positions of a single unit apart
         return value._replace(shape=shape, units=units)
 
