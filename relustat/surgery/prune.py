@@ -17,6 +17,7 @@ from relustat.watching.handle import Watch, watch_of
 from .chain import module_at
 from .dead_units import DeadUnits, find_dead_units, plain_model
 from .operation import Operation, Skipped
+from .processes import group_of
 
 
 def prune_dead(model: nn.Module, watch: Watch | Report, inputs: Any) -> Operation:
@@ -86,7 +87,7 @@ def prune_dead(model: nn.Module, watch: Watch | Report, inputs: Any) -> Operatio
 
 
 def _check_can_be_pruned(model: nn.Module) -> None:
-    if isinstance(model, nn.parallel.DistributedDataParallel):
+    if isinstance(model, nn.Module) and group_of(model) is not None:
         raise ValueError(
             "prune_dead: the model must be one process's, got a DistributedDataParallel; prune its "
             "module with the counts of all processes, and wrap it again"

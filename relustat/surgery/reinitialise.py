@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,10 @@ from relustat.watching.handle import Watch
 from .chain import module_at
 from .dead_units import DeadUnits, find_dead_units, plain_model
 from .operation import Operation
+from .processes import check_the_same, group_of, take_from_first
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 # A tensor, an index for each of its first dimensions, and what is to stand there.
 _Value = tuple[Tensor, tuple[Any, ...], Tensor]
@@ -37,8 +41,8 @@ def reinitialise_dead(
     that convolutions and linear layers read, with pools, dropout and flattening on the way. Inputs
     are taken to have a batch. Others are left as they are, and the result says why.
 
-    With several processes the weights are those of the first. All must call it, with the same
-    counts: those of ``watch.all_reduce()``.
+    All processes that train a ``DistributedDataParallel`` must call it with that model, and with
+    the same counts: those of ``watch.all_reduce()``. All get the weights of the first.
 
     Args:
         model: the model, compiled and distributed or not.
@@ -51,8 +55,8 @@ def reinitialise_dead(
 
     Raises:
         TypeError: if an argument is of another type.
-        ValueError: if ``calls`` is not an integer of at least 1, or the watch is of another model.
-            Then nothing has changed.
+        ValueError: if ``calls`` is not an integer of at least 1, the watch is of another model, or
+            processes have other dead units. Then nothing has changed.
 
     Example:
         >>> import torch, relustat
@@ -80,9 +84,12 @@ def reinitialise_dead(
     found, skipped = find_dead_units(
         "reinitialise_dead", model, watch, lambda stats: stats.dead_for(calls).tolist()
     )
+    group = group_of(model)
+    if group is not None:
+        check_the_same("reinitialise_dead", found, group)
     plain = plain_model(model)
     # All that can fail comes first.
-    new = [value for each in found for value in _drawn_again(plain, each)]
+    new = [value for each in found for value in _drawn_again(plain, each, group)]
     # A unit that is drawn again reads nothing of another one.
     new += [value for each in found for value in _read_as_zero(plain, each)]
     with torch.no_grad():
@@ -92,7 +99,7 @@ def reinitialise_dead(
     return Operation("reinitialised", [each.change() for each in found], skipped)
 
 
-def _drawn_again(model: nn.Module, dead: DeadUnits) -> Iterator[_Value]:
+def _drawn_again(model: nn.Module, dead: DeadUnits, group: ProcessGroup | None) -> Iterator[_Value]:
     for path in (dead.chain.layer, *dead.chain.norms):
         module = module_at(model, path)
         fresh = copy.deepcopy(module)
@@ -100,8 +107,8 @@ def _drawn_again(model: nn.Module, dead: DeadUnits) -> Iterator[_Value]:
         new = dict(dead.tensors_by_unit(fresh))
         for name, tensor in dead.tensors_by_unit(module):
             units, value = dead.units.to(tensor.device), new[name].detach()
-            if torch.distributed.is_available() and torch.distributed.is_initialized():
-                torch.distributed.broadcast(value, 0)
+            if group is not None:
+                take_from_first(value, group)
             yield tensor, (units,), value[units]
 
 

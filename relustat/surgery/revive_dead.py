@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -11,13 +10,15 @@ from relustat.watching.handle import Watch
 
 from .dead_units import check_model
 from .operation import Operation
+from .processes import group_of
 from .reinitialise import reinitialise_dead
 
 
 class ReviveDead:
     """Calls :func:`reinitialise_dead` once in a number of training steps.
 
-    With several processes the counts of all of them are asked, so all must take the same steps.
+    With a ``DistributedDataParallel`` the counts of all processes are asked, so all must take the
+    same steps.
 
     Args:
         model: the model that is trained, compiled and distributed or not.
@@ -82,8 +83,9 @@ class ReviveDead:
         self.steps += 1
         if self.steps % self._every:
             return None
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            self._watch.all_reduce()
+        group = group_of(self._model)
+        if group is not None:
+            self._watch.all_reduce(group)
         counted = sum(stats.calls for stats in self._watch.stats.values())
         before, self._counted = self._counted, counted
         if counted == before:

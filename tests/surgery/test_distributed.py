@@ -11,7 +11,7 @@ WORKER = """
 import json, sys, torch, relustat
 import torch.distributed as dist
 from torch import nn
-from relustat.surgery import ReviveDead, prune_dead
+from relustat.surgery import ReviveDead, prune_dead, reinitialise_dead
 
 dist.init_process_group("gloo")
 rank = dist.get_rank()
@@ -33,6 +33,20 @@ with relustat.watch(ddp) as watch:
         optimizer.step()
         done = revive.step()
         told.append(done and [list(change.units) for change in done.done])
+if rank:
+    with torch.no_grad():
+        model[0].bias[2] = -200.0
+with relustat.watch(ddp) as own:
+    ddp(torch.zeros(3, 2))
+if rank:
+    with torch.no_grad():
+        model[0].bias[2] = 1.0
+try:
+    reinitialise_dead(ddp, own, calls=1)
+except ValueError as error:
+    assert "all processes must have the same counts, got other dead units" in str(error)
+else:
+    raise AssertionError
 try:
     prune_dead(ddp, watch, torch.zeros(3, 2))
 except ValueError as error:
