@@ -54,6 +54,7 @@ PICTURES = (
     Picture("hypercolumns.webp", "hypercolumns", (), True),
     Picture("reviving.png", "reviving"),
     Picture("pruning.png", "pruning"),
+    Picture("hot-units.png", "hot_units"),
 )
 
 

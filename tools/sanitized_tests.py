@@ -123,6 +123,7 @@ def has(level: str) -> bool:
 def run(sanitizer: str, level: str | None, names: str) -> int:
     files = [ROOT / name for name in TESTS[sanitizer]]
     options = ["-q", "-p", "no:cacheprovider", f"--rootdir={ROOT}", f"-c={ROOT / 'pyproject.toml'}"]
+    options += ["--numprocesses=auto", "--maxprocesses=8", "--dist=worksteal"]
     which = ["-m", KINDS, "-k", f"{NAMES} and ({names})" if names else NAMES]
     # Python imports from the folder in which it starts.
     return subprocess.run(

@@ -8,7 +8,7 @@ import pytest
 from repository import EXAMPLES
 
 NAMES = ["activation_rates", "deconvnet", "deconvnet_switches", "feature_maps"]
-NAMES += ["gradient_norms", "hypercolumns", "receptive_fields", "reviving", "pruning"]
+NAMES += ["gradient_norms", "hypercolumns", "receptive_fields", "reviving", "pruning", "hot_units"]
 
 
 @pytest.fixture
@@ -54,6 +54,8 @@ def test_images_need_a_folder(name, refusal, tmp_path):
         ("reviving", "seeds"),
         ("pruning", "epochs"),
         ("pruning", "seeds"),
+        ("hot_units", "epochs"),
+        ("hot_units", "seeds"),
     ],
 )
 def test_numbers_are_positive(name, option, refusal):

@@ -1,4 +1,4 @@
-"""The examples of surgery: a dead network learns with help, and a pruned one is as right."""
+"""The examples of what to do with counts: reviving, pruning, and hot units."""
 
 import runpy
 
@@ -29,4 +29,13 @@ def test_a_pruned_network_is_as_right(tmp_path, capsys):
     assert float(share.partition("%")[0]) > 10
     before, after = (text.rpartition(" ")[2] for text in right.split(", "))
     assert before == after
+    assert path.stat().st_size > 0
+
+
+def test_all_active_units_are_enough(tmp_path, capsys):
+    path = tmp_path / "picture.png"
+    lines = run("hot_units", capsys, "--epochs=1", "--seeds=1", f"--out={path}")
+    shares = [float(line.partition(": ")[2].partition("%")[0]) for line in lines]
+    assert shares == sorted(shares)
+    assert len(lines) == 11
     assert path.stat().st_size > 0
