@@ -55,8 +55,8 @@ def kill(model, dead):
     return model
 
 
-def counted(model, x=X):
-    with relustat.watch(model) as watch:
+def counted(model, x=X, **options):
+    with relustat.watch(model, **options) as watch:
         model(x)
     return watch
 
