@@ -14,8 +14,8 @@ WORKERS ?= auto
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help env build test-env demo test fuzz test-torch test-tools asan tsan asan-extension \
-  tsan-extension fuzz-headers soak lint format bench-env bench bench-plots bench-smoke gallery \
+.PHONY: help env build test-env demo test fuzz test-torch test-tools test-integrations \
+  asan tsan asan-extension tsan-extension fuzz-headers soak lint format bench-env bench bench-plots bench-smoke gallery \
   cuda-check gpu-check gpu-package dist clean
 
 # Quoted wherever it is used: both paths may hold spaces.
@@ -41,6 +41,8 @@ help:
 	@echo "make fuzz    try random programs of all ops: MINUTES=3;  PYTEST_ARGS=\"-k pool\" some of them"
 	@echo "make test-torch  the same with another PyTorch, in .venv-torch: TORCH=torch==2.11.0"
 	@echo "make test-tools  beside tools that look modules up (shap, zennit), in .venv-tools"
+	@echo "make test-integrations  with TensorBoard, W&B, MLflow, trackio, Lightning, transformers,"
+	@echo "             accelerate and torchmetrics, 1.5 GB in .venv-integrations"
 	@echo "make asan    run the CUDA kernels on the CPU under AddressSanitizer; make tsan  for races"
 	@echo "make asan-extension  run tests with the extension compiled with AddressSanitizer and"
 	@echo "             UBSan; make tsan-extension  for races; LEVELS=\"default avx2\" with those kernels,"
@@ -114,6 +116,15 @@ test-tools: test-env
 	  numpy pytest pytest-benchmark shap pillow click "$(TORCH)"
 	@.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check --no-deps zennit
 	@PYTHONPATH=. .venv-tools/bin/python -m pytest tests/works_with/test_attribution.py -m tools
+
+# Against the packages themselves, which are large.
+test-integrations: test-env
+	@[ -x .venv-integrations/bin/python ] || $(PY) -m venv .venv-integrations
+	@.venv-integrations/bin/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" numpy
+	@.venv-integrations/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	  --no-deps -r requirements/integrations.txt
+	@PYTHONPATH=. .venv-integrations/bin/python -m pytest tests/integrations -m integrations \
+	  --ignore=tests/integrations/test_monitorch.py
 
 # The kernels of csrc/cuda, a thread for each of theirs.
 asan: test-env

@@ -1,0 +1,105 @@
+"""relustat's counts in the trainings of transformers (https://huggingface.co/docs/transformers)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relustat._optional import import_optional
+from relustat.watching.handle import Watch
+
+from ._watched_training import WatchedTraining
+from ._writers import going_on_without
+from .metrics import scalars
+
+import_optional("transformers", "transformers", "relustat.integrations.transformers")
+
+from transformers import TrainerCallback  # noqa: E402
+from transformers.integrations import get_reporting_integration_callbacks  # noqa: E402
+
+__all__ = ["WatchCallback", "watch_trainer"]
+
+
+class WatchCallback(TrainerCallback):  # type: ignore[misc]
+    """Counts every activation in training, and adds the numbers to what the trainer logs.
+
+    Whenever the trainer logs its loss, the numbers of the whole training so far are added to
+    ``trainer.state.log_history``, which checkpoints hold as ``trainer_state.json``. They have the
+    names of :mod:`relustat.integrations.metrics`. :func:`watch_trainer` also gives them to what
+    ``report_to`` names. Several processes count each for itself; what is logged is their sum.
+
+    Args:
+        options: those of :func:`relustat.watch`; most transformers need ``activations="all"``, or
+            ``"relu-like"``.
+
+    Example:
+        >>> from relustat.integrations.transformers import WatchCallback
+        >>> callback = WatchCallback(activations="all")  # for Trainer(callbacks=[callback])
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._training = WatchedTraining(options)
+        self._handler: Any = None
+
+    @property
+    def watch(self) -> Watch:
+        """The watch of the training that runs, or ran last.
+
+        Raises:
+            ValueError: if there was none.
+        """
+        return self._training.watch
+
+    def on_train_begin(
+        self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
+    ) -> None:
+        self._training.end()  # of a training that an error has ended
+        self._training.begin(model)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if not self._training.is_open or "loss" not in (logs or {}):
+            return
+        found = scalars(self._training.report())
+        state.log_history[-1].update(found)
+        if self._handler is None or not state.is_world_process_zero:
+            return
+        reporters = tuple(get_reporting_integration_callbacks(args.report_to))
+        for callback in self._handler.callbacks:
+            if isinstance(callback, reporters):
+                with going_on_without(f"transformers' {type(callback).__name__}"):
+                    callback.on_log(args, state, control, logs=dict(found), **kwargs)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._training.snapshot(round(state.epoch))
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._training.end()
+
+
+def watch_trainer(trainer: Any, **options: Any) -> WatchCallback:
+    """Counts every activation in a trainer's training, and reports the numbers with its own.
+
+    Those who get them are TensorBoard, W&B and whoever else ``report_to`` names. If one fails,
+    there is one warning, and training goes on.
+
+    Args:
+        trainer: a ``transformers.Trainer``.
+        options: those of :func:`relustat.watch`.
+
+    Returns:
+        The callback, whose ``watch`` has all counts.
+
+    Raises:
+        TypeError: if ``trainer`` is something else.
+
+    Example:
+        >>> from relustat.integrations.transformers import watch_trainer
+        >>> counts = watch_trainer(trainer, activations="all")  # doctest: +SKIP
+        >>> trainer.train()  # doctest: +SKIP
+        >>> print(counts.watch.report())  # doctest: +SKIP
+    """
+    if not hasattr(trainer, "callback_handler"):
+        raise TypeError(f"watch_trainer: trainer must be a Trainer, got {type(trainer).__name__}")
+    callback = WatchCallback(**options)
+    trainer.add_callback(callback)
+    callback._handler = trainer.callback_handler
+    return callback
