@@ -65,9 +65,10 @@ def relu_max_pool2d(
 
     The result is bit for bit that of :func:`counting_relu` and then
     :func:`relustat.functional.max_pool2d`, and so are the counts, which are of ``x``: outputs,
-    switches (in a window without anything above 0 they point at its first cell), and gradients. For backward a byte of switches and a byte of flags are
-    saved for each output, and no rectified map. There is none in memory at any time, unless its
-    rows or slices are longer than what a processor's cache holds.
+    switches (in a window without anything above 0 they point at its first cell), and gradients.
+    For backward a byte of switches and a byte of flags are saved for each output, and no rectified
+    map. There is none in memory at any time, unless its rows or slices are longer than what a
+    processor's cache holds.
 
     Under function modes, in traces, for integers and where units are made of several dimensions,
     these two functions run instead. Like ``max_pool2d`` it raises under ``torch.func.grad``.
