@@ -67,6 +67,8 @@ def blocks(markdown: str) -> Iterator[tuple[int, str]]:
         if not held:
             first = number
         held.append(line[begins.end() :] if begins else line.strip())
+        if line.startswith("#"):
+            yield first, held.pop()
 
 
 def plain(text: str) -> str:
