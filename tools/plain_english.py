@@ -83,9 +83,12 @@ def split(text: str) -> list[str]:
     found, begin = [], 0
     for end in END.finditer(text):
         part = text[begin : end.end()]
-        last = part.split()[-1].strip("()\"'*_")
+        *before, last = part.split()
+        last = last.strip("()\"'*_")
+        # "6 M." is a number.
+        is_initial = INITIAL.fullmatch(last) and not (before and before[-1][-1].isdigit())
         goes_on = last.endswith("...") and text[end.end() :].lstrip()[:1].islower()
-        if last in ABBREVIATIONS or INITIAL.fullmatch(last) or goes_on:
+        if last in ABBREVIATIONS or is_initial or goes_on:
             continue
         found.append(part.strip())
         begin = end.end()

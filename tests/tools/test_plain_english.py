@@ -18,6 +18,7 @@ def texts(markdown):
         ("One two. Three?\nFour!", ["One two.", "Three?", "Four!"]),
         ("It runs, e.g. here, cf. Smith et al. 2020. Next.", None),
         ("By J. Smith. Next.", ["By J. Smith.", "Next."]),
+        ("It has 6 M. Next.", ["It has 6 M.", "Next."]),
         ("It takes 0.5 s. relustat asks.", ["It takes 0.5 s.", "relustat asks."]),
         ("(One.) *Two.* Three", ["(One.)", "*Two.*", "Three"]),
         ("And so on ... until it ends.", ["And so on ... until it ends."]),
