@@ -14,9 +14,9 @@ WORKERS ?= auto
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help env build test-env demo test fuzz test-torch test-tools test-integrations \
-  asan tsan asan-extension tsan-extension fuzz-headers soak lint format bench-env bench bench-plots bench-smoke gallery \
-  cuda-check gpu-check gpu-package dist clean
+.PHONY: help env build test-env demo test fuzz test-torch test-tools test-integrations asan tsan \
+  asan-extension tsan-extension fuzz-headers soak lint format bench-env bench bench-plots bench-smoke \
+  gallery cuda-check gpu-check gpu-package dist docs clean
 
 # Quoted wherever it is used: both paths may hold spaces.
 PY = "$(VENV)/bin/python"
@@ -33,6 +33,10 @@ INSTALL_STAMP = "$(VENV)/.relustat-install"
 TEST_STAMP = "$(VENV)/.relustat-test"
 BENCH_STAMP = "$(VENV)/.relustat-bench"
 BUILD_STAMP = build/.built-for
+DOCS_STAMP = .venv-docs/.relustat-docs
+# Whose sentences have at most 25 words.
+PLAIN_PAGES = README.md $(filter-out docs/compatibility.md docs/design-notes.md \
+  docs/performance.md,$(wildcard docs/*.md docs/guides/*.md docs/api/*.md))
 CXX_FILES = $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
 help:
@@ -51,6 +55,7 @@ help:
 	@echo "make soak    train with counting on threads for an hour, MINUTES= for another time: counts must"
 	@echo "             equal a replay, and memory must stay flat"
 	@echo "make lint    run the linters;  make format  applies them"
+	@echo "make docs    build the site of the documentation into build/site, in .venv-docs"
 	@echo "make bench   measure against PyTorch and others: all, or BENCH=relu, activation, pool, grid,"
 	@echo "             network, analysis, scaling, memory or roofline; TABLE=file.md writes the table, WEIGHTS="
 	@echo "             is a file of VGG-16's"
@@ -154,6 +159,18 @@ lint: test-env
 	@$(PY) -m ruff format --check .
 	@"$(VENV)/bin/clang-format" --dry-run --Werror $(CXX_FILES)
 	@$(PY) -m mypy
+	@$(PY) tools/plain_english.py $(PLAIN_PAGES)
+
+# Docstrings are read and not imported, so the site needs neither PyTorch nor the extension. (With
+# --quiet, MkDocs counts no warnings, and none would be an error.)
+docs:
+	@[ -x .venv-docs/bin/python ] || "$(PYTHON)" -m venv .venv-docs
+	@if [ ! -e $(DOCS_STAMP) ] || [ -n "$$(find requirements/docs.txt -newer $(DOCS_STAMP))" ]; then \
+	  echo "Installing MkDocs into .venv-docs ..." && \
+	  .venv-docs/bin/python -m pip install --quiet --disable-pip-version-check \
+	    -r requirements/docs.txt && touch $(DOCS_STAMP); \
+	fi
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --strict
 
 format: test-env
 	@$(PY) -m ruff check --fix .

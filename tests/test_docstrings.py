@@ -1,25 +1,27 @@
-"""Every example in the docstrings and the README runs and prints what it says."""
+"""Every example in the docstrings, the README and the pages of docs/ runs."""
 
 import doctest
 import importlib
 import os
 import pkgutil
-import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 from optional import needs
+from page_blocks import PAGES, programs
 from PIL import Image
 from repository import ROOT
 
 import relustat
 
 MODULES = [module.name for module in pkgutil.walk_packages(relustat.__path__, "relustat.")]
-README = ROOT / "README.md"
-RUN = ("looking", "command", "activations", "sparsity", "surgery")
-PAGES = (README, *(ROOT / "docs" / f"{name}.md" for name in RUN))
+PROGRAMS = [
+    pytest.param(program, id=f"{page.relative_to(ROOT)}-{number}")
+    for page in PAGES
+    for number, program in enumerate(programs(page.read_text()))
+]
 
 
 @pytest.mark.parametrize(
@@ -31,17 +33,38 @@ def test_docstrings(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        code
-        for page in PAGES
-        for code in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-    ],
-)
-def test_pages(code, tmp_path, monkeypatch):
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_pages(program, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "page", "exec"), {})
+    exec(compile(program, "page", "exec"), {})
+
+
+def test_blocks_that_go_on_and_blocks_that_are_left_out():
+    page = """
+```python
+a = 1
+```
+
+<!-- goes on -->
+```python
+b = a
+```
+
+<!-- not run: needs two processes -->
+```python
+stop
+```
+
+<!-- any other comment -->
+```python
+c = 2
+```
+"""
+    assert programs(page) == ["a = 1\nb = a\n", "c = 2\n"]
+
+
+def test_pages_have_programs():
+    assert len(PROGRAMS) > 20
 
 
 def test_every_public_class_and_function_has_an_example():

@@ -63,14 +63,15 @@ def relu_max_pool2d(
 ) -> tuple[Tensor, Switches]:
     """Max-pooling of ``relu(x)``, counted, in one pass over ``x``.
 
-    The result is bit for bit that of :func:`counting_relu` and then :func:`max_pool2d`, and so are
-    the counts, which are of ``x``: outputs, switches (in a window without anything above 0 they
-    point at its first cell), and gradients. For backward a byte of switches and a byte of flags are
-    saved for each output, and no rectified map. There is none in memory at any time, unless its
-    rows or slices are longer than what a processor's cache holds.
+    The result is bit for bit that of :func:`counting_relu` and then
+    :func:`relustat.functional.max_pool2d`, and so are the counts, which are of ``x``: outputs,
+    switches (in a window without anything above 0 they point at its first cell), and gradients.
+    For backward a byte of switches and a byte of flags are saved for each output, and no rectified
+    map. There is none in memory at any time, unless its rows or slices are longer than what a
+    processor's cache holds.
 
     Under function modes, in traces, for integers and where units are made of several dimensions,
-    these two functions run instead. Like :func:`max_pool2d` it raises under ``torch.func.grad``.
+    these two functions run instead. Like ``max_pool2d`` it raises under ``torch.func.grad``.
 
     Args:
         x: [N, C, H, W] or [C, H, W], contiguous or channels_last; float32, float64, bfloat16 or
@@ -84,8 +85,8 @@ def relu_max_pool2d(
         The output, of x's dtype and memory format, and its switches.
 
     Raises:
-        TypeError, ValueError, IndexError: what :func:`counting_relu` and :func:`max_pool2d` raise.
-            Then nothing is counted.
+        TypeError, ValueError, IndexError: what :func:`counting_relu` and
+            :func:`relustat.functional.max_pool2d` raise. Then nothing is counted.
 
     Example:
         >>> import torch, relustat

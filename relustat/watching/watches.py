@@ -84,7 +84,7 @@ def watch(
         skip: do not count these; patterns as for ``only``.
 
     Returns:
-        A :class:`Watch`: a context manager, or to be closed with ``close()``.
+        A :class:`Watch`. It is a context manager, or is closed with ``close()``.
 
     Raises:
         TypeError: if ``model`` is not an ``nn.Module``.

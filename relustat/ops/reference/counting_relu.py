@@ -22,7 +22,8 @@ def counting_relu(
 
     Args:
         x: any real dtype, any shape.
-        counters: int64 [words] in the layout of :class:`CounterLayout`, on the input's device.
+        counters: int64 [words] in the layout of
+            :class:`relustat.stats.counter_layout.CounterLayout`, on the input's device.
         edges: float32 [bins + 1], or empty.
         unit_dim: the dimension of ``x`` whose indices are the units; ``x.dim()``: all of ``x`` is
             one unit.
