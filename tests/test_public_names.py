@@ -54,7 +54,8 @@ NAMES = {
         relu_max_pool
     """,
     "relustat.report": """
-        ComparedRow Comparison Finding Report Row histogram_grid merge_files unit_figure
+        ComparedRow Comparison Finding Report Row Stream histogram_grid merge_files read_records
+        unit_figure
     """,
     "relustat.stats": """
         Activation Bins EdgeBins Histogram LinearBins LogBins ReLUStats UnitCounts

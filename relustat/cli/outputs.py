@@ -35,6 +35,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         files.add_argument(f"--{kind}", type=file_argument, metavar="FILE", help=what)
 
 
+def asked(options: argparse.Namespace) -> dict[str, Path | None]:
+    """The files by their options; None for those that are not wanted."""
+    return {f"--{kind}": getattr(options, kind) for kind in _KINDS}
+
+
 class Outputs:
     """The files that the options name.
 

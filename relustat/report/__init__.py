@@ -7,6 +7,7 @@ from .merge_files import merge_files
 from .plots import histogram_grid
 from .report import Report
 from .row import Row
+from .stream import Stream, read_records
 from .unit_plots import unit_figure
 
 __all__ = [
@@ -15,7 +16,9 @@ __all__ = [
     "Finding",
     "Report",
     "Row",
+    "Stream",
     "histogram_grid",
     "merge_files",
+    "read_records",
     "unit_figure",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
@@ -21,6 +22,7 @@ from relustat.ops.counters import Counters
 from relustat.report.findings import left_out, never_called, not_counted, other_activation
 from relustat.report.live import live
 from relustat.report.report import Report
+from relustat.report.stream import Stream
 from relustat.stats.activation import Activation
 from relustat.stats.relu_stats import ReLUStats
 
@@ -82,6 +84,7 @@ class Watch:
         check_mask(mask)
         check_groups(groups)
         self._model = model
+        self._streams: list[Stream] = []
         self._modules = modules
         order = _orders.setdefault(uncompiled(model), {}).setdefault(activations.names, [])
         self._sites = CallSites(
@@ -151,6 +154,8 @@ class Watch:
         If other threads are inside the model, its hooks are removed when the last one leaves.
         """
         self._counter.close()
+        for stream in self._streams:
+            stream.close()
         with _watches_lock:
             if watch_of(self._model) is self:
                 del _watches[uncompiled(self._model)]
@@ -236,6 +241,57 @@ class Watch:
         """
         self._check_open()
         return live(self.report, every)
+
+    def stream(
+        self, path: str | os.PathLike[str], *, every: int = 1, seconds: float = 10.0
+    ) -> Stream:
+        """Writes the numbers to a file while the model runs, for programs that read it meanwhile.
+
+        A thread adds a record every so often: a row for each call site, with the columns of
+        :class:`relustat.report.Row`, the ``time``, and the number of the ``record``. It spends at
+        most a tenth of the time on it. The last record is written when the stream, the watch or the
+        program ends. Another stream to the same path goes on with the next record.
+
+        A process that is killed may leave the last line cut. Readers drop it, and the next stream
+        cuts it off. If a record cannot be written, there is one warning, and the model runs on.
+
+        Args:
+            path: ``run.jsonl`` is a file of JSON Lines, for
+                ``pandas.read_json("run.jsonl", lines=True)`` and ``relustat show run.jsonl``.
+                ``run.parquet`` is a folder with a Parquet file for each record, for
+                ``pandas.read_parquet("run.parquet")``.
+            every: new calls of a call site that a record needs, at least 1.
+            seconds: from one record to the next, at least 0.1.
+
+        Returns:
+            A context manager, or to be closed with ``close()``.
+
+        Raises:
+            ImportError: if pyarrow is missing, which Parquet needs.
+            OSError: if the file cannot be written.
+            ValueError: if an argument is wrong, the watch is closed, the file is another one, or
+                another stream writes to it: processes need a path each.
+
+        Example:
+            >>> import pathlib, tempfile, torch, relustat
+            >>> model = torch.nn.Sequential(torch.nn.ReLU())
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     path = pathlib.Path(folder) / "run.jsonl"
+            ...     with relustat.watch(model) as watch, watch.stream(path, seconds=0.1):
+            ...         _ = model(torch.tensor([[-1.0, 2.0]]))
+            ...     path.read_text()[:29]
+            '{"record": 0, "call_sites": 1'
+        """
+        self._check_open()
+        itself = weakref.ref(self)
+
+        def take() -> Report | None:
+            watch = itself()
+            return None if watch is None else watch.report()
+
+        stream = Stream(path, take, every=every, seconds=seconds)
+        self._streams.append(stream)
+        return stream
 
     @property
     def history(self) -> History:

@@ -23,3 +23,12 @@ def programs(page):
         elif not comment.startswith(_LEFT_OUT):
             found.append(code)
     return found
+
+
+def left_out(page):
+    """The blocks that are left out, with the reasons."""
+    return [
+        (comment.removeprefix(_LEFT_OUT), code)
+        for comment, code in _BLOCK.findall(page)
+        if comment.startswith(_LEFT_OUT)
+    ]
