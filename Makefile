@@ -16,7 +16,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help env build test-env demo test fuzz test-torch test-tools test-integrations asan tsan \
   asan-extension tsan-extension fuzz-headers soak lint format bench-env bench bench-plots bench-smoke \
-  gallery cuda-check gpu-check gpu-package dist docs clean
+  gallery notebooks cuda-check gpu-check gpu-package dist docs clean
 
 # Quoted wherever it is used: both paths may hold spaces.
 PY = "$(VENV)/bin/python"
@@ -61,6 +61,7 @@ help:
 	@echo "             is a file of VGG-16's"
 	@echo "make bench-smoke  threads, allocations, instructions, compiled code, imports; no clock"
 	@echo "make bench-plots  draw what make bench measured, into docs/"
+	@echo "make notebooks   make the notebooks of examples/notebooks of the pages of docs/, and run them"
 	@echo "make gallery     run the examples, and put their pictures into docs; WEIGHTS as above"
 	@echo "make cuda-check  compile the CUDA sources with nvcc, and count instructions; no GPU needed"
 	@echo "make gpu-check   build, test and measure on a GPU, with PYTHON's own PyTorch"
@@ -189,6 +190,10 @@ bench-smoke: test-env
 
 bench-plots: bench-env
 	@$(PY) benchmarks/plots.py
+
+# Of the pages of docs/, which have their text and code.
+notebooks: test-env
+	@$(PY) tools/notebooks.py
 
 gallery: test-env
 	@$(PY) tools/page_pictures.py
