@@ -168,6 +168,8 @@ class History:
         return series.lifetimes_of(caller, self._spans, site, width)
 
     def _check_site(self, caller: str, site: str) -> None:
+        if not self._spans:
+            raise KeyError(f"History.{caller}: no epoch was added yet; snapshot(epoch) adds one")
         if not any(site in span.stats for span in self._spans):
             raise KeyError(f"History.{caller}: site must be one of {self.call_sites}, got {site!r}")
 

@@ -14,7 +14,6 @@ from relustat.stats.relu_stats import ReLUStats
 from relustat.stats.same_layout import described_shard
 
 from .columns import COLUMNS
-from .dead_units import dead_now
 from .row import Row, percent
 
 COMPARED_COLUMNS = {
@@ -81,7 +80,7 @@ class ComparedRow:
         widths = [width for width in row.stats.widths if are_same and width in other.stats.widths]
         died, revived = {}, {}
         for width in widths:
-            before, after = (dead_now(each.stats.of_width(width)) for each in (row, other))
+            before, after = (each.stats.of_width(width).dead_now_units for each in (row, other))
             died[width] = np.setdiff1d(after, before)
             # A unit that gives NaN is not dead, but it is not revived either.
             revived[width] = np.setdiff1d(before, after) if not other.nans else after[:0]

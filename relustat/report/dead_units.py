@@ -1,4 +1,4 @@
-"""Which units are dead now, and what a report says of them."""
+"""What a report says of dead units."""
 
 from __future__ import annotations
 
@@ -6,16 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from relustat.stats.histogram import Int64Array
 from relustat.stats.relu_stats import ReLUStats
-
-# In calls.
-_OF_LATE = 100
-
-
-def dead_now(stats: ReLUStats) -> Int64Array:
-    """Indices of the units that gave only zeros of late, int64 [dead]."""
-    return np.union1d(stats.dead_units, stats.dead_for(_OF_LATE))
 
 
 def only_inactive(stats: ReLUStats) -> str:
@@ -32,7 +23,7 @@ def died(stats: ReLUStats) -> Iterator[str]:
     """Which units have fired, and are dead now."""
     for width in stats.widths:
         part = stats.of_width(width)
-        since = part.calls_since_fired[np.setdiff1d(dead_now(part), part.dead_units)]
+        since = part.calls_since_fired[np.setdiff1d(part.dead_now_units, part.dead_units)]
         if not len(since):
             continue
         least, most = int(since.min()), int(since.max())

@@ -11,7 +11,6 @@ from relustat.stats.relu_stats import ReLUStats
 
 from . import unit_plots
 from .columns import COLUMNS
-from .dead_units import dead_now
 from .sparkline import sparkline
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ class Row:
             saturated=stats.saturated_fraction,
             units=sum(stats.widths),
             dead=sum(len(part.dead_units) for part in by_width),
-            dead_now=sum(len(dead_now(part)) for part in by_width),
+            dead_now=sum(len(part.dead_now_units) for part in by_width),
             always_on=sum(len(part.always_on_units) for part in by_width),
             death_rate=stats.death_rate,
             zero_block_fraction=stats.zero_block_fraction,

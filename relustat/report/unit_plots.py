@@ -12,7 +12,6 @@ from relustat._messages import many
 from relustat._printable import printable
 from relustat.stats.relu_stats import ReLUStats
 
-from .dead_units import dead_now
 from .unit_shares import CoarseHistograms, coarse_histograms, frequencies, zero_shares
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def _draw_strip(axes: Axes, part: ReLUStats) -> None:
     image = axes.imshow(
         cells.reshape(-1, width), cmap=_COLORS, vmin=0, vmax=1, interpolation="none"
     )
-    dead = dead_now(part)
+    dead = part.dead_now_units
     axes.plot(dead % width, dead // width, "x", color=_DEAD, markersize=4, linestyle="")
     axes.set_title(f"dead now (x): {len(dead)} of {units}", fontsize=8)
     axes.set_xlabel(f"unit, {width} in a line", fontsize=8)

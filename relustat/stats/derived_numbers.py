@@ -15,6 +15,9 @@ from .counter_layout import slot_count
 from .histogram import Histogram, Int64Array
 from .unit_counts import UnitCounts
 
+# In calls.
+_OF_LATE = 100
+
 
 class DerivedNumbers:
     """The totals, rates and units of counts by width: see :class:`relustat.ReLUStats`."""
@@ -235,6 +238,22 @@ class DerivedNumbers:
         if not is_integer(calls) or calls < 1:
             raise ValueError(f"dead_for: calls must be an integer of at least 1, got {calls!r}")
         return np.nonzero(self.calls_since_fired >= calls)[0].astype(np.int64)
+
+    @property
+    def dead_now_units(self) -> Int64Array:
+        """Indices of the units that are dead now, int64 [dead].
+
+        They gave only zeros in the last 100 counted calls, or in all if there were fewer.
+
+        Example:
+            >>> import torch, relustat
+            >>> relu = relustat.CountingReLU()
+            >>> for first in [1.0, *[-1.0] * 100]:
+            ...     _ = relu(torch.tensor([[first, 2.0]]))
+            >>> relu.stats.dead_now_units.tolist(), relu.stats.dead_units.tolist()
+            ([0], [])
+        """
+        return np.union1d(self.dead_units, self.dead_for(_OF_LATE))
 
     @property
     def always_on_units(self) -> Int64Array:

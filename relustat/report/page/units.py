@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from relustat.report.dead_units import dead_now
 from relustat.report.unit_shares import coarse_histograms, frequencies, zero_shares
 from relustat.stats.histogram import Int64Array
 from relustat.stats.relu_stats import ReLUStats
@@ -35,7 +34,7 @@ def units_of(part: ReLUStats, silent_since: Mapping[int, str] | None) -> dict[st
     """
     (units,) = part.widths
     in_cell = max(1, math.ceil(units / _MOST_CELLS))
-    dead = dead_now(part)
+    dead = part.dead_now_units
     frequency = frequencies(part)
     shown = listed(dead)
     return {

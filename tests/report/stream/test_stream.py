@@ -165,7 +165,6 @@ import relustat, torch
 model = torch.nn.Sequential(*[torch.nn.ReLU() for _ in range(60)])
 watch = relustat.watch(model, bins=None)
 watch.stream("run.jsonl", seconds=0.1)
-print("begun", flush=True)
 while True:
     model(torch.ones(2, 3))
 """
@@ -173,19 +172,16 @@ while True:
 
 def test_killed_at_any_moment(tmp_path):
     """Only the last line may be cut; readers drop it, and the next stream cuts it off."""
-    path, number = tmp_path / "run.jsonl", 0
-    for delay in (0.0, 0.3, 0.7, 1.1):
-        process = subprocess.Popen(
-            [sys.executable, "-c", KILLED], cwd=tmp_path, stdout=subprocess.PIPE
-        )
-        assert process.stdout.readline() == b"begun\n"
+    path, written = tmp_path / "run.jsonl", 0
+    for delay in (0.0, 0.03, 0.07, 0.11):
+        process = subprocess.Popen([sys.executable, "-c", KILLED], cwd=tmp_path)
+        wait_for_records(path, written + 2)
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        process.stdout.close()
         # As if it had been killed a moment earlier.
         with path.open("r+b") as file:
-            file.truncate(max(0, path.stat().st_size - 100))
+            file.truncate(path.stat().st_size - 100)
         records = records_of(path)
         assert all(len(record) == record[0]["call_sites"] for record in records)
         *lines, _ = path.read_bytes().split(b"\n")
@@ -195,8 +191,8 @@ def test_killed_at_any_moment(tmp_path):
         assert records_of(path) == records
         numbers = [record[0]["record"] for record in records]
         assert numbers == sorted(set(numbers))
-        number = max([number, *numbers])
-    assert number >= 1
+        written = len(records)
+    assert written >= 4
 
 
 def test_a_full_disk_stops_no_model(tmp_path, monkeypatch):
@@ -211,14 +207,19 @@ def test_a_full_disk_stops_no_model(tmp_path, monkeypatch):
 
     failed = threading.Event()
     monkeypatch.setattr(os, "write", full)
+
+    def fail_twice():
+        for _ in range(2):
+            failed.clear()
+            assert failed.wait(60)
+
     said = "run.jsonl could not be written, and the model runs on. OSError: .* No space left"
     with relustat.watch(net) as watch:
         stream = watch.stream(path, seconds=0.1)
         net(torch.randn(2, 4))
-        with pytest.warns(UserWarning, match=said):
-            assert failed.wait(60)
-        failed.clear()
-        assert failed.wait(60)  # again, in silence: a second warning would be an error
+        with pytest.warns(UserWarning, match=said) as caught:
+            fail_twice()
+        assert len(caught) == 1
         stream.close()
         assert watch.stats["1"].calls == 1
     assert [row["calls"] for (row,) in records_of(path)] == [1]
