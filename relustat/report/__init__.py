@@ -19,3 +19,7 @@ __all__ = [
     "merge_files",
     "unit_figure",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
