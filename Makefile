@@ -16,7 +16,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help env build test-env demo test fuzz test-torch test-tools asan tsan asan-extension \
   tsan-extension fuzz-headers soak lint format bench-env bench bench-plots bench-smoke gallery \
-  cuda-check gpu-check gpu-package dist clean
+  cuda-check gpu-check gpu-package dist wheels-check clean
 
 # Quoted wherever it is used: both paths may hold spaces.
 PY = "$(VENV)/bin/python"
@@ -59,7 +59,8 @@ help:
 	@echo "make gpu-check   build, test and measure on a GPU, with PYTHON's own PyTorch"
 	@echo "make gpu-package  prepare .gpu, with which gpu-check need not build, for another machine"
 	@echo "make build   compile the extension into $(VENV)"
-	@echo "make dist    build wheel and sdist, and install the wheel into an empty environment"
+	@echo "make dist    build an sdist, a wheel from it, and check both in empty environments"
+	@echo "make wheels-check  list the wheels that cibuildwheel would build; builds none"
 	@echo "Settings: PYTHON=$(PYTHON) VENV=$(VENV) TORCH=$(TORCH)"
 
 env:
@@ -190,13 +191,12 @@ gpu-package: env
 	@$(PIP) pybind11
 	@$(PY) tools/gpu_package.py --output .gpu --architectures "$(ARCHITECTURES)"
 
-dist: test-env
-	@rm -rf dist build/dist-check
-	@$(PY) -m build --no-isolation --outdir dist
-	@"$(PYTHON)" -m venv build/dist-check
-	@build/dist-check/bin/python -m pip install --quiet --disable-pip-version-check \
-	  dist/*.whl "$(TORCH)"
-	@cd build/dist-check && bin/relustat info
+# In environments of its own.
+dist:
+	@"$(PYTHON)" tools/dist_check.py --torch "$(TORCH)"
+
+wheels-check:
+	@"$(PYTHON)" tools/wheels_check.py
 
 clean:
 	@rm -rf build dist relustat/_C*.so *.egg-info
