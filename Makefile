@@ -15,7 +15,7 @@ WORKERS ?= auto
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help env build test-env demo test fuzz test-torch test-tools asan tsan asan-extension \
-  tsan-extension fuzz-headers soak lint format bench-env bench bench-plots bench-smoke gallery \
+  tsan-extension fuzz-headers aarch64-check soak lint format bench-env bench bench-plots bench-smoke gallery \
   cuda-check gpu-check gpu-package dist wheels-check clean
 
 # Quoted wherever it is used: both paths may hold spaces.
@@ -46,6 +46,8 @@ help:
 	@echo "             UBSan; make tsan-extension  for races; LEVELS=\"default avx2\" with those kernels,"
 	@echo "             WHICH=\"float32 and not pool\" some of the tests"
 	@echo "make fuzz-headers  fuzz the headers that need no PyTorch for MINUTES=1; needs clang"
+	@echo "make aarch64-check  run those headers and the CPU kernels as on aarch64; needs a cross"
+	@echo "             compiler and QEMU"
 	@echo "make soak    train with counting on threads for an hour, MINUTES= for another time: counts must"
 	@echo "             equal a replay, and memory must stay flat"
 	@echo "make lint    run the linters;  make format  applies them"
@@ -134,6 +136,10 @@ tsan-extension: test-env
 
 fuzz-headers: env
 	@$(PY) tools/fuzz_headers.py $(if $(MINUTES),--minutes $(MINUTES))
+
+# Needs no environment.
+aarch64-check:
+	@"$(PYTHON)" tools/aarch64_check.py
 
 # Not part of the tests: it takes as long as it is told.
 soak: build
