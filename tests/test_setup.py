@@ -15,7 +15,7 @@ MINOR = ".".join(torch.__version__.split(".")[:2])
 ELSEWHERE = """
 import runpy, sys, sysconfig, torch.utils.cpp_extension
 sysconfig.get_config_vars()
-sys.platform, sys.argv = {platform!r}, ["setup.py", "build_ext"]
+sys.platform, sys.argv = {platform!r}, ["setup.py", {command!r}]
 runpy.run_path("setup.py", run_name="__main__")
 """
 
@@ -73,11 +73,18 @@ def test_without_a_compiler(project, environment, got):
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
 def test_on_another_system(project, platform):
-    said = refusal(python(project, "-c", ELSEWHERE.format(platform=platform)))
+    program = ELSEWHERE.format(platform=platform, command="build_ext")
+    said = refusal(python(project, "-c", program))
     assert said == (
         f"relustat: the package must be built on Linux, got {platform}; use a Linux container or a "
         "virtual machine there, such as WSL on Windows"
     )
+
+
+def test_metadata_on_another_system(project):
+    program = ELSEWHERE.format(platform="darwin", command="egg_info")
+    assert python(project, "-c", program).returncode == 0
+    assert (project / "relustat.egg-info" / "PKG-INFO").exists()
 
 
 def test_without_pytorch(project):
