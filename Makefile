@@ -15,8 +15,8 @@ WORKERS ?= auto
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help env build test-env demo test fuzz test-torch test-tools test-integrations asan tsan \
-  asan-extension tsan-extension fuzz-headers soak lint format bench-env bench bench-plots bench-smoke \
-  gallery notebooks cuda-check gpu-check gpu-package dist docs clean
+  asan-extension tsan-extension fuzz-headers aarch64-check soak lint format bench-env bench \
+  bench-plots bench-smoke gallery notebooks cuda-check gpu-check gpu-package dist wheels-check docs clean
 
 # Quoted wherever it is used: both paths may hold spaces.
 PY = "$(VENV)/bin/python"
@@ -52,6 +52,8 @@ help:
 	@echo "             UBSan; make tsan-extension  for races; LEVELS=\"default avx2\" with those kernels,"
 	@echo "             WHICH=\"float32 and not pool\" some of the tests"
 	@echo "make fuzz-headers  fuzz the headers that need no PyTorch for MINUTES=1; needs clang"
+	@echo "make aarch64-check  run those headers and the CPU kernels as on aarch64; needs a cross"
+	@echo "             compiler and QEMU"
 	@echo "make soak    train with counting on threads for an hour, MINUTES= for another time: counts must"
 	@echo "             equal a replay, and memory must stay flat"
 	@echo "make lint    run the linters;  make format  applies them"
@@ -67,7 +69,8 @@ help:
 	@echo "make gpu-check   build, test and measure on a GPU, with PYTHON's own PyTorch"
 	@echo "make gpu-package  prepare .gpu, with which gpu-check need not build, for another machine"
 	@echo "make build   compile the extension into $(VENV)"
-	@echo "make dist    build wheel and sdist, and install the wheel into an empty environment"
+	@echo "make dist    build an sdist, a wheel from it, and check both in empty environments"
+	@echo "make wheels-check  list the wheels that cibuildwheel would build; builds none"
 	@echo "Settings: PYTHON=$(PYTHON) VENV=$(VENV) TORCH=$(TORCH)"
 
 env:
@@ -151,6 +154,10 @@ tsan-extension: test-env
 fuzz-headers: env
 	@$(PY) tools/fuzz_headers.py $(if $(MINUTES),--minutes $(MINUTES))
 
+# Needs no environment.
+aarch64-check:
+	@"$(PYTHON)" tools/aarch64_check.py
+
 # Not part of the tests: it takes as long as it is told.
 soak: build
 	@$(PY) tools/soak.py --minutes "$(or $(MINUTES),60)"
@@ -223,13 +230,12 @@ gpu-package: env
 	@$(PIP) pybind11
 	@$(PY) tools/gpu_package.py --output .gpu --architectures "$(ARCHITECTURES)"
 
-dist: test-env
-	@rm -rf dist build/dist-check
-	@$(PY) -m build --no-isolation --outdir dist
-	@"$(PYTHON)" -m venv build/dist-check
-	@build/dist-check/bin/python -m pip install --quiet --disable-pip-version-check \
-	  dist/*.whl "$(TORCH)"
-	@cd build/dist-check && bin/relustat info
+# In environments of its own.
+dist:
+	@"$(PYTHON)" tools/dist_check.py --torch "$(TORCH)"
+
+wheels-check:
+	@"$(PYTHON)" tools/wheels_check.py
 
 clean:
 	@rm -rf build dist relustat/_C*.so *.egg-info

@@ -7,17 +7,36 @@ Environment:
         of this machine, or where there are none, for all that the kernels are checked with.
     MAX_JOBS: compilers at a time.
     DEBUG=1: no optimisation, with debug information.
-    CFLAGS, CXXFLAGS: added by setuptools as usual.
+    CXX: the compiler. CFLAGS, CXXFLAGS: added by setuptools as usual.
+    RELUSTAT_WHEEL_FOR_TORCH: for wheels that go to other machines, the minor version of PyTorch
+        that they are for, as in "2.13". Their version and their requirements name it.
 """
 
 import os
 import re
+import shlex
 import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 
-import torch
 from setuptools import Extension, setup
-from torch.utils.cpp_extension import CUDA_HOME, BuildExtension, CppExtension, CUDAExtension
+from setuptools.command.egg_info import egg_info
+
+try:
+    import torch
+except ImportError as error:
+    raise SystemExit(
+        "relustat: PyTorch must be installed before relustat is built, for that PyTorch; "
+        f"pip install torch ninja numpy ({error})"
+    ) from error
+from torch.utils.cpp_extension import (
+    CUDA_HOME,
+    BuildExtension,
+    CppExtension,
+    CUDAExtension,
+    get_cxx_compiler,
+)
 
 DEBUG = os.environ.get("DEBUG", "0") == "1"
 NVCC = Path(CUDA_HOME or "", "bin", "nvcc")
@@ -106,8 +125,44 @@ else:
 print(f"relustat: building {kernels}; {len(SOURCES)} sources{', DEBUG' if DEBUG else ''}")
 
 
+# All that the sources need of a machine, beside PyTorch.
+TRIAL = "#include <Python.h>\n#include <omp.h>\n#include <concepts>\nint main() {}\n"
+
+
+def why_not_here() -> str | None:
+    """The rule for machines that this one breaks, and what to do; None: it can compile."""
+    if sys.platform != "linux":
+        return (
+            f"the package must be built on Linux, got {sys.platform}; use a Linux container or a "
+            "virtual machine there, such as WSL on Windows"
+        )
+    compiler = get_cxx_compiler()
+    command = [*shlex.split(compiler), "-std=c++20", "-fopenmp", "-fsyntax-only", "-x", "c++"]
+    command += [f"-I{sysconfig.get_path('include')}", "-"]
+    try:
+        done = subprocess.run(command, input=TRIAL, capture_output=True, text=True, check=False)
+    except OSError as error:
+        said = error.strerror
+    else:
+        if done.returncode == 0:
+            return None
+        said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr)
+    return (
+        "a C++20 compiler with OpenMP and the headers of Python must be at hand, got "
+        f"{compiler}: {said}; install them (on Debian g++ and python3-dev), or name another "
+        "compiler by CXX"
+    )
+
+
 class InOrder(BuildExtension):
     """Compiles the sources in their order; setuptools sorts them."""
+
+    def run(self) -> None:
+        # Here and not above: metadata and sdists can be made anywhere.
+        reason = why_not_here()
+        if reason is not None:
+            raise SystemExit(f"relustat: {reason}")
+        super().run()
 
     def build_extension(self, ext: Extension) -> None:
         compile_sorted = self.compiler.compile
@@ -117,6 +172,27 @@ class InOrder(BuildExtension):
 
         self.compiler.compile = compile_in_order
         super().build_extension(ext)
+
+
+WHEEL_FOR = os.environ.get("RELUSTAT_WHEEL_FOR_TORCH")
+if WHEEL_FOR is not None and ".".join(torch.__version__.split(".")[:2]) != WHEEL_FOR:
+    raise SystemExit(
+        "relustat: RELUSTAT_WHEEL_FOR_TORCH must be the minor version of PyTorch that is "
+        f"installed, got {WHEEL_FOR}, and PyTorch {torch.__version__}"
+    )
+
+
+class ForOnePyTorch(egg_info):
+    """Names the PyTorch that a wheel is for, and its kernels, in the metadata."""
+
+    def finalize_options(self) -> None:
+        kernels = "cu" + torch.version.cuda.replace(".", "") if WITH_CUDA else "cpu"
+        self.tag_build = f"+torch{WHEEL_FOR}.{kernels}"
+        super().finalize_options()
+        # A set: setuptools asks more than once.
+        needs = sorted({*self.distribution.install_requires, f"torch=={WHEEL_FOR}.*"})
+        # It has read them from pyproject.toml into both already.
+        self.distribution.install_requires = self.distribution.metadata.install_requires = needs
 
 
 make_extension = CUDAExtension if WITH_CUDA else CppExtension
@@ -135,5 +211,5 @@ setup(
             extra_link_args=["-fopenmp"],
         )
     ],
-    cmdclass={"build_ext": InOrder},
+    cmdclass={"build_ext": InOrder, **({"egg_info": ForOnePyTorch} if WHEEL_FOR else {})},
 )

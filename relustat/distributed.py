@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["all_reduce"]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 # In milliseconds: for another thread that is ready to run.
 _MOST_WAITS = 100
 

@@ -29,3 +29,7 @@ __all__ = [
     "relu_max_pool3d",
     "relu_stats",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

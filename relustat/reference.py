@@ -6,3 +6,7 @@ that have no kernel; they copy the input to the host to do so.
 
 from .ops.reference import *  # noqa: F403
 from .ops.reference import __all__ as __all__
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

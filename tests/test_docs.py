@@ -11,7 +11,7 @@ from repository import ROOT
 
 import relustat
 
-ALL_PAGES = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
+ALL_PAGES = [*PAGES, *(ROOT / f"{name}.md" for name in ("CONTRIBUTING", "SECURITY", "CHANGELOG"))]
 ROOMS = [
     room.name
     for room in pkgutil.iter_modules(relustat.__path__)

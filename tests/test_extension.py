@@ -54,6 +54,19 @@ def test_an_old_pytorch(monkeypatch, version):
     assert str(error.value) == f"relustat: PyTorch must be 2.11 or later, got PyTorch {version}"
 
 
+def test_without_a_library(monkeypatch):
+    """As after a checkout, or with another Python. Nothing else serves instead."""
+    monkeypatch.setattr(_extension, "_path", lambda: None)
+    monkeypatch.delattr("relustat._C")
+    monkeypatch.setitem(sys.modules, "relustat._C", None)
+    with pytest.raises(ImportError) as error:
+        _extension.load()
+    assert str(error.value).startswith(
+        "relustat: the compiled extension is missing, or was built for another Python; build it "
+        "again with `pip install --no-build-isolation -e .` ("
+    )
+
+
 def test_a_library_that_does_not_load(monkeypatch, tmp_path):
     library = tmp_path / "_C.so"
     library.write_bytes(b"\x7fELF relustat: built for PyTorch 2.99.0\0")

@@ -77,6 +77,13 @@ def test_public_names(room):
         assert inspect.ismodule(getattr(module, name)) or getattr(module, name).__doc__
 
 
+@pytest.mark.parametrize("room", NAMES)
+def test_dir_shows_the_public_names(room):
+    """And so does what completes names in a notebook."""
+    version = ["__version__"] if room == "relustat" else []
+    assert dir(importlib.import_module(room)) == sorted([*version, *NAMES[room].split()])
+
+
 def test_every_room_is_listed():
     top = [path for path in Path(relustat.__file__).parent.iterdir() if path.name[0] not in "_."]
     rooms = {f"relustat.{path.stem}" for path in top if path.suffix == ".py" or path.is_dir()}

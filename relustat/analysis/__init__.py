@@ -47,3 +47,7 @@ __all__ = [
     "receptive_field_grid",
     "strongest_activations",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -3,3 +3,7 @@
 from .analyzing import analyze
 
 __all__ = ["analyze"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -5,3 +5,7 @@ from .history import History
 from .unit_lifetimes import UnitLifetimes
 
 __all__ = ["EpochSpan", "History", "UnitLifetimes"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

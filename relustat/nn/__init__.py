@@ -35,3 +35,7 @@ __all__ = [
     "swapped",
     "unswap",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -4,3 +4,7 @@ from .counters import Counters
 from .switches import Switches
 
 __all__ = ["Counters", "Switches"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

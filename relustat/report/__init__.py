@@ -22,3 +22,7 @@ __all__ = [
     "read_records",
     "unit_figure",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -16,3 +16,7 @@ __all__ = [
     "ReLUStats",
     "UnitCounts",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -6,3 +6,7 @@ from .reinitialise import reinitialise_dead
 from .revive_dead import ReviveDead
 
 __all__ = ["Change", "Operation", "ReviveDead", "Skipped", "prune_dead", "reinitialise_dead"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

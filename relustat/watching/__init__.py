@@ -4,3 +4,7 @@ from .handle import Watch
 from .watches import unwatch, watch
 
 __all__ = ["Watch", "unwatch", "watch"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

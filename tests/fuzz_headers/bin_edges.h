@@ -85,6 +85,14 @@ inline std::vector<float> log_edges(Input& input) {
   return edges;
 }
 
+// float32 edges and wider values are compared as double, in which both are exact.
+inline int32_t expected_slot(const std::vector<float>& edges, double x) {
+  const auto bins = static_cast<int32_t>(edges.size()) - 1;
+  if (std::isnan(x)) return bins + 2;
+  if (x == edges.back()) return bins;
+  return static_cast<int32_t>(std::upper_bound(edges.begin(), edges.end(), x) - edges.begin());
+}
+
 // None if Python raises an error.
 inline Edges read_edges(Input& input) {
   using relustat::Binning;

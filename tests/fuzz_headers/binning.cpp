@@ -23,15 +23,8 @@ using namespace relustat::cpu;
 using fuzz::Edges;
 using fuzz::expect;
 using fuzz::expect_equal;
+using fuzz::expected_slot;
 using fuzz::Input;
-
-// float32 edges and wider values are compared as double, in which both are exact.
-int32_t expected_slot(const std::vector<float>& edges, double x) {
-  const auto bins = static_cast<int32_t>(edges.size()) - 1;
-  if (std::isnan(x)) return bins + 2;
-  if (x == edges.back()) return bins;
-  return static_cast<int32_t>(std::upper_bound(edges.begin(), edges.end(), x) - edges.begin());
-}
 
 template <class Value>
 Value read_value(Input& input, const std::vector<float>& edges) {
