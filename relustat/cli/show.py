@@ -70,7 +70,7 @@ def _show_stream(options: argparse.Namespace) -> None:
         lines = table.lines(list(map(as_row, record)))
     except ValueError as error:
         raise ValueError(f"load: {path} must be a stream ({error})") from error
-    say([*lines, f"  record {record[0]['record']} of {record[0].get('time')}"])
+    say([*lines, f"  record {record[0]['record']} of {record[0].get('time', 'an unknown time')}"])
 
 
 def _units(report: Report, name: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,14 +13,25 @@ from relustat.report.report import Report
 from relustat.watching.handle import Watch
 from relustat.watching.watches import watch
 
+# A training that an error has ended may have left its watch open.
+_last_of: weakref.WeakKeyDictionary[nn.Module, WatchedTraining] = weakref.WeakKeyDictionary()
+
 
 class WatchedTraining:
-    """Counts the calls in training, over several trainings and over checkpoints."""
+    """Counts the calls in training, over several trainings of a model and over checkpoints.
+
+    Raises:
+        ValueError, TypeError: if the options are not those of :func:`relustat.watch`.
+    """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = {"during": "train", **options}
+        watch(nn.Identity(), **self._options).close()
         self._watch: Watch | None = None
         self._state: dict[str, Any] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_options": self._options, "_watch": None, "_state": self.state_dict()}
 
     @property
     def watch(self) -> Watch:
@@ -37,16 +49,22 @@ class WatchedTraining:
         return self._watch is not None and self._watch.is_open
 
     def begin(self, model: nn.Module) -> None:
-        """Watches a model, with the counts of before."""
-        state = self.state_dict()
+        """Watches a model: with the counts of a checkpoint, or with those of before if it is it."""
+        last = _last_of.get(model)
+        if last is not None:
+            last.end()
+        state = self._state
+        if state is None and self._watch is not None and self._watch.model is model:
+            state = self._watch.state_dict()
         begun = watch(model, **self._options)
-        if state is not None:
-            try:
+        try:
+            if state is not None:
                 begun.load_state_dict(state)
-            except BaseException:
-                begun.close()
-                raise
+        except BaseException:
+            begun.close()
+            raise
         self._watch, self._state = begun, None
+        _last_of[model] = self
 
     def end(self) -> None:
         if self._watch is not None:
@@ -68,11 +86,17 @@ class WatchedTraining:
             self.watch.all_reduce()
 
     def state_dict(self) -> dict[str, Any] | None:
-        return self._state if self._watch is None else self._watch.state_dict()
+        if self._state is not None or self._watch is None:
+            return self._state
+        return self._watch.state_dict()
 
     def load_state_dict(self, state: dict[str, Any] | None) -> None:
         """The counts with which the training that runs, or the next one, goes on."""
         if state is not None and self.is_open:
             self.watch.load_state_dict(state)
         else:
-            self._watch, self._state = None, state
+            self._state = state
+
+    def forget_state(self) -> None:
+        """The checkpoint was loaded for something else than a training."""
+        self._state = None

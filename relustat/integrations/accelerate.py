@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from relustat._checks import as_integer
 from relustat.report.report import Report
 from relustat.watching.handle import Watch
 
-from . import tensorboard, trackio, wandb
+from . import mlflow, tensorboard, trackio, wandb
 from ._writers import going_on_without
 from .metrics import report_of, scalars
 
@@ -29,6 +30,7 @@ def log(accelerator: Any, counts: Watch | Report, step: int) -> None:
 
     Raises:
         TypeError: if ``accelerator`` or ``counts`` is something else.
+        ValueError: if ``step`` is no integer, or the processes have other call sites.
 
     Example:
         >>> import tempfile, torch, relustat
@@ -45,6 +47,7 @@ def log(accelerator: Any, counts: Watch | Report, step: int) -> None:
     """
     if not hasattr(accelerator, "trackers"):
         raise TypeError(f"accelerate.log: accelerator must be an Accelerator, got {accelerator!r}")
+    step = as_integer("accelerate.log: step", step)
     if isinstance(counts, Watch) and accelerator.num_processes > 1:
         counts.all_reduce()
     report = report_of("accelerate.log", counts)
@@ -58,6 +61,8 @@ def log(accelerator: Any, counts: Watch | Report, step: int) -> None:
             wandb.log(tracker.tracker, report, step)
         elif tracker.name == "trackio":
             trackio.log(tracker.tracker, report, step)
+        elif tracker.name == "mlflow":
+            mlflow.log(report, step, run_id=tracker.tracker.info.run_id)
         else:
-            with going_on_without(f"accelerate's tracker {tracker.name}"):
+            with going_on_without(f"accelerate's tracker {tracker.name}", tracker):
                 tracker.log(numbers, step=step)

@@ -39,21 +39,22 @@ if not _BASES:
 class WatchCallback(*_BASES):  # type: ignore[misc]
     """Counts every ReLU in training, and gives the numbers to the trainer's loggers.
 
-    It is a callback of ``lightning.pytorch`` and of ``pytorch_lightning``. It counts all that
-    ``training_step`` calls, and nothing in validation. The numbers are those of the whole training
+    It is a callback of ``lightning.pytorch`` and of ``pytorch_lightning``. It counts what is called
+    in training mode, all of ``training_step`` included. The numbers are those of the whole training
     so far, by the names of :mod:`relustat.integrations.metrics`. TensorBoard and W&B get
     histograms, too. Each epoch is a span of :attr:`relustat.Watch.history`. Checkpoints hold the
     counts, so a training that goes on from one goes on with its counts. Several processes count
     each for itself; what is logged is their sum.
 
-    If a logger fails, there is one warning, and training goes on.
+    If a logger fails, there is one warning, and training goes on. A callback that is used for
+    another model begins to count anew.
 
     Args:
         every: steps from one log to the next; None: the trainer's ``log_every_n_steps``.
         options: those of :func:`relustat.watch`.
 
     Raises:
-        ValueError: if ``every`` is not an integer of at least 1.
+        TypeError, ValueError: if ``every`` is not an integer of at least 1, or an option is wrong.
 
     Example:
         >>> import lightning, torch
@@ -89,7 +90,8 @@ class WatchCallback(*_BASES):  # type: ignore[misc]
         self._every = every
         self._training = WatchedTraining(options)
         self._batch = contextlib.ExitStack()
-        self._logged = 0
+        self._steps = 0
+        self._step = self._logged = -1
 
     @property
     def watch(self) -> Watch:
@@ -102,34 +104,50 @@ class WatchCallback(*_BASES):  # type: ignore[misc]
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self._training.begin(pl_module)
-        self._logged = trainer.global_step
+        self._logged = -1
 
     def on_train_batch_start(
         self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._batch.enter_context(self.watch.counting())
+        self._batch.close()  # of a batch that was left out
+        self._steps = trainer.global_step
+        if self._training.is_open:
+            self._batch.enter_context(self.watch.counting())
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self._batch.close()
-        step = trainer.global_step
+        if trainer.global_step == self._steps:
+            return  # gradients are accumulated
+        self._step = _step_of_log(trainer)
         every = self._every or trainer.log_every_n_steps
-        # Several batches may be one step.
-        if every and step % every == 0 and step != self._logged:
+        if every and (self._step + 1) % every == 0:
             self._log(trainer)
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        self._training.snapshot(trainer.current_epoch)
+        self._batch.close()
+        with going_on_without("relustat's count of an epoch", self):
+            self._training.snapshot(trainer.current_epoch)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        if trainer.global_step != self._logged:
+        if self._step > self._logged:
             self._log(trainer)
         self._training.end()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         self._batch.close()
         self._training.end()
+
+    def on_test_start(self, trainer: Any, pl_module: Any) -> None:
+        self._training.forget_state()
+
+    def on_predict_start(self, trainer: Any, pl_module: Any) -> None:
+        self._training.forget_state()
+
+    def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.state.fn != "fit":
+            self._training.forget_state()
 
     def state_dict(self) -> dict[str, Any]:
         state = self._training.state_dict()
@@ -139,11 +157,20 @@ class WatchCallback(*_BASES):  # type: ignore[misc]
         self._training.load_state_dict(state_dict.get("watch"))
 
     def _log(self, trainer: Any) -> None:
-        report = self._training.report()
-        self._logged = trainer.global_step
-        if trainer.is_global_zero:
-            for logger in trainer.loggers:
-                _give(logger, report, self._logged)
+        # Processes with other call sites, for example: each of them raises the same error.
+        with going_on_without("relustat's report", self):
+            report = self._training.report()
+            self._logged = self._step
+            if trainer.is_global_zero:
+                for logger in trainer.loggers:
+                    with going_on_without(f"Lightning's {type(logger).__name__}", logger):
+                        _give(logger, report, self._step)
+
+
+def _step_of_log(trainer: Any) -> int:
+    """The step by which Lightning logs what this batch gives: the number of batches before."""
+    step: int = trainer.fit_loop.epoch_loop._batches_that_stepped
+    return step
 
 
 def _give(logger: Any, report: Report, step: int) -> None:
@@ -158,5 +185,4 @@ def _give(logger: Any, report: Report, step: int) -> None:
         found = {mlflow.metric_name(name): number for name, number in scalars(report).items()}
     else:
         found = scalars(report)
-    with going_on_without(f"Lightning's {type(logger).__name__}"):
-        logger.log_metrics(found, step=step)
+    logger.log_metrics(found, step=step)

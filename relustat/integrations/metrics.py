@@ -14,7 +14,7 @@ from relustat.report.report import Report
 from relustat.stats.histogram import Histogram, Int64Array
 from relustat.watching.handle import Watch
 
-__all__ = ["filled_bins", "histograms", "report_of", "scalars", "with_histograms"]
+__all__ = ["filled_bins", "histograms", "scalars"]
 
 _TEXTS = {"call_site", "activation", "after", "histogram"}
 _NUMBERS = [name for name in COLUMNS if name not in _TEXTS]
@@ -39,7 +39,8 @@ def scalars(counts: Watch | Report) -> dict[str, float]:
 
     The columns are those of :class:`relustat.report.Row`. Those without a call site are of the
     whole model: sums of elements, units and NaNs, and the zero fraction of all elements. Numbers
-    that are not known are left out, and ``inactive`` where it is the zero fraction.
+    that are not known are left out, and ``inactive`` where it is the zero fraction. A bound or a
+    quantile that lies beyond the bins is given as their outermost edge.
 
     Args:
         counts: a watch, or a report.
@@ -63,9 +64,10 @@ def scalars(counts: Watch | Report) -> dict[str, float]:
     rows = report_of("scalars", counts).rows
     found: dict[str, float] = {}
     for row in rows:
+        numbers = row.numbers_within_bins()
         for name in _NUMBERS:
             if name != "inactive" or math.isnan(row.zero_fraction):
-                found[f"relustat/{row.call_site}/{name}"] = getattr(row, name)
+                found[f"relustat/{row.call_site}/{name}"] = numbers[name]
     for name in _SUMS:
         found[f"relustat/{name}"] = sum(getattr(row, name) for row in rows)
     of_relus = [row.stats for row in rows if row.stats.activation.gives_zero]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import posixpath
 import re
 
+from relustat._checks import as_integer
 from relustat._optional import import_optional
 from relustat.report.report import Report
 from relustat.watching.handle import Watch
@@ -14,22 +17,35 @@ from .metrics import report_of, scalars
 __all__ = ["log", "log_report", "metric_name"]
 
 _NEEDS = "relustat.integrations.mlflow"
-# MLflow allows these and the colon, which stands before and behind the number of another one.
-_ALLOWED = re.compile(r"[^\w. /-]", re.ASCII)
+# MLflow allows all others, and the colon, which stands before and behind the number of such a one.
+_NOT_ALLOWED = re.compile(r"[^\w. /-]", re.ASCII)
+_LONGEST = 250
 
 
 def metric_name(name: str) -> str:
     """A name of :mod:`relustat.integrations.metrics` as MLflow allows it.
 
-    A character that it does not allow becomes its number in hexadecimal digits between colons, so
-    that two names stay two.
+    A character that it does not allow becomes its number in hexadecimal digits between colons. So
+    does a slash within the name of a call site, if the whole would be no plain path. What is longer
+    than MLflow allows ends in a hash. So two names stay two.
 
     Example:
         >>> from relustat.integrations.mlflow import metric_name
         >>> metric_name("relustat/relu after (model)/dead")
         'relustat/relu after :28:model:29:/dead'
     """
-    return _ALLOWED.sub(lambda found: f":{ord(found[0]):x}:", name)
+    found = _NOT_ALLOWED.sub(_number, name)
+    if posixpath.normpath(found) != found:
+        first, *within, last = found.split("/")
+        found = "/".join([first, ":2f:".join(within).replace(".", ":2e:"), last])
+    if len(found) > _LONGEST:
+        digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:16]
+        found = f"{found[: _LONGEST - 17]}:{digest}"
+    return found
+
+
+def _number(character: re.Match[str]) -> str:
+    return f":{ord(character[0]):x}:"
 
 
 def log(counts: Watch | Report, step: int, *, run_id: str | None = None) -> None:
@@ -40,11 +56,12 @@ def log(counts: Watch | Report, step: int, *, run_id: str | None = None) -> None
     Args:
         counts: a watch, or a report.
         step: the step of the training.
-        run_id: the run; None: the active one.
+        run_id: the run; None: the active one, or a new one if there is none.
 
     Raises:
         ImportError: if mlflow is missing.
         TypeError: if ``counts`` is something else.
+        ValueError: if ``step`` is no integer.
 
     Example:
         >>> import mlflow, tempfile, torch, relustat
@@ -60,6 +77,7 @@ def log(counts: Watch | Report, step: int, *, run_id: str | None = None) -> None
         >>> folder.cleanup()
     """
     mlflow = import_optional("mlflow", "mlflow", _NEEDS)
+    step = as_integer("mlflow.log: step", step)
     numbers = {metric_name(name): number for name, number in scalars(counts).items()}
     with going_on_without("mlflow"):
         mlflow.log_metrics(numbers, step=step, run_id=run_id)
@@ -70,12 +88,12 @@ def log_report(
 ) -> None:
     """Logs all counts as an artifact, which :meth:`relustat.Report.load` reads.
 
-    If MLflow fails to take it, there is one warning, and training goes on.
+    It is one deliberate call, so an error of MLflow is raised.
 
     Args:
         counts: a watch, or a report.
         file: its path in the run; the name ends in ``.json``.
-        run_id: the run; None: the active one.
+        run_id: the run; None: the active one, or a new one if there is none.
 
     Raises:
         ImportError: if mlflow is missing.
@@ -86,5 +104,4 @@ def log_report(
     if not file.endswith(".json"):
         raise ValueError(f"mlflow.log_report: file must end in .json, got {file!r}")
     state = report_of("mlflow.log_report", counts).to_dict()
-    with going_on_without("mlflow"):
-        mlflow.log_dict(state, file, run_id=run_id)
+    mlflow.log_dict(state, file, run_id=run_id)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from relustat._checks import as_integer
 from relustat.report.report import Report
 from relustat.watching.handle import Watch
 
+from . import metrics
 from ._writers import going_on_without
-from .metrics import filled_bins, histograms, report_of, scalars
 
 __all__ = ["log"]
 
 
-def log(writer: Any, counts: Watch | Report, step: int, *, with_histograms: bool = True) -> None:
+def log(writer: Any, counts: Watch | Report, step: int, *, histograms: bool = True) -> None:
     """Writes all numbers as scalars, and the inputs of each call site as a histogram.
 
     :mod:`relustat.integrations.metrics` has the names. The counts of a histogram are exact, in our
@@ -27,10 +28,11 @@ def log(writer: Any, counts: Watch | Report, step: int, *, with_histograms: bool
         writer: a ``torch.utils.tensorboard.SummaryWriter``, or what has its methods.
         counts: a watch, or a report.
         step: the step of the training.
-        with_histograms: write histograms, too.
+        histograms: write histograms, too.
 
     Raises:
         TypeError: if ``writer`` or ``counts`` is something else.
+        ValueError: if ``step`` is no integer.
 
     Example:
         >>> import tempfile, torch, relustat
@@ -46,15 +48,16 @@ def log(writer: Any, counts: Watch | Report, step: int, *, with_histograms: bool
     """
     if not hasattr(writer, "add_histogram_raw"):
         raise TypeError(f"tensorboard.log: writer must be a SummaryWriter, got {writer!r}")
-    report = report_of("tensorboard.log", counts)
-    numbers = scalars(report)
-    found = histograms(report) if with_histograms else {}
-    with going_on_without("tensorboard"):
+    report = metrics.report_of("tensorboard.log", counts)
+    step = as_integer("tensorboard.log: step", step)
+    numbers = metrics.scalars(report)
+    found = metrics.histograms(report) if histograms else {}
+    with going_on_without("tensorboard", writer):
         for name, number in numbers.items():
             # Not in double precision: TensorBoard's fast server shows none of these.
             writer.add_scalar(name, number, step)
         for name, histogram in found.items():
-            counted, edges = filled_bins(histogram)
+            counted, edges = metrics.filled_bins(histogram)
             if not len(counted):
                 continue
             middles = (edges[:-1] + edges[1:]) / 2

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from relustat._checks import is_integer
 from relustat._optional import import_optional
+from relustat._torch_internals import unseen_by_function_modes
 from relustat.ops.counting_relu import relu_stats
 from relustat.ops.inputs import describe
 from relustat.ops.unit_dim import UnitDim
@@ -38,6 +39,7 @@ class ReLUMetric(Metric):  # type: ignore[misc]
         unit_dead_calls: calls in which each unit gave only zeros, int64 [units].
 
     Raises:
+        TypeError: if ``x`` is no tensor.
         ValueError: if ``units`` is not an integer of at least 1, or ``x`` has another number.
 
     Example:
@@ -68,7 +70,11 @@ class ReLUMetric(Metric):  # type: ignore[misc]
 
     def update(self, x: Tensor) -> None:
         """Counts the inputs of one call of the ReLU."""
-        _, stats = relu_stats(x.detach(), bins=None, unit_dim=self._unit_dim)
+        if not isinstance(x, Tensor):
+            raise TypeError(f"ReLUMetric: x must be a Tensor, got {describe(x)}")
+        # A watch would take it for a ReLU of the model.
+        with unseen_by_function_modes():
+            _, stats = relu_stats(x.detach(), bins=None, unit_dim=self._unit_dim)
         if not stats.calls:
             return
         if stats.widths != (self._units,):
@@ -82,6 +88,10 @@ class ReLUMetric(Metric):  # type: ignore[misc]
         counts = stats.by_width[self._units]
         self.unit_zeros += torch.tensor(counts.zeros, device=self.unit_zeros.device)
         self.unit_dead_calls += torch.tensor(counts.dead_calls, device=self.unit_zeros.device)
+
+    def set_dtype(self, dst_type: Any) -> ReLUMetric:
+        """Does nothing: the states are integers, of whatever format the model is."""
+        return self
 
     def compute(self) -> dict[str, Tensor]:
         """Int64 and float64 tensors []; rates of nothing are NaN."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from relustat._checks import as_integer
 from relustat._optional import import_optional
 from relustat.report.report import Report
 from relustat.watching.handle import Watch
@@ -33,6 +34,7 @@ def log(run: Any, counts: Watch | Report, step: int | None = None) -> None:
     Raises:
         ImportError: if trackio is missing.
         TypeError: if ``run`` or ``counts`` is something else.
+        ValueError: if ``step`` is no integer.
 
     Example:
         >>> import torch, relustat, trackio  # doctest: +SKIP
@@ -46,8 +48,10 @@ def log(run: Any, counts: Watch | Report, step: int | None = None) -> None:
     """
     if not hasattr(run, "log"):
         raise TypeError(f"trackio.log: run must be what trackio.init() returns, got {run!r}")
+    if step is not None:
+        step = as_integer("trackio.log: step", step)
     trackio = import_optional("trackio", "trackio", "relustat.integrations.trackio")
     report = report_of("trackio.log", counts)
     found = with_histograms(report, trackio.Histogram, _MOST_BINS)
-    with going_on_without("trackio"):
+    with going_on_without("trackio", run):
         run.log(found, step=step)

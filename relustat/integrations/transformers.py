@@ -13,8 +13,11 @@ from .metrics import scalars
 
 import_optional("transformers", "transformers", "relustat.integrations.transformers")
 
-from transformers import TrainerCallback  # noqa: E402
-from transformers.integrations import get_reporting_integration_callbacks  # noqa: E402
+from transformers import (  # noqa: E402
+    PrinterCallback,
+    ProgressCallback,
+    TrainerCallback,
+)
 
 __all__ = ["WatchCallback", "watch_trainer"]
 
@@ -25,7 +28,8 @@ class WatchCallback(TrainerCallback):  # type: ignore[misc]
     Whenever the trainer logs its loss, the numbers of the whole training so far are added to
     ``trainer.state.log_history``, which checkpoints hold as ``trainer_state.json``. They have the
     names of :mod:`relustat.integrations.metrics`. :func:`watch_trainer` also gives them to what
-    ``report_to`` names. Several processes count each for itself; what is logged is their sum.
+    ``report_to`` names. A training that goes on from a checkpoint begins to count anew. Several
+    processes count each for itself; what is logged is their sum.
 
     Args:
         options: those of :func:`relustat.watch`; most transformers need ``activations="all"``, or
@@ -38,7 +42,7 @@ class WatchCallback(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, **options: Any) -> None:
         self._training = WatchedTraining(options)
-        self._handler: Any = None
+        self._comes_first = False
 
     @property
     def watch(self) -> Watch:
@@ -52,34 +56,39 @@ class WatchCallback(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
     ) -> None:
-        self._training.end()  # of a training that an error has ended
         self._training.begin(model)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if not self._training.is_open or "loss" not in (logs or {}):
             return
-        found = scalars(self._training.report())
-        state.log_history[-1].update(found)
-        if self._handler is None or not state.is_world_process_zero:
-            return
-        reporters = tuple(get_reporting_integration_callbacks(args.report_to))
-        for callback in self._handler.callbacks:
-            if isinstance(callback, reporters):
-                with going_on_without(f"transformers' {type(callback).__name__}"):
-                    callback.on_log(args, state, control, logs=dict(found), **kwargs)
+        with going_on_without("relustat's report", self):
+            found = scalars(self._training.report())
+            state.log_history[-1].update(found)
+            if self._comes_first:
+                logs.update(found)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._training.snapshot(round(state.epoch))
+        if self._training.is_open:
+            with going_on_without("relustat's count of an epoch", self):
+                self._training.snapshot(round(state.epoch))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._training.end()
 
 
+class _NotPrinted(TrainerCallback):  # type: ignore[misc]
+    """Stands before what prints the logs, which are long with our numbers."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        for name in [name for name in logs or {} if name.startswith("relustat/")]:
+            del logs[name]
+
+
 def watch_trainer(trainer: Any, **options: Any) -> WatchCallback:
     """Counts every activation in a trainer's training, and reports the numbers with its own.
 
-    Those who get them are TensorBoard, W&B and whoever else ``report_to`` names. If one fails,
-    there is one warning, and training goes on.
+    Those who get them are TensorBoard, W&B and whoever else ``report_to`` names. They write some
+    names in their own way, such as ``train/relustat/dead``. Nothing of them is printed.
 
     Args:
         trainer: a ``transformers.Trainer``.
@@ -100,6 +109,10 @@ def watch_trainer(trainer: Any, **options: Any) -> WatchCallback:
     if not hasattr(trainer, "callback_handler"):
         raise TypeError(f"watch_trainer: trainer must be a Trainer, got {type(trainer).__name__}")
     callback = WatchCallback(**options)
-    trainer.add_callback(callback)
-    callback._handler = trainer.callback_handler
+    callback._comes_first = True
+    callbacks = trainer.callback_handler.callbacks
+    callbacks.insert(0, callback)
+    printers = (PrinterCallback, ProgressCallback)
+    ends = (index for index, each in enumerate(callbacks) if isinstance(each, printers))
+    callbacks.insert(next(ends, len(callbacks)), _NotPrinted())
     return callback

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from relustat._checks import as_integer
 from relustat._optional import import_optional
 from relustat.report.report import Report
 from relustat.watching.handle import Watch
@@ -49,6 +50,7 @@ def log(run: Any, counts: Watch | Report, step: int | None = None) -> None:
     Raises:
         ImportError: if wandb is missing.
         TypeError: if ``run`` or ``counts`` is something else.
+        ValueError: if ``step`` is no integer.
 
     Example:
         >>> import tempfile, torch, relustat, wandb
@@ -63,6 +65,8 @@ def log(run: Any, counts: Watch | Report, step: int | None = None) -> None:
     """
     if not hasattr(run, "log"):
         raise TypeError(f"wandb.log: run must be what wandb.init() returns, got {run!r}")
+    if step is not None:
+        step = as_integer("wandb.log: step", step)
     found = values(counts)
-    with going_on_without("wandb"):
+    with going_on_without("wandb", run):
         run.log(found, step=step)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from relustat._optional import import_optional
 
-# A refresh may take a tenth of the time, however long it lasts.
-_PAUSES_PER_REFRESH = 9.0
+from .pacing import check_seconds, repeat
 
 
 class _Screen(Protocol):
@@ -75,8 +73,7 @@ def live(
         ImportError: if rich is missing, in a terminal.
         ValueError: if ``every`` is not at least 0.1.
     """
-    if not isinstance(every, (int, float)) or not 0.1 <= every < threading.TIMEOUT_MAX:
-        raise ValueError(f"live: every must be at least 0.1 seconds, got {every!r}")
+    check_seconds("live", "every", every)
     output = sys.stderr if stderr else sys.stdout
     if _is_in_notebook():
         screen: _Screen = _Notebook()
@@ -87,8 +84,13 @@ def live(
         if not transient:
             print(take(), file=output)
         return
+
+    def refresh() -> bool:
+        screen.show(take())
+        return True
+
     ended = threading.Event()
-    thread = threading.Thread(target=_refresh, args=(take, screen, every, ended), daemon=True)
+    thread = threading.Thread(target=repeat, args=(refresh, every, ended), daemon=True)
     thread.start()
     try:
         yield
@@ -96,16 +98,6 @@ def live(
         ended.set()
         thread.join()
         screen.close(take())
-
-
-def _refresh(
-    take: Callable[[], Any], screen: _Screen, every: float, ended: threading.Event
-) -> None:
-    pause = every
-    while not ended.wait(pause):
-        began = time.monotonic()
-        screen.show(take())
-        pause = max(every, _PAUSES_PER_REFRESH * (time.monotonic() - began))
 
 
 def _is_in_notebook() -> bool:

@@ -119,6 +119,20 @@ class Row:
         """All columns by name."""
         return {name: getattr(self, name) for name in COLUMNS}
 
+    def numbers_within_bins(self) -> dict[str, Any]:
+        """The same, with the outermost edge of the bins for what lies beyond it.
+
+        Curves and files that know no infinity so show that a network diverges.
+        """
+        if self.stats.bins is None:
+            return self.numbers()
+        edges = self.stats.bins.edges
+        beyond = {math.inf: float(edges[-1]), -math.inf: float(edges[0])}
+        return {
+            name: beyond.get(value, value) if isinstance(value, float) else value
+            for name, value in self.numbers().items()
+        }
+
     def texts(self) -> dict[str, str]:
         """All columns by name, as people read them."""
         return {

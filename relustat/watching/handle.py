@@ -250,17 +250,20 @@ class Watch:
         A thread adds a record every so often: a row for each call site, with the columns of
         :class:`relustat.report.Row`, the ``time``, and the number of the ``record``. It spends at
         most a tenth of the time on it. The last record is written when the stream, the watch or the
-        program ends. Another stream to the same path goes on with the next record.
+        program ends, but not when it is killed. Another stream to the same path goes on with the
+        next record.
 
-        A process that is killed may leave the last line cut. Readers drop it, and the next stream
-        cuts it off. If a record cannot be written, there is one warning, and the model runs on.
+        A process that is killed may leave the last line cut. ``read_records`` drops it, and the
+        next stream cuts it off. If a record cannot be written, there is one warning, and the model
+        runs on.
 
         Args:
-            path: ``run.jsonl`` is a file of JSON Lines, for
-                ``pandas.read_json("run.jsonl", lines=True)`` and ``relustat show run.jsonl``.
+            path: ``run.jsonl`` is a file of JSON Lines, for ``relustat show run.jsonl``,
+                :func:`relustat.report.read_records`, and ``pandas.read_json("run.jsonl",
+                lines=True, dtype={"call_site": str, "after": str})``.
                 ``run.parquet`` is a folder with a Parquet file for each record, for
                 ``pandas.read_parquet("run.parquet")``.
-            every: new calls of a call site that a record needs, at least 1.
+            every: new calls of any call site that a record needs, at least 1.
             seconds: from one record to the next, at least 0.1.
 
         Returns:
@@ -290,6 +293,7 @@ class Watch:
             return None if watch is None else watch.report()
 
         stream = Stream(path, take, every=every, seconds=seconds)
+        self._streams = [each for each in self._streams if each.is_open]
         self._streams.append(stream)
         return stream
 

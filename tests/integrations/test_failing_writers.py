@@ -12,7 +12,7 @@ from relustat.integrations import _writers, accelerate, tensorboard
 
 @pytest.fixture(autouse=True)
 def _none_failed_yet(monkeypatch):
-    monkeypatch.setattr(_writers, "_failed", set())
+    monkeypatch.setattr(_writers, "_failed_by_name", {})
 
 
 class FullDisk:
@@ -36,6 +36,42 @@ def test_one_warning_for_all_failures():
         tensorboard.log(writer, report, step)  # a second warning would be an error
     assert caught[0].filename == __file__
     assert writer.calls == 3
+
+
+def test_other_writers_and_other_failures_have_a_warning_each():
+    report = next(steps())
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="tensorboard failed"):
+            tensorboard.log(FullDisk(), report, 0)
+    writer = FullDisk()
+    with pytest.warns(UserWarning, match="No space left"):
+        tensorboard.log(writer, report, 0)
+    writer.add_scalar = None
+    with pytest.warns(UserWarning, match="TypeError"):
+        tensorboard.log(writer, report, 0)
+
+    class Slots:
+        __slots__ = ()
+
+        def log(self, *_, **__):
+            raise OSError
+
+    with _writers.going_on_without("a name"):
+        pass
+    slots = Slots()
+    with (
+        pytest.warns(UserWarning, match="a name failed"),
+        _writers.going_on_without("a name", slots),
+    ):
+        slots.log()
+    with _writers.going_on_without("a name", slots):
+        slots.log()
+
+
+@pytest.mark.parametrize("step", ["x", 1.5, None, True])
+def test_steps_that_are_none(step):
+    with pytest.raises(ValueError, match=r"tensorboard.log: step must be an integer, got"):
+        tensorboard.log(FullDisk(), next(steps()), step)
 
 
 def test_ctrl_c_is_not_a_failure():

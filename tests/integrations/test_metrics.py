@@ -52,6 +52,13 @@ def test_numbers_that_are_not_known_are_left_out():
     assert histograms(watch) == {}
 
 
+def test_numbers_beyond_the_bins_are_their_edges():
+    with relustat.watch(torch.nn.ReLU(), bins=relustat.LinearBins(-2, 4, 6)) as watch:
+        watch.model(torch.tensor([[1.0, 1e6, 2.0, -1e9]]))
+    numbers = scalars(watch)
+    assert [numbers[f"relustat/relu/{name}"] for name in ("min", "p99", "max")] == [-2, 4, 4]
+
+
 def test_nothing_counted():
     assert scalars(relustat.Report({}))["relustat/elements"] == 0
     with relustat.watch(torch.nn.Linear(2, 2)) as watch:

@@ -40,6 +40,33 @@ def test_read_while_it_grows(tmp_path):
     ]
 
 
+@pytest.mark.integrations
+def test_one_stream_a_folder_and_no_other_files(tmp_path, monkeypatch):
+    import pandas
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    model = torch.nn.ModuleDict({"a\ud800": torch.nn.ReLU()})
+    with relustat.watch(model) as watch, watch.stream("run.parquet"):
+        with relustat.watch(torch.nn.ReLU()) as other:
+            rule = "run.parquet must be a file of its own, got one that another stream"
+            with pytest.raises(ValueError, match=rule):
+                other.stream("run.parquet")
+        model["a\ud800"](torch.ones(4, 3))
+        monkeypatch.chdir("elsewhere")
+    frame = pandas.read_parquet(tmp_path / "run.parquet")
+    assert frame["call_site"].tolist() == [r"a\ud800"]
+    for name, content in (("00000007", [1]), ("²", [1]), ("mine", [1])):
+        folder = tmp_path / f"{name}.parquet"
+        folder.mkdir()
+        pandas.DataFrame({"x": content}).to_parquet(folder / f"{name}.parquet")
+        with relustat.watch(torch.nn.ReLU()) as watch:
+            rule = f"must be a folder for this stream, got one with {name}.parquet"
+            with pytest.raises(ValueError, match=rule):
+                watch.stream(folder)
+        assert [each.name for each in folder.iterdir()] == [f"{name}.parquet"]
+
+
 def test_without_pyarrow(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with relustat.watch(torch.nn.ReLU()) as watch:

@@ -70,12 +70,38 @@ def test_reset_and_state():
     assert other.elements == 10
 
 
+def test_a_watch_does_not_take_it_for_a_relu():
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.metric, self.layer = metric(), torch.nn.Linear(2, 2)
+
+        def forward(self, x):
+            self.metric(x)
+            return torch.relu(self.layer(x))
+
+    model = Model()
+    with relustat.watch(model, unit_dim=1) as watch:
+        model(torch.ones(3, 5, 2))
+    assert list(watch.stats) == ["relu"]
+    assert model.metric.elements == 30
+
+
+def test_states_stay_integers():
+    ours = metric().set_dtype(torch.float16).half()
+    for _ in range(3000):
+        ours.update(torch.ones(1, 5, 1))
+    assert ours.compute()["calls"] == 3000
+
+
 def test_other_numbers_of_units():
     ours = metric()
     rule = r"ReLUMetric: x must have 5 units, got 4 in a Tensor of torch.float32"
     with pytest.raises(ValueError, match=rule):
         ours.update(torch.ones(2, 4))
     assert ours.elements == 0
+    with pytest.raises(TypeError, match="ReLUMetric: x must be a Tensor, got list"):
+        ours.update([[1.0]])
     from relustat.integrations.torchmetrics import ReLUMetric
 
     with pytest.raises(ValueError, match="units must be an integer of at least 1, got 0"):

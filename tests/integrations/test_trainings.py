@@ -1,5 +1,6 @@
 """Trainers' loggers and checkpoints have the counts of what ``training_step`` has called."""
 
+import copy
 import csv
 import importlib
 import json
@@ -74,8 +75,9 @@ def test_lightning_counts_training_steps_alone(package, tmp_path):
     assert [span.first for span in callback.watch.history.spans] == [0, 1]
     (path,) = tmp_path.rglob("metrics.csv")
     logged = [row for row in csv.DictReader(path.open()) if row["relustat/relu/calls"]]
+    # The steps are those of the loss.
     assert [(int(row["step"]), float(row["relustat/relu/calls"])) for row in logged] == [
-        *((5, 5), (10, 10), (15, 15), (16, 16)),
+        *((4, 5), (9, 10), (14, 15), (15, 16)),
     ]
     for name, number in scalars(callback.watch).items():
         assert float(logged[-1][name]) == number
@@ -87,10 +89,10 @@ def test_lightning_gives_tensorboard_histograms(tmp_path):
     fit(PACKAGES[0], callback, tmp_path, "TensorBoardLogger", enable_checkpointing=False)
     (folder,) = {path.parent for path in tmp_path.rglob("events.*")}
     numbers, histograms = read_tensorboard(folder)
-    ours = {name: value for name, value in numbers[16].items() if name.startswith("relustat/")}
+    ours = {name: value for name, value in numbers[15].items() if name.startswith("relustat/")}
     assert ours == as_float32(scalars(callback.watch))
-    assert histograms[16] == expected_histograms(callback.watch.report())
-    assert set(histograms) == {8, 16}
+    assert histograms[15] == expected_histograms(callback.watch.report())
+    assert set(histograms) == {7, 15}
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -196,32 +198,119 @@ def test_transformers_reports_to_tensorboard(tmp_path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_transformers_goes_on_without_a_reporter_that_fails(tmp_path, monkeypatch):
-    from transformers.integrations import TensorBoardCallback
-
-    from relustat.integrations import _writers
+def test_transformers_prints_no_numbers(tmp_path, capsys):
     from relustat.integrations.transformers import watch_trainer
 
-    monkeypatch.setattr(_writers, "_failed", set())
-    on_log = TensorBoardCallback.on_log
+    trainer = trainer_of(tmp_path, DATA)
+    watch_trainer(trainer)
+    trainer.train()
+    printed = capsys.readouterr().out
+    assert "'loss'" in printed
+    assert "relustat/" not in printed
 
-    def fails(self, args, state, control, logs=None, **kwargs):
-        if "relustat/dead" in logs:
-            raise OSError(28, "No space left on device")
-        return on_log(self, args, state, control, logs=logs, **kwargs)
 
-    monkeypatch.setattr(TensorBoardCallback, "on_log", fails)
-    trainer = trainer_of(tmp_path, DATA, "tensorboard")
-    callback = watch_trainer(trainer)
+@pytest.mark.filterwarnings("ignore")
+def test_transformers_after_an_error(tmp_path):
+    from relustat.integrations.transformers import WatchCallback
+
+    trainer = trainer_of(tmp_path, DATA, callbacks=[WatchCallback()])
+    forward = trainer.model.net.forward
+
+    def fails(x):
+        raise RuntimeError("diverged")
+
+    trainer.model.net.forward = fails
+    with pytest.raises(RuntimeError, match="diverged"):
+        trainer.train()
+    trainer.model.net.forward = forward
+    again, callback = trainer_of(tmp_path, DATA), WatchCallback()
+    again.model = again.model_wrapped = trainer.model
+    again.add_callback(callback)
+    again.train()
+    assert callback.watch.stats["relu"].calls == 16
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_new_model_is_counted_anew(tmp_path):
+    from relustat.integrations.transformers import WatchCallback
+
+    callback = WatchCallback()
+    for _ in range(2):
+        trainer_of(tmp_path, DATA, callbacks=[callback]).train()
+        assert callback.watch.stats["relu"].calls == 16
+    lightning = watch_callback()
+    for _ in range(2):
+        fit(PACKAGES[0], lightning, tmp_path, enable_checkpointing=False)
+        assert lightning.watch.stats == plain_counts()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_lightning_tests_and_trains_again(tmp_path):
+    callback = watch_callback()
+    model, trainer = fit(PACKAGES[0], callback, tmp_path, epochs=1)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    model.test_step = model.validation_step
+    trainer.test(model, model.train_dataloader(), ckpt_path=str(tmp_path / "a.ckpt"))
+    trainer.validate(model, ckpt_path=str(tmp_path / "a.ckpt"))
+    assert callback.watch.stats["relu"].calls == 8
+    trainer.fit_loop.max_epochs = 2
+    trainer.fit(model)
+    assert callback.watch.stats["relu"].calls == 16
+    assert [span.first for span in callback.watch.history.spans] == [0, 1]
+    copied = copy.deepcopy(callback)
+    assert copied.state_dict()["watch"].keys() == callback.state_dict()["watch"].keys()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_lightning_goes_on_when_the_watch_or_a_logger_ends(tmp_path):
+    library = importlib.import_module(PACKAGES[0])
+
+    class Broken(library.loggers.TensorBoardLogger):
+        is_full = False
+
+        @property
+        def experiment(self):
+            if self.is_full:
+                raise OSError(28, "No space left on device")
+            return super().experiment
+
+        def log_metrics(self, *_, **__):
+            pass
+
+        log_hyperparams = log_graph = save = finalize = log_metrics
+
+    class Closes(library.Callback):
+        def on_train_batch_start(self, *arguments):
+            trainer, module, _, index = arguments
+            trainer.logger.is_full = True
+            if index == 5:
+                relustat.unwatch(module)
+
+    callback = watch_callback(every=2)
+    model = lightning_model(library.LightningModule, DATA)
+    trainer = library.Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        callbacks=[Closes(), callback],
+        logger=Broken(str(tmp_path)),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        trainer.train()
+        trainer.fit(model)
     said = [str(each.message) for each in caught if "goes on without it" in str(each.message)]
     assert said == [
-        "relustat: transformers' TensorBoardCallback failed, and training goes on without it. "
+        "relustat: Lightning's Broken failed, and training goes on without it. "
         "OSError: [Errno 28] No space left on device"
     ]
-    assert callback.watch.stats["relu"].calls == 16
+    assert callback.watch.stats["relu"].calls == 5
+
+
+def test_lightning_options():
+    with pytest.raises(TypeError, match="bin"):
+        watch_callback(bin=3)
 
 
 def test_transformers_arguments():

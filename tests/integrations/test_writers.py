@@ -38,7 +38,7 @@ def test_tensorboard_without_bins_and_inputs(tmp_path):
             tensorboard.log(writer, watch, 1)
         with relustat.watch(model) as watch:
             model(torch.full((2, 3), torch.nan))
-            tensorboard.log(writer, watch, 2, with_histograms=True)
+            tensorboard.log(writer, watch, 2, histograms=True)
     scalars, histograms = read_tensorboard(tmp_path)
     assert histograms == {}
     assert scalars[2]["relustat/0/nans"] == 6
@@ -123,6 +123,33 @@ def test_mlflow(tmp_path):
     assert relustat.Report.load(path) == reports[-1]
     with pytest.raises(ValueError, match=r"file must end in \.json, got 'relus.npz'"):
         mlflow.log_report(reports[0], "relus.npz")
+
+
+@pytest.mark.filterwarnings("error")
+def test_mlflow_takes_any_name(tmp_path):
+    import mlflow as library
+    from accelerate import Accelerator
+
+    inner = torch.nn.ModuleDict(
+        {"a b": torch.nn.ReLU(), "c/": torch.nn.ReLU(), "é": torch.nn.ReLU()}
+    )
+    model = torch.nn.ModuleDict({"n" * 150: torch.nn.ModuleDict({"m" * 120: inner})})
+    with relustat.watch(model) as watch:
+        for each in inner.values():
+            each(torch.ones(2, 3))
+    names = set(metrics.scalars(watch))
+    stored = {mlflow.metric_name(name) for name in names}
+    assert len(stored) == len(names)
+    library.set_tracking_uri(f"sqlite:///{tmp_path}/runs.db")
+    with library.start_run() as run:
+        mlflow.log(watch, 0)
+    assert set(library.get_run(run.info.run_id).data.metrics) == stored
+    accelerator = Accelerator(cpu=True, log_with="mlflow")
+    accelerator.init_trackers("relus")
+    accelerate.log(accelerator, watch, 0)
+    (tracker,) = accelerator.trackers
+    assert set(library.get_run(tracker.tracker.info.run_id).data.metrics) == stored
+    accelerator.end_training()
 
 
 def test_accelerate(tmp_path):

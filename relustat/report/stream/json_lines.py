@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import stat
-import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from relustat._printable import printable
 
-_CHUNK = 2**16
+from .own_file import OwnFile
 
-_open: weakref.WeakSet[JsonLines] = weakref.WeakSet()
+_CHUNK = 2**16
 
 
 class JsonLines:
@@ -35,50 +32,39 @@ class JsonLines:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._name = printable(os.fspath(path))
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        self._own = OwnFile(self._name, os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666))
         try:
-            self._take()
+            if not stat.S_ISREG(os.fstat(self._own.file).st_mode):
+                got = "a device or a pipe"
+                raise ValueError(f"stream: {self._name} must be a plain file, got {got}")
             self.records = self._repaired()
         except BaseException:
             self.close()
             raise
-        _open.add(self)
-
-    def _take(self) -> None:
-        if not stat.S_ISREG(os.fstat(self._file).st_mode):
-            raise ValueError(f"stream: {self._name} must be a plain file, got a device or a pipe")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f"stream: {self._name} must be a file of its own, got one that another stream "
-                "writes to"
-            ) from None
-        except OSError:
-            pass  # some network file systems have no locks
 
     def _repaired(self) -> int:
         """Cuts off what is behind the last line, and returns the number of the next record."""
-        size = os.fstat(self._file).st_size
+        file = self._own.file
+        size = os.fstat(file).st_size
         end = self._after_line(size)
         # A line that is cut is nothing but the beginning of one.
         beginning = b'{"record": '
-        cut = os.pread(self._file, len(beginning), end)
+        cut = os.pread(file, len(beginning), end)
         number: int | None = -1
         if end:
             begin = self._after_line(end - 1)
-            number = self._number_of(os.pread(self._file, end - begin, begin))
+            number = self._number_of(os.pread(file, end - begin, begin))
         if number is None or not beginning.startswith(cut[: len(beginning)]):
             raise ValueError(f"stream: {self._name} must be a stream, got a file of another kind")
         if end < size:
-            os.ftruncate(self._file, end)
+            os.ftruncate(file, end)
         return number + 1
 
     def _after_line(self, end: int) -> int:
         """Where the line begins in which a position lies."""
         while end:
             begin = max(end - _CHUNK, 0)
-            found = os.pread(self._file, end - begin, begin).rfind(b"\n")
+            found = os.pread(self._own.file, end - begin, begin).rfind(b"\n")
             if found >= 0:
                 return begin + found + 1
             end = begin
@@ -96,18 +82,17 @@ class JsonLines:
             OSError: if they cannot be written.
         """
         content = b"".join(json.dumps(row, allow_nan=False).encode() + b"\n" for row in rows)
-        before = os.fstat(self._file).st_size
+        file = self._own.file
+        before = os.fstat(file).st_size
         try:
             while content:
-                content = content[os.write(self._file, content) :]
+                content = content[os.write(file, content) :]
         except BaseException:
-            os.ftruncate(self._file, before)
+            os.ftruncate(file, before)
             raise
 
     def close(self) -> None:
-        file, self._file = self._file, -1
-        if file >= 0:
-            os.close(file)
+        self._own.close()
 
 
 def _row(line: bytes) -> dict[str, Any] | None:
@@ -162,13 +147,3 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[list[dict[str, Any]]]
             if len(rows) == row["call_sites"]:
                 yield rows
                 rows = []
-
-
-def _leave_to_parent() -> None:
-    """A forked process has copies of the files, and writes to none of them."""
-    for each in list(_open):
-        with contextlib.suppress(OSError):
-            each.close()
-
-
-os.register_at_fork(after_in_child=_leave_to_parent)

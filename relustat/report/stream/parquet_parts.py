@@ -9,7 +9,9 @@ from typing import Any
 
 from relustat._files import replacing
 from relustat._optional import import_optional
+from relustat._printable import printable
 
+from .own_file import OwnFile
 from .record import TYPES
 
 
@@ -22,6 +24,7 @@ class ParquetParts:
     Raises:
         ImportError: if pyarrow is missing.
         OSError: if it cannot be made.
+        ValueError: if it holds other Parquet files, or another stream writes to it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -33,10 +36,26 @@ class ParquetParts:
         self._schema = self._arrow.schema(
             [(name, types.get(kind, texts)) for name, kind in TYPES.items()]
         )
-        self._folder = Path(path)
+        # The program may go to another folder.
+        self._folder = Path(os.path.abspath(path))
         self._folder.mkdir(parents=True, exist_ok=True)
-        numbers = [int(each.stem) for each in self._folder.glob("*.parquet") if each.stem.isdigit()]
-        self.records = max(numbers, default=-1) + 1
+        name = printable(os.fspath(path))
+        self._own = OwnFile(name, os.open(self._folder, os.O_RDONLY))
+        try:
+            self.records = self._next_record(name)
+        except BaseException:
+            self.close()
+            raise
+
+    def _next_record(self, name: str) -> int:
+        parts = sorted(self._folder.glob("*.parquet"), key=lambda part: (len(part.stem), part))
+        others = [part for part in parts if not part.stem.isdecimal()]
+        if not others and parts and self._parquet.read_schema(parts[-1]) != self._schema:
+            others = [parts[-1]]
+        if others:
+            got = f"one with {printable(others[0].name)}"
+            raise ValueError(f"stream: {name} must be a folder for this stream, got {got}")
+        return int(parts[-1].stem) + 1 if parts else 0
 
     def append(self, rows: Sequence[dict[str, Any]]) -> None:
         """Writes the rows of a record, all or none.
@@ -44,11 +63,14 @@ class ParquetParts:
         Raises:
             OSError: if they cannot be written.
         """
-        if not rows:
-            return
-        table = self._arrow.Table.from_pylist(list(rows), self._schema)
+        # Arrow takes no unpaired surrogates.
+        texts = [
+            {key: printable(each) if isinstance(each, str) else each for key, each in row.items()}
+            for row in rows
+        ]
+        table = self._arrow.Table.from_pylist(texts, self._schema)
         with replacing(self._folder / f"{rows[0]['record']:08}.parquet") as file:
             self._parquet.write_table(table, file)
 
     def close(self) -> None:
-        pass
+        self._own.close()

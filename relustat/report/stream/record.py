@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -22,16 +22,16 @@ TYPES = {"record": "int", "call_sites": "int", "time": "str"} | {
 """What a row has, by the names of the types: "int", "float" or "str"."""
 
 
-def rows_of(report: Report, number: int) -> list[dict[str, Any]]:
-    """The rows of a record, with None for numbers that are not finite.
+def rows_of(report: Report) -> list[dict[str, Any]]:
+    """The numbers of a report: None for those that are not known, and edges for infinite ones."""
+    return [finite(row.numbers_within_bins()) for row in report.rows]
 
-    Args:
-        report: the counts.
-        number: that of the record.
-    """
+
+def record_of(rows: Sequence[dict[str, Any]], number: int) -> list[dict[str, Any]]:
+    """The rows with the number of their record, their own number, and the time."""
     moment = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-    of_record = {"record": number, "call_sites": len(report), "time": moment}
-    return [{**of_record, **finite(row.numbers())} for row in report.rows]
+    of_record = {"record": number, "call_sites": len(rows), "time": moment}
+    return [{**of_record, **row} for row in rows]
 
 
 def as_row(found: Mapping[str, Any]) -> Row:
@@ -45,7 +45,9 @@ def as_row(found: Mapping[str, Any]) -> Row:
         kind, value = TYPES[name], found.get(name)
         if kind == "float":
             value = math.nan if value is None else value
-            fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+            # JSON may have an integer that no float holds.
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            fits = is_number and (abs(value) < 2**1023 or value != value)
         else:
             fits = type(value).__name__ == kind
         if not fits:

@@ -5,26 +5,24 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relustat._checks import is_integer
+from relustat._locks import fork_safe_lock
 from relustat._printable import printable
+from relustat.report.pacing import check_seconds, repeat
 from relustat.report.report import Report
 
 from .json_lines import JsonLines
 from .parquet_parts import ParquetParts
-from .record import rows_of
+from .record import record_of, rows_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-# A record may take a tenth of the time, however long it lasts.
-_PAUSES_PER_RECORD = 9.0
 
 
 class Stream:
@@ -40,46 +38,39 @@ class Stream:
     ) -> None:
         if not is_integer(every) or every < 1:
             raise ValueError(f"stream: every must be an integer of at least 1, got {every!r}")
-        if not isinstance(seconds, (int, float)) or not 0.1 <= seconds < threading.TIMEOUT_MAX:
-            raise ValueError(f"stream: seconds must be at least 0.1, got {seconds!r}")
+        check_seconds("stream", "seconds", seconds)
         kinds: dict[str, type[JsonLines | ParquetParts]]
         kinds = {".jsonl": JsonLines, ".parquet": ParquetParts}
         suffix = Path(path).suffix.lower()
-        if suffix not in kinds:
-            raise ValueError(
-                f"stream: path must end in .jsonl or .parquet, got {printable(os.fspath(path))}"
-            )
         self._name = printable(os.fspath(path))
-        self._take, self._every, self._seconds = take, every, seconds
+        if suffix not in kinds:
+            raise ValueError(f"stream: path must end in .jsonl or .parquet, got {self._name}")
+        self._take, self._every = take, every
         self._file = kinds[suffix](path)
-        self._calls = 0
+        self._last: list[dict[str, Any]] = []
         self._has_failed = False
         self._process = os.getpid()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._lock = fork_safe_lock()
+        self.is_open = True
+        self._thread = threading.Thread(target=repeat, args=(self._work, seconds, self._ended))
+        self._thread.daemon = True
         self._thread.start()
         atexit.register(self.close)
 
-    def _run(self) -> None:
-        pause = self._seconds
-        while not self._ended.wait(pause):
-            began = time.monotonic()
-            if not self._write(self._every):
-                return
-            pause = max(self._seconds, _PAUSES_PER_RECORD * (time.monotonic() - began))
+    def _work(self) -> bool:
+        is_alive = self._record(self._every)
+        if not is_alive:
+            self._finish()
+        return is_alive
 
-    def _write(self, least: int) -> bool:
-        """Writes a record if there are so many new calls. False: nothing is counted any more."""
+    def _record(self, least: int) -> bool:
+        """Writes a record if there is something new. False: the watch is lost."""
         try:
             report = self._take()
             if report is None:
                 return False
-            calls = max((row.calls for row in report.rows), default=0)
-            before = self._calls if self._calls <= calls else 0  # less after a reset
-            if calls - before >= least:
-                self._file.append(rows_of(report, self._file.records))
-                self._file.records += 1
-                self._calls = calls
+            self._write(rows_of(report), least)
         except Exception as error:
             # Hours of training are worth more than a line.
             if not self._has_failed:
@@ -91,17 +82,34 @@ class Stream:
                 )
         return True
 
+    def _write(self, rows: list[dict[str, Any]], least: int) -> None:
+        before = {row["call_site"]: row["calls"] for row in self._last}
+        new = max((row["calls"] - before.get(row["call_site"], 0) for row in rows), default=0)
+        # Without new calls, other numbers are those after a reset.
+        if not rows or rows == self._last or 0 < new < least:
+            return
+        self._file.append(record_of(rows, self._file.records))
+        self._file.records += 1
+        self._last = rows
+
     def close(self) -> None:
         """Writes the last record. Closing twice does nothing."""
-        if self._ended.is_set() or os.getpid() != self._process:
+        if os.getpid() != self._process:
             return
         self._ended.set()
-        try:
-            self._thread.join()
-            self._write(1)
-        finally:
-            self._file.close()
-            atexit.unregister(self.close)
+        # An interrupt here leaves it open: closing it again goes on.
+        self._thread.join()
+        with self._lock:
+            if self.is_open:
+                try:
+                    self._record(1)
+                finally:
+                    self._finish()
+
+    def _finish(self) -> None:
+        self.is_open = False
+        self._file.close()
+        atexit.unregister(self.close)
 
     def __enter__(self) -> Self:
         return self

@@ -72,7 +72,57 @@ def test_records_are_those_of_reports(tmp_path):
     assert set(COLUMNS) < set(frame.columns)
 
 
-def test_every_and_seconds(tmp_path, monkeypatch):
+def test_each_call_site_is_new_for_itself(tmp_path):
+    path = tmp_path / "run.jsonl"
+    net = nn.ModuleDict({"a": nn.ReLU(), "b": nn.ReLU()})
+    with relustat.watch(net) as watch, watch.stream(path, seconds=0.1, every=3):
+        for _ in range(9):
+            net["a"](torch.ones(1, 2))
+        wait_for_records(path, 1)
+        for _ in range(3):
+            net["b"](torch.ones(1, 2))
+        wait_for_records(path, 2)
+        assert [row["calls"] for row in records_of(path)[-1]] == [9, 3]
+        net["b"](torch.ones(1, 2))
+    assert [row["calls"] for row in records_of(path)[-1]] == [9, 4]
+
+
+def test_as_many_calls_after_a_reset(tmp_path):
+    path, net = tmp_path / "run.jsonl", nn.ReLU()
+    with relustat.watch(net) as watch:
+        stream = watch.stream(path, seconds=0.1)
+        net(torch.ones(1, 3))
+        wait_for_records(path, 1)
+        watch.stop()
+        watch.reset()
+        watch.start()
+        net(-torch.ones(1, 3))
+        stream.close()
+    assert [row["dead"] for (row,) in records_of(path)] == [0, 3]
+
+
+def test_numbers_beyond_the_bins_are_their_edges(tmp_path):
+    path, net = tmp_path / "run.jsonl", nn.ReLU()
+    with relustat.watch(net) as watch, watch.stream(path):
+        net(torch.tensor([[1.0, 1e9]]))
+    ((row,),) = records_of(path)
+    assert (row["max"], row["min"]) == (2.0**16, 1.0)
+
+
+def test_pandas_reads_names_as_texts(tmp_path):
+    pandas = needs("pandas")
+    path = tmp_path / "run.jsonl"
+    net = nn.Sequential(nn.Sequential(*[nn.ReLU() for _ in range(12)]))
+    with relustat.watch(net) as watch, watch.stream(path):
+        net(torch.ones(1, 3))
+    names = [f"0.{index}" for index in range(12)]
+    frame = pandas.read_json(path, lines=True, dtype={"call_site": str, "after": str})
+    assert frame["call_site"].tolist() == names
+    frame = pandas.DataFrame(row for record in read_records(path) for row in record)
+    assert frame["call_site"].tolist() == names
+
+
+def test_every_and_seconds(tmp_path):
     calls, taken = [0], []
 
     def take():
@@ -92,7 +142,7 @@ def test_every_and_seconds(tmp_path, monkeypatch):
 
     path = tmp_path / "run.jsonl"
     stream = Stream(path, take, every=3, seconds=0.1)
-    for number, written in [(0, []), (2, []), (3, [3]), (5, [3]), (7, [3, 7]), (2, [3, 7])]:
+    for number, written in [(0, []), (2, []), (3, [3]), (5, [3]), (7, [3, 7]), (2, [3, 7, 2])]:
         calls[0] = number  # the last one is after a reset
         wait()
         assert [row["calls"] for (row,) in records_of(path)] == written
@@ -144,8 +194,36 @@ def test_a_watch_that_is_lost_ends_its_stream(tmp_path):
 
     gc.collect()
     stream._thread.join(30)
-    assert not stream._thread.is_alive()
+    assert not stream.is_open
     stream.close()
+    with relustat.watch(model()) as watch:  # the file is free
+        watch.stream(tmp_path / "run.jsonl")
+
+
+def test_an_interrupted_close_can_be_repeated(tmp_path, monkeypatch):
+    path, net = tmp_path / "run.jsonl", model()
+    watch = relustat.watch(net)
+    stream = watch.stream(path)
+    net(torch.randn(2, 4))
+    with monkeypatch.context() as patch:
+
+        def interrupted():
+            raise KeyboardInterrupt
+
+        patch.setattr(stream._thread, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            watch.close()
+    assert stream.is_open
+    watch.close()
+    assert not stream.is_open
+    assert [row["calls"] for (row,) in records_of(path)] == [1]
+
+
+def test_closed_streams_are_forgotten(tmp_path):
+    with relustat.watch(model()) as watch:
+        for _ in range(3):
+            watch.stream(tmp_path / "run.jsonl").close()
+        assert len(watch._streams) == 1
 
 
 def test_the_end_of_the_program_writes_the_last_record(tmp_path):
@@ -240,9 +318,9 @@ def test_a_forked_process_writes_nothing(tmp_path):
     [
         ({"every": 0}, "stream: every must be an integer of at least 1, got 0"),
         ({"every": 1.5}, "stream: every must be an integer of at least 1, got 1.5"),
-        ({"seconds": 0.01}, "stream: seconds must be at least 0.1, got 0.01"),
-        ({"seconds": "10"}, "stream: seconds must be at least 0.1, got '10'"),
-        ({"seconds": math.nan}, "stream: seconds must be at least 0.1, got nan"),
+        ({"seconds": 0.01}, "stream: seconds must be at least 0.1 seconds, got 0.01"),
+        ({"seconds": "10"}, "stream: seconds must be at least 0.1 seconds, got '10'"),
+        ({"seconds": math.nan}, "stream: seconds must be at least 0.1 seconds, got nan"),
     ],
 )
 def test_bad_options(tmp_path, options, rule):
