@@ -1,5 +1,7 @@
 """The notebooks have the text and the code of the pages, and ran."""
 
+import os
+
 import pytest
 from optional import needs
 from repository import ROOT
@@ -67,7 +69,7 @@ make test
 """
     )
     kinds = [(cell.cell_type, cell.source) for cell in notebooks.notebook_of(page).cells]
-    folder = "/".join([".."] * len(notebooks.NOTEBOOKS.parts[1:])) + str(tmp_path)
+    folder = os.path.relpath(tmp_path, notebooks.NOTEBOOKS)
     assert kinds == [
         (
             "markdown",
