@@ -44,9 +44,12 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> None:
-    if options.file.suffix.lower() == ".jsonl":
+    kind = options.file.suffix.lower()
+    if kind == ".jsonl":
         _show_stream(options)
         return
+    if kind == ".parquet":
+        raise ValueError(f"show: pandas.read_parquet reads a stream as Parquet, got {options.file}")
     report = Report.load(options.file)
     written = outputs.Outputs(options, options.file)
     units = None if options.units is None else _units(report, options.units)

@@ -37,6 +37,12 @@ def test_a_cut_record_is_left_out(stream, capsys):
     assert capsys.readouterr().out.startswith(str(report).split("\n", maxsplit=1)[0])
 
 
+def test_parquet_is_read_by_others(tmp_path, capsys):
+    (tmp_path / "run.parquet").mkdir()
+    assert main(["show", str(tmp_path / "run.parquet")]) == 2
+    assert "show: pandas.read_parquet reads a stream as Parquet, got" in capsys.readouterr().err
+
+
 def test_nothing_yet(tmp_path, capsys):
     path = tmp_path / "run.jsonl"
     path.touch()
