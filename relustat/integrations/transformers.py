@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import torch
+
+from relustat._files import replacing
 from relustat._optional import import_optional
 from relustat.watching.handle import Watch
 
@@ -28,8 +32,9 @@ class WatchCallback(TrainerCallback):  # type: ignore[misc]
     Whenever the trainer logs its loss, the numbers of the whole training so far are added to
     ``trainer.state.log_history``, which checkpoints hold as ``trainer_state.json``. They have the
     names of :mod:`relustat.integrations.metrics`. :func:`watch_trainer` also gives them to what
-    ``report_to`` names. A training that goes on from a checkpoint begins to count anew. Several
-    processes count each for itself; what is logged is their sum.
+    ``report_to`` names. Checkpoints hold the counts, as ``relustat-<process>.pt``, so a training
+    that goes on from one in its ``output_dir`` goes on with its counts. Several processes count
+    each for itself; what is logged is their sum.
 
     Args:
         options: those of :func:`relustat.watch`; most transformers need ``activations="all"``, or
@@ -56,7 +61,16 @@ class WatchCallback(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
     ) -> None:
+        self._training.end()  # of a training that an error has ended
+        file = _file_of(args, state)
+        if state.global_step and file.exists():
+            self._training.load_state_dict(torch.load(file, weights_only=True))
         self._training.begin(model)
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        path = _file_of(args, state)
+        with going_on_without("relustat's part of a checkpoint", self), replacing(path) as file:
+            torch.save(self._training.state_dict(), file)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if not self._training.is_open or "loss" not in (logs or {}):
@@ -74,6 +88,12 @@ class WatchCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._training.end()
+
+
+def _file_of(args: Any, state: Any) -> Path:
+    """The counts of this process in the checkpoint of a step."""
+    folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+    return folder / f"relustat-{args.process_index}.pt"
 
 
 class _NotPrinted(TrainerCallback):  # type: ignore[misc]

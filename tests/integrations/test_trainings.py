@@ -210,6 +210,24 @@ def test_transformers_prints_no_numbers(tmp_path, capsys):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_transformers_goes_on_from_a_checkpoint(tmp_path):
+    from relustat.integrations.transformers import WatchCallback
+
+    whole = WatchCallback()
+    trainer = trainer_of(tmp_path, DATA, callbacks=[whole])
+    trainer.train()
+    part = WatchCallback()
+    again = trainer_of(tmp_path, DATA, callbacks=[part])
+    again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-8"))
+    assert part.watch.stats == whole.watch.stats
+    assert part.watch.stats["relu"].calls == 16
+    # The trainer that has counted these steps does not count them twice.
+    trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-8"))
+    assert whole.watch.stats == part.watch.stats
+    assert [span.first for span in whole.watch.history.spans] == [1, 2]
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_transformers_after_an_error(tmp_path):
     from relustat.integrations.transformers import WatchCallback
 
