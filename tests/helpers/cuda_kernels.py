@@ -25,7 +25,7 @@ COMPILER = os.environ.get("CXX", "g++")
 FLAGS = [
     "-std=c++20",
     "-O1",
-    "-g",
+    "-g1" if SANITIZE else "-g0",  # reports of sanitizers name lines
     "-Wall",
     "-Wextra",
     "-Werror",
