@@ -53,7 +53,8 @@ class WatchedTraining:
         last = _last_of.get(model)
         if last is not None:
             last.end()
-        state = self._state
+        # One that does not fit is not asked again.
+        state, self._state = self._state, None
         if state is None and self._watch is not None and self._watch.model is model:
             state = self._watch.state_dict()
         begun = watch(model, **self._options)
@@ -63,7 +64,7 @@ class WatchedTraining:
         except BaseException:
             begun.close()
             raise
-        self._watch, self._state = begun, None
+        self._watch = begun
         _last_of[model] = self
 
     def end(self) -> None:

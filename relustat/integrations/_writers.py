@@ -8,9 +8,8 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
-# By writer; of those that are no objects, by name.
-_failed: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
-_failed_by_name: dict[str, set[str]] = {}
+# Kinds of errors, by the identity of the writer, or by a name where there is no object.
+_failed: dict[int | str, set[str]] = {}
 
 
 @contextlib.contextmanager
@@ -26,16 +25,22 @@ def going_on_without(name: str, writer: Any = None) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        try:
-            kinds = _failed_by_name if writer is None else _failed
-            known = kinds.setdefault(name if writer is None else writer, set())
-        except TypeError:  # of a class without weak references
-            known = _failed_by_name.setdefault(f"{name} {id(writer)}", set())
-        if type(error).__name__ not in known:
-            known.add(type(error).__name__)
+        kinds = _kinds_of(name if writer is None else writer)
+        if type(error).__name__ not in kinds:
+            kinds.add(type(error).__name__)
             warnings.warn(
                 f"relustat: {name} failed, and training goes on without it. "
                 f"{type(error).__name__}: {error}",
                 # Who calls a function that is a generator's caller.
                 stacklevel=4,
             )
+
+
+def _kinds_of(writer: Any) -> set[str]:
+    key = writer if isinstance(writer, str) else id(writer)
+    if key not in _failed:
+        _failed[key] = set()
+        with contextlib.suppress(TypeError):  # of a class without weak references
+            # The next object may have the same identity.
+            weakref.finalize(writer, _failed.pop, key, None)
+    return _failed[key]

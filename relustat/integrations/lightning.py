@@ -90,7 +90,6 @@ class WatchCallback(*_BASES):  # type: ignore[misc]
         self._every = every
         self._training = WatchedTraining(options)
         self._batch = contextlib.ExitStack()
-        self._steps = 0
         self._step = self._logged = -1
 
     @property
@@ -104,13 +103,12 @@ class WatchCallback(*_BASES):  # type: ignore[misc]
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self._training.begin(pl_module)
-        self._logged = -1
+        self._step = self._logged = -1
 
     def on_train_batch_start(
         self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int
     ) -> None:
         self._batch.close()  # of a batch that was left out
-        self._steps = trainer.global_step
         if self._training.is_open:
             self._batch.enter_context(self.watch.counting())
 
@@ -118,9 +116,10 @@ class WatchCallback(*_BASES):  # type: ignore[misc]
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self._batch.close()
-        if trainer.global_step == self._steps:
-            return  # gradients are accumulated
-        self._step = _step_of_log(trainer)
+        if trainer.fit_loop.epoch_loop._should_accumulate():
+            return
+        # By which Lightning logs what this batch gives: the number of batches before.
+        self._step = trainer.fit_loop.epoch_loop._batches_that_stepped
         every = self._every or trainer.log_every_n_steps
         if every and (self._step + 1) % every == 0:
             self._log(trainer)
@@ -165,12 +164,6 @@ class WatchCallback(*_BASES):  # type: ignore[misc]
                 for logger in trainer.loggers:
                     with going_on_without(f"Lightning's {type(logger).__name__}", logger):
                         _give(logger, report, self._step)
-
-
-def _step_of_log(trainer: Any) -> int:
-    """The step by which Lightning logs what this batch gives: the number of batches before."""
-    step: int = trainer.fit_loop.epoch_loop._batches_that_stepped
-    return step
 
 
 def _give(logger: Any, report: Report, step: int) -> None:

@@ -27,7 +27,8 @@ class ReLUMetric(Metric):  # type: ignore[misc]
     ``update(x)`` counts the inputs of the ReLU. All states are int64 sums, so torchmetrics adds
     them up over processes, exactly. ``compute()`` has the names of the columns of a report, see
     :class:`relustat.report.Row`: ``calls``, ``elements``, ``zero_fraction``, ``units``, ``dead``,
-    ``always_on``, ``death_rate`` and ``nans``.
+    ``always_on``, ``death_rate`` and ``nans``. In a ``MetricCollection`` with
+    ``compute_groups=False``: it takes metrics for one if their first numbers are the same.
 
     Args:
         units: the number of units: channels, or features.

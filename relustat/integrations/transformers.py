@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +36,9 @@ class WatchCallback(TrainerCallback):  # type: ignore[misc]
     ``trainer.state.log_history``, which checkpoints hold as ``trainer_state.json``. They have the
     names of :mod:`relustat.integrations.metrics`. :func:`watch_trainer` also gives them to what
     ``report_to`` names. Checkpoints hold the counts, as ``relustat-<process>.pt``, so a training
-    that goes on from one in its ``output_dir`` goes on with its counts. Several processes count
-    each for itself; what is logged is their sum.
+    that goes on from one in its ``output_dir`` goes on with its counts; else there is a warning.
+    (What is pushed to a hub has none.) Several processes count each for itself; what is logged is
+    their sum.
 
     Args:
         options: those of :func:`relustat.watch`; most transformers need ``activations="all"``, or
@@ -62,15 +66,26 @@ class WatchCallback(TrainerCallback):  # type: ignore[misc]
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
     ) -> None:
         self._training.end()  # of a training that an error has ended
-        file = _file_of(args, state)
-        if state.global_step and file.exists():
-            self._training.load_state_dict(torch.load(file, weights_only=True))
+        if state.global_step:
+            self._go_on(_file_of(args, state), state)
         self._training.begin(model)
+
+    def _go_on(self, file: Path, state: Any) -> None:
+        """Takes the counts of the checkpoint from which a training goes on."""
+        saved = torch.load(file, weights_only=True) if file.exists() else {}
+        if saved.get("log") == _digest(state):
+            self._training.load_state_dict(saved["watch"])
+        else:
+            warnings.warn(
+                f"relustat: {file} must hold the counts of the training that goes on, and does "
+                "not; it begins to count anew",
+                stacklevel=2,
+            )
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         path = _file_of(args, state)
         with going_on_without("relustat's part of a checkpoint", self), replacing(path) as file:
-            torch.save(self._training.state_dict(), file)
+            torch.save({"log": _digest(state), "watch": self._training.state_dict()}, file)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if not self._training.is_open or "loss" not in (logs or {}):
@@ -96,6 +111,11 @@ def _file_of(args: Any, state: Any) -> Path:
     return folder / f"relustat-{args.process_index}.pt"
 
 
+def _digest(state: Any) -> str:
+    """What tells the log of a training from that of another one."""
+    return hashlib.sha256(json.dumps(state.log_history, sort_keys=True).encode()).hexdigest()
+
+
 class _NotPrinted(TrainerCallback):  # type: ignore[misc]
     """Stands before what prints the logs, which are long with our numbers."""
 
@@ -119,6 +139,7 @@ def watch_trainer(trainer: Any, **options: Any) -> WatchCallback:
 
     Raises:
         TypeError: if ``trainer`` is something else.
+        ValueError: if it has a :class:`WatchCallback` already.
 
     Example:
         >>> from relustat.integrations.transformers import watch_trainer
@@ -128,11 +149,18 @@ def watch_trainer(trainer: Any, **options: Any) -> WatchCallback:
     """
     if not hasattr(trainer, "callback_handler"):
         raise TypeError(f"watch_trainer: trainer must be a Trainer, got {type(trainer).__name__}")
+    callbacks = trainer.callback_handler.callbacks
+    if any(isinstance(each, WatchCallback) for each in callbacks):
+        raise ValueError(
+            "watch_trainer: a trainer must have one WatchCallback, got one that has it already; "
+            "trainer.remove_callback(WatchCallback) takes it off"
+        )
     callback = WatchCallback(**options)
     callback._comes_first = True
-    callbacks = trainer.callback_handler.callbacks
     callbacks.insert(0, callback)
     printers = (PrinterCallback, ProgressCallback)
-    ends = (index for index, each in enumerate(callbacks) if isinstance(each, printers))
-    callbacks.insert(next(ends, len(callbacks)), _NotPrinted())
+    for index, each in enumerate(callbacks):
+        if isinstance(each, printers):
+            callbacks.insert(index, _NotPrinted())
+            break
     return callback

@@ -250,8 +250,8 @@ class Watch:
         A thread adds a record every so often: a row for each call site, with the columns of
         :class:`relustat.report.Row`, the ``time``, and the number of the ``record``. It spends at
         most a tenth of the time on it. The last record is written when the stream, the watch or the
-        program ends, but not when it is killed. Another stream to the same path goes on with the
-        next record.
+        program ends, but not when it is killed, or when the model and the watch are lost without
+        ``close()``. Another stream to the same path goes on with the next record.
 
         A process that is killed may leave the last line cut. ``read_records`` drops it, and the
         next stream cuts it off. If a record cannot be written, there is one warning, and the model

@@ -12,7 +12,7 @@ from relustat.integrations import _writers, accelerate, tensorboard
 
 @pytest.fixture(autouse=True)
 def _none_failed_yet(monkeypatch):
-    monkeypatch.setattr(_writers, "_failed_by_name", {})
+    monkeypatch.setattr(_writers, "_failed", {})
 
 
 class FullDisk:

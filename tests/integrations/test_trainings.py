@@ -331,6 +331,77 @@ def test_lightning_options():
         watch_callback(bin=3)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_transformers_takes_no_counts_of_another_training(tmp_path):
+    from relustat.integrations.transformers import WatchCallback
+
+    for name, steps in (("a", 8), ("b", 4)):
+        trainer = trainer_of(tmp_path / name, DATA, callbacks=[WatchCallback()])
+        trainer.args.logging_steps = steps
+        trainer.train()
+    again, callback = trainer_of(tmp_path / "b", DATA), WatchCallback()
+    again.add_callback(callback)
+    with pytest.warns(UserWarning, match="must hold the counts of the training that goes on"):
+        again.train(resume_from_checkpoint=str(tmp_path / "a/checkpoint-8"))
+    assert callback.watch.stats["relu"].calls == 8
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_state_that_does_not_fit_is_not_asked_again(tmp_path):
+    from relustat.integrations.transformers import WatchCallback
+
+    trainer_of(tmp_path, DATA, callbacks=[WatchCallback()]).train()
+    callback = WatchCallback(bins=None)
+    trainer = trainer_of(tmp_path, DATA, callbacks=[callback])
+    with pytest.raises(ValueError, match="bins must be"):
+        trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-8"))
+    trainer.train()
+    assert callback.watch.stats["relu"].calls == 16
+
+
+def test_one_callback_a_trainer(tmp_path):
+    from relustat.integrations.transformers import WatchCallback, watch_trainer
+
+    trainer = trainer_of(tmp_path, DATA)
+    watch_trainer(trainer)
+    with pytest.raises(ValueError, match="a trainer must have one WatchCallback"):
+        watch_trainer(trainer)
+    trainer.remove_callback(WatchCallback)
+    watch_trainer(trainer)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("stepping", [4, 100])
+def test_lightning_logs_in_manual_optimisation(stepping, tmp_path):
+    library = importlib.import_module(PACKAGES[0])
+    model = lightning_model(library.LightningModule, DATA)
+    model.automatic_optimization = False
+    step = model.training_step
+
+    def by_hand(batch, batch_idx):
+        model.manual_backward(step(batch))
+        if batch_idx % stepping == stepping - 1:
+            model.optimizers().step()
+
+    model.training_step = by_hand
+    callback = watch_callback(every=3)
+    trainer = library.Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        callbacks=[callback],
+        logger=library.loggers.CSVLogger(str(tmp_path)),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(model)
+    (path,) = tmp_path.rglob("metrics.csv")
+    logged = [row for row in csv.DictReader(path.open()) if row["relustat/relu/calls"]]
+    assert [(int(row["step"]), float(row["relustat/relu/calls"])) for row in logged] == [
+        (index, index + 1) for index in (2, 5, 8, 11, 14, 15)
+    ]
+
+
 def test_transformers_arguments():
     from relustat.integrations.transformers import watch_trainer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
 import warnings
@@ -75,11 +76,12 @@ class Stream:
             # Hours of training are worth more than a line.
             if not self._has_failed:
                 self._has_failed = True
-                warnings.warn(
-                    f"stream: {self._name} could not be written, and the model runs on. "
-                    f"{type(error).__name__}: {error}",
-                    stacklevel=2,
-                )
+                with contextlib.suppress(Warning):  # which may be an error, by -W error
+                    warnings.warn(
+                        f"stream: {self._name} could not be written, and the model runs on. "
+                        f"{type(error).__name__}: {error}",
+                        stacklevel=2,
+                    )
         return True
 
     def _write(self, rows: list[dict[str, Any]], least: int) -> None:
@@ -97,10 +99,13 @@ class Stream:
         if os.getpid() != self._process:
             return
         self._ended.set()
-        # An interrupt here leaves it open: closing it again goes on.
-        self._thread.join()
+        # The collector of garbage may close it in its own thread.
+        if threading.current_thread() is not self._thread:
+            # An interrupt here leaves it open: closing it again goes on.
+            self._thread.join()
         with self._lock:
             if self.is_open:
+                self.is_open = False  # for a signal handler that closes it, too
                 try:
                     self._record(1)
                 finally:

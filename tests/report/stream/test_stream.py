@@ -332,3 +332,41 @@ def test_bad_options(tmp_path, options, rule):
         with pytest.raises(FileNotFoundError):
             watch.stream(tmp_path / "missing" / "run.jsonl")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_closed_by_its_own_thread_and_by_a_signal(tmp_path):
+    path, net = tmp_path / "run.jsonl", model()
+    with relustat.watch(net) as watch:
+        stream = watch.stream(path, seconds=0.1)
+        take = stream._take
+
+        def closes():
+            stream.close()  # as the collector of garbage does, in the thread or in another close
+            return take()
+
+        stream._take = closes
+        net(torch.randn(2, 4))
+        stream._thread.join(60)
+        assert not stream.is_open
+    assert [row["calls"] for (row,) in records_of(path)] == [1]
+
+
+def test_a_warning_that_is_an_error_does_not_end_the_stream(tmp_path):
+    code = (
+        "import os, time, threading, relustat, torch\n"
+        "model = torch.nn.Sequential(torch.nn.ReLU())\n"
+        "watch = relustat.watch(model)\n"
+        "stream = watch.stream('run.jsonl', seconds=0.1)\n"
+        "take, failures = stream._take, [OSError()]\n"
+        "def fails():\n"
+        "    if failures: raise failures.pop()\n"
+        "    return take()\n"
+        "stream._take = fails\n"
+        "while failures: time.sleep(0.01)\n"
+        "model(torch.ones(2, 3))\n"
+        "while not os.path.getsize('run.jsonl'): time.sleep(0.01)\n"
+        "assert stream.is_open\n"
+    )
+    command = [sys.executable, "-W", "error::UserWarning", "-c", code]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=120)
+    assert [row["elements"] for (row,) in records_of(tmp_path / "run.jsonl")] == [6]
